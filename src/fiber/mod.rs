@@ -1,0 +1,311 @@
+//! Fibers: what is run on a hub.
+//!
+//! A fiber has three sides, so that it is plain who may touch what:
+//!
+//! | side | where | who |
+//! |---|---|---|
+//! | [`Record`] | an `Arc` | everybody: handles, wakers, the hub |
+//! | [`FiberState`] | the root of its stack | the code that runs on that stack |
+//! | `Live` in [`crate::hub`] | the hub's table | the hub, on its thread |
+//!
+//! Its result goes from its stack to its [`Fiber`] through a `Packet`.
+
+mod builder;
+mod handle;
+mod park;
+pub(crate) mod record;
+mod state;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread::panicking;
+
+pub use builder::Builder;
+pub use handle::{FiberHandle, current_fiber, in_fiber};
+pub use park::park;
+pub use record::FiberId;
+pub(crate) use record::{Phase, Record};
+pub(crate) use state::FiberState;
+
+use crate::cancel::Cancelled;
+use crate::hub::{Core, NoHub, registry};
+use crate::join::{Cause, Join, JoinError, Packet};
+use crate::switch::{self, Coroutine, MAX_BODY};
+
+/// Makes a fiber that runs `f`, and starts it.
+///
+/// The fiber is queued behind everything that is ready on the current hub; it
+/// never runs before `spawn` has returned. In a fiber the current hub is the
+/// fiber's own, elsewhere that of the current runtime, which is made on first
+/// need.
+///
+/// Dropping the returned [`Fiber`] detaches it.
+///
+/// # Panics
+///
+/// Where there is no hub and none can be made: outside of a tokio runtime, on a
+/// multi-thread runtime that is not inside [`Hub::run_until`], on a thread that
+/// does not drive its runtime. If the hub is closed or no stack can be had,
+/// which [`Builder::spawn`] returns as an error. Where any of these panics would
+/// be a second one that aborts the process, the fiber is made as cancelled.
+///
+/// [`Hub::run_until`]: crate::Hub::run_until
+///
+/// # Examples
+///
+/// ```
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() {
+///     let mut fiber = switchback::spawn(|| 6 * 7);
+///     assert_eq!(fiber.join().await.unwrap(), 42);
+/// }
+/// ```
+#[track_caller]
+pub fn spawn<F, T>(f: F) -> Fiber<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let fiber = Fiber::new(f);
+    fiber.start();
+    fiber
+}
+
+/// Owns the result of a fiber, as [`std::thread::JoinHandle`] does of a thread.
+///
+/// It is itself a future with the same output as [`join`](Fiber::join). Dropping
+/// it detaches the fiber: it goes on, and its result is dropped where it ends.
+/// A fiber that was never started is cancelled instead.
+///
+/// A `Fiber` can be sent to another thread if `T` can, and joined there; the
+/// fiber stays on its hub's thread.
+#[must_use = "dropping a `Fiber` detaches it; join it to learn how it ended"]
+pub struct Fiber<T> {
+    record: Arc<Record>,
+    packet: Arc<Packet<T>>,
+}
+
+impl<T> Fiber<T> {
+    /// Makes a fiber that runs `f` once it is started.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Fiber, prelude::*};
+    ///
+    /// let mut fiber = Fiber::new(|| "done");
+    /// assert!(fiber.start());
+    /// assert!(!fiber.start()); // only once
+    /// assert_eq!(fiber.join().wait().unwrap(), "done");
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn new<F>(f: F) -> Fiber<T>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let core = match registry::current() {
+            Ok(core) => core,
+            Err(none) => panic!("{none}"),
+        };
+        match Fiber::create(&core, None, None, f) {
+            Ok(fiber) => fiber,
+            // A second panic would abort the process.
+            Err(e) if panicking() => Fiber::stillborn(&core, e.to_string()),
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Queues the fiber behind everything that is ready. False, and without
+    /// effect, if it was started before or has ended.
+    pub fn start(&self) -> bool {
+        let started = self.record.claim_start();
+        if started {
+            crate::switch_back::wake(&self.record);
+        }
+        started
+    }
+
+    /// Waits for the fiber to end and takes its result: `join().wait()` in a
+    /// fiber, `join().await` in async code.
+    ///
+    /// A fiber that was not started is started: nobody else could do it while
+    /// this waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; the fiber can be joined again. The
+    /// result is taken when the future is ready.
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`JoinError`] if the fiber panicked, was cancelled, or
+    /// could not be run to its end.
+    ///
+    /// # Panics
+    ///
+    /// In the fiber itself, and if the result was taken before.
+    #[track_caller]
+    pub fn join(&mut self) -> Join<'_, T> {
+        let itself = switch::with_place(|place| match place {
+            switch::Place::Fiber(state) => Arc::ptr_eq(&state.record, &self.record),
+            _ => false,
+        });
+        assert!(
+            !itself,
+            "a fiber cannot join itself: it would wait for ever"
+        );
+        assert!(
+            !self.packet.is_taken(),
+            "the result of fiber '{}' was taken by an earlier join",
+            self.name(),
+        );
+        self.start();
+        Join::new(self)
+    }
+
+    /// Asks the fiber to end: see [`FiberHandle::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.record.cancel(None)
+    }
+
+    /// Asks the fiber to end: see [`FiberHandle::cancel_with`].
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
+        self.record.cancel(Some(message.into()))
+    }
+
+    /// A handle to the fiber, without its result.
+    pub fn handle(&self) -> FiberHandle {
+        FiberHandle(self.record.clone())
+    }
+
+    /// The fiber's number.
+    pub fn id(&self) -> FiberId {
+        self.record.id()
+    }
+
+    /// The fiber's name: the one it was given, or `Fiber-N` with its number.
+    pub fn name(&self) -> &str {
+        self.record.name()
+    }
+
+    /// Whether the fiber has not ended. A fiber that was not started is alive.
+    pub fn is_alive(&self) -> bool {
+        self.record.is_alive()
+    }
+
+    pub(crate) fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        self.packet.poll(&self.record, cx)
+    }
+}
+
+impl<T: 'static> Fiber<T> {
+    /// Makes a fiber on this hub.
+    pub(crate) fn create<F>(
+        core: &Rc<Core>,
+        name: Option<String>,
+        stack_size: Option<usize>,
+        f: F,
+    ) -> io::Result<Fiber<T>>
+    where
+        F: FnOnce() -> T + 'static,
+    {
+        if !core.is_open() {
+            return Err(io::Error::other(NoHub::Ended.to_string()));
+        }
+        // The engine copies a body to its stack and takes only small ones.
+        if size_of::<F>() > MAX_BODY / 2 {
+            Fiber::create_small(core, name, stack_size, Box::new(f))
+        } else {
+            Fiber::create_small(core, name, stack_size, f)
+        }
+    }
+
+    fn create_small<F>(
+        core: &Rc<Core>,
+        name: Option<String>,
+        stack_size: Option<usize>,
+        f: F,
+    ) -> io::Result<Fiber<T>>
+    where
+        F: FnOnce() -> T + 'static,
+    {
+        let stack = core.take_stack(stack_size)?;
+        let packet = Arc::new(Packet::new());
+        let record = core.insert(name.map(String::into_boxed_str), |record| {
+            let (record, hub, packet) = (record.clone(), core.clone(), packet.clone());
+            Coroutine::new(stack, move |suspender| {
+                let state = FiberState::new(suspender, record, hub);
+                switch::run_fiber(&state, || run(&state, f, packet));
+            })
+        });
+        Ok(Fiber { record, packet })
+    }
+
+    /// A fiber that was cancelled before it was made.
+    fn stillborn(core: &Core, why: String) -> Fiber<T> {
+        let record = Arc::new(Record::new(core.shared.clone(), usize::MAX, None));
+        let packet = Arc::new(Packet::new());
+        let cancelled = Cancelled::new(Some(why.into()));
+        packet.complete(&record, Err(Cause::Cancelled(cancelled)));
+        Fiber { record, packet }
+    }
+}
+
+/// The root of a fiber's stack. Everything that is the user's is dropped here,
+/// where it may wait: the closure, and a result that nobody will take.
+fn run<F, T>(state: &FiberState, f: F, packet: Arc<Packet<T>>)
+where
+    F: FnOnce() -> T,
+{
+    let outcome = catch_unwind(AssertUnwindSafe(|| match state.cancelled_before_start() {
+        None => Ok(f()),
+        Some(cancelled) => {
+            drop(f);
+            Err(cancelled)
+        }
+    }));
+    let result = match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(cancelled)) => Err(Cause::Cancelled(cancelled)),
+        Err(payload) => Err(Cause::from_panic(payload)),
+    };
+    packet.complete(&state.record, result);
+}
+
+impl<T> Future for Fiber<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.start();
+        this.poll_join(cx)
+    }
+}
+
+impl<T> Drop for Fiber<T> {
+    fn drop(&mut self) {
+        if self.record.phase() == Phase::New {
+            self.record.cancel(None);
+        }
+        self.packet.detach(&self.record);
+    }
+}
+
+impl<T> fmt::Debug for Fiber<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.record, f)
+    }
+}

@@ -1,0 +1,170 @@
+//! [`HubBuilder`] and [`run`]: a hub for a program with a synchronous `main`.
+
+use std::panic::resume_unwind;
+
+use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
+
+use super::core::Config;
+use super::{driver, registry};
+use crate::fiber::Builder;
+use crate::join::JoinError;
+use crate::outside::{self, Outside};
+use crate::switch::{self, Place};
+
+/// Runs `f` as the root fiber of a hub of its own, and returns its result.
+///
+/// It makes a [`LocalRuntime`](tokio::runtime::LocalRuntime) with I/O and time
+/// enabled, so every tokio future can be waited for and `spawn_local` works.
+/// When `f` has ended, the hub closes: fibers that are left are cancelled, at
+/// each wait, and run returns when all of them have ended. Then the runtime and
+/// its tasks are dropped.
+///
+/// For settings see [`Hub::builder`](crate::Hub::builder).
+///
+/// # Errors
+///
+/// If `f` was cancelled.
+///
+/// # Panics
+///
+/// With the panic of `f`, after the hub has closed. Inside a fiber or async code,
+/// where it would block the runtime. If the runtime or the root fiber's stack
+/// cannot be made.
+///
+/// # Examples
+///
+/// ```
+/// use switchback::{prelude::*, spawn};
+///
+/// let answer = switchback::run(|| {
+///     let mut fiber = spawn(|| 6 * 7);
+///     fiber.join().wait().unwrap()
+/// });
+/// assert_eq!(answer.unwrap(), 42);
+/// ```
+#[track_caller]
+pub fn run<F, T>(f: F) -> Result<T, JoinError>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    HubBuilder::new().run(f)
+}
+
+/// Makes a hub with settings of its own.
+///
+/// * [`name`](HubBuilder::name): for messages; default `Hub`.
+/// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 1 MiB.
+/// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
+///
+/// # Examples
+///
+/// ```
+/// let name = switchback::Hub::builder()
+///     .name("parser")
+///     .stack_size(128 * 1024)
+///     .run(|| switchback::Hub::current().name().to_owned());
+/// assert_eq!(name.unwrap(), "parser");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes a hub only with `run`"]
+pub struct HubBuilder {
+    config: Config,
+    #[cfg(feature = "test-util")]
+    start_paused: bool,
+}
+
+impl HubBuilder {
+    pub(super) fn new() -> HubBuilder {
+        HubBuilder {
+            config: Config::default(),
+            #[cfg(feature = "test-util")]
+            start_paused: false,
+        }
+    }
+
+    /// Names the hub.
+    pub fn name(mut self, name: impl Into<String>) -> HubBuilder {
+        self.config.name = name.into().into_boxed_str();
+        self
+    }
+
+    /// Sets the stack size of fibers that do not ask for one, in bytes of address
+    /// space. Less than 64 KiB is raised to that.
+    pub fn stack_size(mut self, bytes: usize) -> HubBuilder {
+        self.config.stack_size = bytes;
+        self
+    }
+
+    /// Sets how many stacks of ended fibers are kept for new ones.
+    pub fn max_cached_stacks(mut self, count: usize) -> HubBuilder {
+        self.config.max_cached_stacks = count;
+        self
+    }
+
+    /// Runs on tokio's virtual clock, paused from the start: time passes only
+    /// when there is nothing else to do.
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub fn start_paused(mut self, paused: bool) -> HubBuilder {
+        self.start_paused = paused;
+        self
+    }
+
+    /// Runs `f` as the root fiber of the hub: [`run`](crate::run) with these
+    /// settings.
+    ///
+    /// # Errors
+    ///
+    /// If `f` was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](crate::run).
+    #[track_caller]
+    pub fn run<F, T>(self, f: F) -> Result<T, JoinError>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let outside = switch::with_place(|place| matches!(place, Place::Outside));
+        assert!(
+            outside && outside::look() == Outside::Thread,
+            "`switchback::run` would block the runtime that drives this code; use \
+             `switchback::spawn` and join the fiber",
+        );
+        let mut runtime = RuntimeBuilder::new_current_thread();
+        runtime.enable_all();
+        #[cfg(feature = "test-util")]
+        runtime.start_paused(self.start_paused);
+        let runtime = match runtime.build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(e) => panic!("cannot make a runtime for the hub: {e}"),
+        };
+        let result = runtime.block_on(async {
+            let core = match registry::attach(self.config) {
+                Ok(core) => core,
+                Err(none) => unreachable!("a new runtime has no hub yet: {none}"),
+            };
+            let hub = core.clone();
+            let result = driver::run_until(core, async {
+                let root = Builder::new().name("Root").spawn(f);
+                match root {
+                    Ok(mut root) => Ok(root.join().await),
+                    Err(e) => Err(e),
+                }
+            })
+            .await;
+            registry::remove(&hub);
+            result
+        });
+        drop(runtime);
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(error
+                .try_into_panic()
+                .map_or_else(|e| e, |p| resume_unwind(p))),
+            Err(e) => panic!("{e}"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Who drives a hub: a task of its runtime, or [`Hub::run_until`] inside one.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use super::core::{Core, State};
+use super::registry;
+use super::shared::{Failure, Shared};
+use crate::report;
+
+/// A place among the drivers of a hub. The last one that leaves ends the hub.
+///
+/// It is `Send`: a runtime may poll and drop its driver on any thread.
+#[derive(Debug)]
+struct Seat {
+    shared: Arc<Shared>,
+    key: usize,
+    /// The waker that the hub knows.
+    waker: Option<Waker>,
+}
+
+impl Seat {
+    fn take(core: &Core) -> Seat {
+        Seat {
+            shared: core.shared.clone(),
+            key: core.shared.add_driver(),
+            waker: None,
+        }
+    }
+
+    /// Runs one turn of the hub. On a thread that is not the hub's it does
+    /// nothing and returns false.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.shared.set_driver_waker(self.key, cx.waker());
+            self.waker = Some(cx.waker().clone());
+        }
+        let driven = registry::with_local(&self.shared, |core| {
+            if self.shared.failure().is_some() || core.state.get() == State::Ended {
+                return;
+            }
+            if !self.shared.driven.load(Ordering::Relaxed) {
+                self.shared.driven.store(true, Ordering::Release);
+            }
+            if self.shared.dormant.load(Ordering::Relaxed) {
+                self.shared.dormant.store(false, Ordering::Relaxed);
+            }
+            core.drive(cx);
+        });
+        driven.is_some()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.shared.remove_driver(self.key) {
+            return;
+        }
+        let ended = registry::with_local(&self.shared, |core| {
+            core.end_abruptly();
+        });
+        if ended.is_none() && !self.shared.has_ended() {
+            self.shared.fail(Failure::Lost);
+        }
+    }
+}
+
+/// The task that drives a hub made on first need, until its runtime is dropped.
+#[derive(Debug)]
+pub(super) struct Driver {
+    /// Present until the drop.
+    seat: Option<Seat>,
+    shared: Arc<Shared>,
+    said_dormant: bool,
+}
+
+impl Driver {
+    pub(super) fn new(core: &Core) -> Driver {
+        Driver {
+            seat: Some(Seat::take(core)),
+            shared: core.shared.clone(),
+            said_dormant: false,
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.seat.as_mut().is_some_and(|seat| seat.drive(cx)) {
+            return Poll::Pending;
+        }
+        let shared = &this.shared;
+        if !shared.driven.load(Ordering::Acquire) {
+            shared.fail(Failure::NeverRan);
+            return Poll::Ready(());
+        }
+        shared.dormant.store(true, Ordering::Relaxed);
+        if !this.said_dormant {
+            this.said_dormant = true;
+            report::warn(format_args!(
+                "a runtime is driven by another thread than {}, which has its hub: the hub's \
+                 fibers stand still until that thread drives the runtime again",
+                shared.thread_label(),
+            ));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let core = registry::with_local(&self.shared, Rc::clone);
+        drop(self.seat.take());
+        // The runtime is going: nobody will ask for this hub again.
+        if let Some(core) = core {
+            registry::remove(&core);
+        }
+    }
+}
+
+/// Drives a hub inside the calling task while `future` runs, then closes it.
+pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output {
+    let mut seat = Seat::take(&core);
+    let mut future = pin!(future);
+    let output = poll_fn(|cx| {
+        let output = future.as_mut().poll(cx);
+        seat.drive(cx);
+        output
+    })
+    .await;
+    if core.shared.is_last_driver() {
+        core.begin_close();
+        poll_fn(|cx| {
+            seat.drive(cx);
+            match core.finish_close() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+    output
+}

@@ -1,0 +1,85 @@
+//! How a hub ends: closed, abruptly, or with its thread.
+
+use std::rc::Rc;
+
+use super::core::{Core, State};
+use super::shared::Failure;
+use crate::fiber::record::interrupt;
+use crate::report;
+use crate::switch;
+
+impl Core {
+    /// Starts the close: no new fibers, and those that live are cancelled at
+    /// each wait from now on.
+    pub(super) fn begin_close(&self) {
+        if self.state.get() != State::Open {
+            return;
+        }
+        self.state.set(State::Closing);
+        let live: Vec<_> = {
+            let live = self.live.borrow();
+            live.iter().map(|(_, fiber)| fiber.record.clone()).collect()
+        };
+        for record in live {
+            record.interrupt(interrupt::CLOSE);
+            self.wake(&record);
+        }
+    }
+
+    /// Ends a closing hub that has no fibers left; false if there are some.
+    pub(super) fn finish_close(&self) -> bool {
+        if self.state.get() == State::Closing && !self.live.borrow().is_empty() {
+            return false;
+        }
+        self.set_ended();
+        true
+    }
+
+    /// Ends every fiber by force: each is resumed once with the order to unwind,
+    /// and abandoned if it waits again. Fibers that are running (the caller may
+    /// be on the stack of one) are left alone.
+    pub(super) fn end_abruptly(self: &Rc<Self>) {
+        if self.state.replace(State::Ended) == State::Ended {
+            return;
+        }
+        let _hub = switch::enter_hub(self);
+        // In the order in which they were made.
+        let mut fibers: Vec<_> = {
+            let live = self.live.borrow();
+            let fibers = live.iter().map(|(slot, fiber)| (fiber.record.id(), slot));
+            fibers.collect()
+        };
+        fibers.sort_unstable();
+        for (_, slot) in fibers {
+            self.end_fiber(slot);
+        }
+        self.set_ended();
+    }
+
+    /// The hub has no fibers any more: lets go of everything it still holds.
+    fn set_ended(&self) {
+        self.state.set(State::Ended);
+        self.clear_ready();
+        self.stacks.clear();
+        self.shared.end();
+    }
+
+    /// The hub's thread ends. Nothing is resumed, unwound or freed: frames of
+    /// suspended fibers may refer to thread-locals that are already gone.
+    pub(super) fn leak(&self) {
+        if self.state.replace(State::Ended) == State::Ended {
+            return;
+        }
+        let names = self.live_names();
+        if !names.is_empty() {
+            report::warn(format_args!(
+                "a thread ended with suspended fibers on its hub; their stacks are leaked: {}",
+                names.join(", "),
+            ));
+        }
+        self.forget_ready();
+        // Live Stack Invariant: dropping a suspended coroutine leaks it.
+        drop(self.live.take());
+        self.shared.fail(Failure::Lost);
+    }
+}

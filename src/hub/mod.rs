@@ -1,0 +1,147 @@
+//! The hub: the scheduler of the fibers of one thread and one runtime.
+//!
+//! # Parts
+//!
+//! | part | noun | reached from |
+//! |---|---|---|
+//! | [`core`] | what a hub has: ready queue, live fibers, stacks | its own thread, through thread-local storage |
+//! | [`turn`] | what a poll of it does | its driver |
+//! | [`end`] | how it ends | its driver, and its thread's end |
+//! | [`driver`] | who polls it: a task, or [`Hub::run_until`] | the runtime, on any thread |
+//! | [`shared`] | how it is woken from elsewhere | any thread |
+//! | [`registry`] | which hubs there are | |
+//!
+//! A hub is keyed by its thread and its runtime. What crosses threads is an
+//! `Arc<Shared>`; a driver holds nothing else, so it is `Send` by itself, can be
+//! spawned on any current-thread runtime, and finds the hub's own state in the
+//! thread it is polled on, or not at all.
+//!
+//! # Rules
+//!
+//! 1. Only [`turn`] resumes fibers.
+//! 2. No user code runs while a borrow of a cell or a lock is held. User code is:
+//!    fibers, wakers, and the drop of whatever is the user's.
+//! 3. Waking never runs the woken fiber: it queues it.
+
+mod builder;
+pub(crate) mod core;
+mod driver;
+mod end;
+pub(crate) mod registry;
+mod shared;
+mod turn;
+
+use std::fmt;
+use std::rc::Rc;
+
+use tokio::runtime::Handle;
+
+pub use self::builder::{HubBuilder, run};
+pub(crate) use self::core::{Core, Ready, Ticket};
+pub(crate) use self::registry::NoHub;
+pub(crate) use self::shared::{Failure, Shared};
+pub(crate) use self::turn::wake_after_io;
+
+/// The scheduler of this thread's fibers on one runtime.
+///
+/// A hub is made on first need, by [`spawn`](crate::spawn) or
+/// [`Hub::current`], on a current-thread runtime: `#[tokio::main(flavor =
+/// "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, a `LocalRuntime`, or
+/// a `LocalSet` on one of these. It is then one task of that runtime, and ends
+/// with it. It runs in the runtime's context, not in that of a `LocalSet`: for
+/// fibers that call `spawn_local` there, use [`Hub::run_until`].
+///
+/// On the main task of a multi-thread runtime, [`Hub::run_until`] drives one. A
+/// program with a synchronous `main` has one by [`run`](crate::run).
+///
+/// A `Hub` value is a handle to it, for its own thread.
+#[derive(Clone)]
+pub struct Hub(Rc<Core>);
+
+impl Hub {
+    /// Settings for a hub that [`HubBuilder::run`] makes.
+    pub fn builder() -> HubBuilder {
+        HubBuilder::new()
+    }
+
+    /// The hub of the fiber that is running or, outside of fibers, that of the
+    /// current runtime on this thread, made if there is none yet.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none and none can be made, saying what to do instead: with
+    /// no runtime, on a multi-thread runtime, on a thread that does not drive the
+    /// runtime, and where another thread has the runtime's hub.
+    #[track_caller]
+    pub fn current() -> Hub {
+        match registry::current() {
+            Ok(core) => Hub(core),
+            Err(none) => panic!("{none}"),
+        }
+    }
+
+    /// The hub of the fiber that is running or, outside of fibers, that of the
+    /// current runtime on this thread, if it was made before.
+    pub fn try_current() -> Option<Hub> {
+        registry::try_current().map(Hub)
+    }
+
+    /// Drives a hub inside the calling task while `future` runs.
+    ///
+    /// It works on the main task of a multi-thread runtime, and in a `LocalSet`,
+    /// where fibers then may call `spawn_local`. When `future` is done, the hub
+    /// closes: fibers that are left are cancelled, at each wait, and `run_until`
+    /// returns when all of them have ended.
+    ///
+    /// Where the thread already has an open hub for the runtime, that one is
+    /// shared: whoever is polled drives it, and the last to end closes it. A hub
+    /// that was closed is replaced.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped before it has returned, the hub ends at once: each fiber
+    /// is unwound, and a fiber that waits while it unwinds is leaked with a
+    /// warning.
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime, or another thread has the hub of this
+    /// current-thread runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::Hub;
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() {
+    ///     let n = Hub::run_until(async {
+    ///         let mut fiber = switchback::spawn(|| 6 * 7);
+    ///         fiber.join().await.unwrap()
+    ///     });
+    ///     assert_eq!(n.await, 42);
+    /// }
+    /// ```
+    pub async fn run_until<F: Future>(future: F) -> F::Output {
+        match registry::attach(core::Config::default()) {
+            Ok(core) => driver::run_until(core, future).await,
+            Err(none) => panic!("{none}"),
+        }
+    }
+
+    /// The hub's name: the one it was given, or `Hub`.
+    pub fn name(&self) -> &str {
+        &self.0.config.name
+    }
+
+    /// The tokio runtime that the hub runs on.
+    pub fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,224 @@
+//! Which hubs there are: those of this thread, and which thread has the hub of
+//! a runtime.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::core::{Config, Core};
+use super::driver::Driver;
+use super::shared::{Failure, Shared};
+use crate::outside;
+use crate::switch::{self, Place};
+use crate::sync_util::lock;
+
+thread_local! {
+    static HUBS: Hubs = const { Hubs(RefCell::new(Vec::new())) };
+}
+
+/// The hubs of one thread, at most one per runtime.
+struct Hubs(RefCell<Vec<Rc<Core>>>);
+
+impl Drop for Hubs {
+    fn drop(&mut self) {
+        for core in self.0.take() {
+            core.leak();
+        }
+    }
+}
+
+/// Which thread has the hub of a current-thread runtime, process-wide.
+static OWNERS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// Why there is no hub here.
+#[derive(Debug)]
+pub(crate) enum NoHub {
+    NoRuntime,
+    MultiThread,
+    NotDriving,
+    OtherThread(String),
+    Ended,
+}
+
+impl fmt::Display for NoHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoHub::NoRuntime => f.write_str(
+                "there is no tokio runtime here for a hub to run on; call this inside a \
+                 current-thread runtime (`#[tokio::main(flavor = \"current_thread\")]`), or \
+                 start one with `switchback::run`",
+            ),
+            NoHub::MultiThread => f.write_str(
+                "a hub cannot run on the worker threads of a multi-thread runtime; give it a \
+                 thread of its own with `HubThread` or `HubPool`, or wrap the main task in \
+                 `Hub::run_until`",
+            ),
+            NoHub::NotDriving => f.write_str(
+                "this thread does not drive the runtime that is current on it (is this \
+                 `spawn_blocking`?), so a hub made here would never run; make the fiber on the \
+                 runtime's own thread",
+            ),
+            NoHub::OtherThread(thread) => write!(
+                f,
+                "the hub of this runtime belongs to the thread {thread}; make the fiber there",
+            ),
+            NoHub::Ended => f.write_str(
+                "the hub is closed: it takes no new fibers; make the fiber before the hub \
+                 closes, or on a hub of another runtime",
+            ),
+        }
+    }
+}
+
+/// Calls `f` with the hub that belongs to `shared`, if this is its thread.
+#[inline]
+pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    let here = switch::with_place(|place| match place {
+        Place::Fiber(state) | Place::Poll(state) => Some(state.hub.clone()),
+        Place::Hub(core) => Some(core.clone()),
+        Place::Outside | Place::ThreadPoll => None,
+    });
+    let is_it = |core: &Rc<Core>| Arc::ptr_eq(&core.shared, shared);
+    let core = match here.filter(is_it) {
+        Some(core) => core,
+        // No borrow is held while `f` runs.
+        None => HUBS
+            .try_with(|hubs| hubs.0.borrow().iter().find(|core| is_it(core)).cloned())
+            .ok()
+            .flatten()?,
+    };
+    Some(f(&core))
+}
+
+/// The hub of the code that is running, if it was made before.
+pub(crate) fn try_current() -> Option<Rc<Core>> {
+    running().or_else(|| find(&Handle::try_current().ok()?))
+}
+
+/// The hub that goes on when the code that is running gives way: its thread is
+/// driving it.
+pub(crate) fn driven_here() -> Option<Rc<Core>> {
+    let core = match running() {
+        Some(core) => core,
+        None if switch::with_place(|place| matches!(place, Place::ThreadPoll)) => return None,
+        None => {
+            let core = find(&Handle::try_current().ok()?)?;
+            // A runtime may be current without being driven: `Handle::enter`.
+            if tokio::task::try_id().is_none() && !outside::inside_scheduler() {
+                return None;
+            }
+            core
+        }
+    };
+    core.is_running().then_some(core)
+}
+
+/// The hub of the code that is running, made if need be.
+pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
+    if let Some(core) = running() {
+        return Ok(core);
+    }
+    let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
+    if let Some(core) = find(&runtime) {
+        return Ok(core);
+    }
+    if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return Err(NoHub::MultiThread);
+    }
+    let driving = outside::inside_scheduler();
+    // A task's id without its scheduler: a closure of `spawn_blocking`.
+    if !driving && tokio::task::try_id().is_some() {
+        return Err(NoHub::NotDriving);
+    }
+    check_owner(&runtime, driving)?;
+    let core = add(Config::default(), &runtime);
+    runtime.spawn(Driver::new(&core));
+    Ok(core)
+}
+
+/// The hub for `run_until`: one that is shared, or a new one without a driver.
+pub(super) fn attach(config: Config) -> Result<Rc<Core>, NoHub> {
+    let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
+    match find(&runtime) {
+        Some(core) if core.is_open() => return Ok(core),
+        Some(closed) => remove(&closed),
+        None => {}
+    }
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        check_owner(&runtime, true)?;
+    }
+    Ok(add(config, &runtime))
+}
+
+/// Takes a hub that has ended out of the thread's list.
+pub(super) fn remove(core: &Rc<Core>) {
+    let removed = HUBS.try_with(|hubs| {
+        let mut hubs = hubs.0.borrow_mut();
+        let position = hubs.iter().position(|hub| Rc::ptr_eq(hub, core))?;
+        Some(hubs.swap_remove(position))
+    });
+    drop(removed);
+}
+
+/// The hub of the fiber or hub that is running.
+fn running() -> Option<Rc<Core>> {
+    switch::with_place(|place| match place {
+        Place::Fiber(state) | Place::Poll(state) => Some(state.hub.clone()),
+        Place::Hub(core) => Some(core.clone()),
+        Place::Outside | Place::ThreadPoll => None,
+    })
+}
+
+/// This thread's hub for `runtime`. One that has failed is ended and forgotten.
+fn find(runtime: &Handle) -> Option<Rc<Core>> {
+    let id = runtime.id();
+    let core = HUBS
+        .try_with(|hubs| {
+            let hubs = hubs.0.borrow();
+            hubs.iter().find(|hub| hub.shared.runtime() == id).cloned()
+        })
+        .ok()??;
+    if core.shared.failure().is_none() {
+        return Some(core);
+    }
+    core.end_abruptly();
+    remove(&core);
+    None
+}
+
+/// Refuses a runtime whose hub lives on another thread.
+///
+/// If that hub has never run and this thread is driving the runtime, it is the
+/// other thread that was wrong: its hub fails.
+fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
+    let owner = {
+        let mut owners = lock(&OWNERS);
+        owners.retain(|hub| hub.strong_count() > 0);
+        let hubs = owners.iter().filter_map(Weak::upgrade);
+        hubs.filter(|hub| !hub.has_ended())
+            .find(|hub| hub.runtime() == runtime.id())
+    };
+    match owner {
+        Some(owner) if driving && !owner.driven.load(Ordering::Acquire) => {
+            owner.fail(Failure::NeverRan);
+            Ok(())
+        }
+        Some(owner) => Err(NoHub::OtherThread(owner.thread_label())),
+        None => Ok(()),
+    }
+}
+
+fn add(config: Config, runtime: &Handle) -> Rc<Core> {
+    let core = Core::new(runtime.clone(), config);
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        lock(&OWNERS).push(Arc::downgrade(&core.shared));
+    }
+    // The thread may be ending: then the hub is found by nobody, and its driver
+    // ends it.
+    let _ = HUBS.try_with(|hubs| hubs.0.borrow_mut().push(core.clone()));
+    core
+}

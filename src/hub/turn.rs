@@ -1,0 +1,206 @@
+//! One turn of the hub: what a poll of its driver does, and in which order.
+//!
+//! 1. Take the wakes that came from other threads into the ready queue.
+//! 2. Resume fibers from the front of the queue until one of these holds:
+//!    the queue is empty; the next fiber has already given way in this turn
+//!    (it queued itself while it ran, as `yield_now` does); [`MAX_RESUMES`]
+//!    entries were handled; the cooperative budget of tokio, which all fibers of
+//!    one poll share, is spent.
+//! 3. If entries are left, ask to be polled again: behind the tasks that are
+//!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
+//!    time drivers too.
+//!
+//! So to tokio's other tasks, a hub with `n` fibers that give way for ever is
+//! like `n` tasks that do; and tokio polls for I/O after as many fibers as it
+//! does after tasks (61, its `event_interval`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::thread::panicking;
+
+use tokio::task::coop;
+
+use super::core::{Core, Ready, State};
+use crate::fiber::Phase;
+use crate::report;
+use crate::switch::{self, Step, Suspension};
+
+/// How many entries of the ready queue are handled in one turn, and between two
+/// polls for I/O, at the most.
+const MAX_RESUMES: u32 = 61;
+
+impl Core {
+    /// Runs one turn for a driver that is polled with `cx`.
+    pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>) {
+        self.awake.set(true);
+        let resumes = self.run_turn();
+        let since_io = self.resumes_since_io.get() + resumes;
+        if !self.has_ready() {
+            self.resumes_since_io.set(0);
+            self.awake.set(false);
+        } else if since_io < MAX_RESUMES {
+            self.resumes_since_io.set(since_io);
+            cx.waker().wake_by_ref();
+        } else {
+            self.resumes_since_io.set(0);
+            wake_after_io(cx);
+        }
+    }
+
+    /// Steps 1 and 2; returns how many entries it handled.
+    fn run_turn(self: &Rc<Self>) -> u32 {
+        let _hub = switch::enter_hub(self);
+        self.turn.set(self.turn.get() + 1);
+        self.drain_remote();
+        let mut handled = 0;
+        while handled < MAX_RESUMES && coop::has_budget_remaining() {
+            if self.next_has_yielded() {
+                break;
+            }
+            let Some(entry) = self.pop() else { break };
+            match entry {
+                Ready::Fiber(slot) => self.resume(slot),
+                Ready::Waker(waker) => {
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                        report::error(format_args!("a waker panicked in the hub"));
+                        std::mem::forget(panic);
+                    }
+                }
+            }
+            handled += 1;
+        }
+        handled
+    }
+
+    /// Whether the next entry is a fiber that gave way in this turn.
+    fn next_has_yielded(&self) -> bool {
+        let Some(slot) = self.peek_fiber() else {
+            return false;
+        };
+        self.live.borrow()[slot].yielded == self.turn.get()
+    }
+
+    /// Resumes the fiber whose entry has just left the ready queue.
+    fn resume(self: &Rc<Self>, slot: usize) {
+        let mut coroutine = {
+            let mut live = self.live.borrow_mut();
+            let fiber = &mut live[slot];
+            fiber.queued = false;
+            match fiber.record.phase() {
+                // A stray wake, or a cancel before the start: only the latter
+                // lets it run, to drop its closure.
+                Phase::New if fiber.record.interrupts() == 0 => return,
+                Phase::New | Phase::Started => {}
+                Phase::Ended | Phase::Abandoned => {
+                    let ended = live.remove(slot);
+                    drop(live);
+                    drop(ended);
+                    return;
+                }
+            }
+            fiber.record.claim_start();
+            match fiber.coroutine.take() {
+                Some(coroutine) => coroutine,
+                None => {
+                    fiber.requeue = true;
+                    return;
+                }
+            }
+        };
+        let step = coroutine.resume();
+        match step {
+            Step::Suspended(Suspension::Waiting) => {
+                let requeue = {
+                    let mut live = self.live.borrow_mut();
+                    let fiber = &mut live[slot];
+                    fiber.coroutine = Some(coroutine);
+                    std::mem::take(&mut fiber.requeue).then(|| fiber.record.clone())
+                };
+                if self.state.get() == State::Ended {
+                    // The hub ended while the fiber ran on top of it.
+                    self.end_fiber(slot);
+                } else if let Some(record) = requeue {
+                    self.wake(&record);
+                }
+            }
+            Step::Suspended(Suspension::Abandoned) => {
+                // Live Stack Invariant: dropping it leaks it.
+                drop(coroutine);
+                self.abandoned(slot);
+            }
+            Step::Finished => {
+                self.stacks.put(coroutine.into_stack());
+                self.retire(slot);
+            }
+        }
+        self.wake_deferred();
+    }
+
+    /// Takes a fiber that has ended out of the table, now or, if it still has an
+    /// entry in the ready queue, with that entry.
+    fn retire(&self, slot: usize) {
+        let ended = {
+            let mut live = self.live.borrow_mut();
+            if live[slot].queued {
+                None
+            } else {
+                Some(live.remove(slot))
+            }
+        };
+        drop(ended);
+    }
+
+    /// A fiber has suspended itself for ever.
+    fn abandoned(&self, slot: usize) {
+        let record = self.live.borrow()[slot].record.clone();
+        self.retire(slot);
+        record.finish(Phase::Abandoned);
+        let unwinding = if panicking() {
+            "; it was unwinding, so from now on this thread counts as panicking: \
+             std's mutexes poison, and cancels reach waits only through `try_wait`"
+        } else {
+            ""
+        };
+        report::warn(format_args!(
+            "fiber '{}' waited again while it was being ended; its stack is leaked{unwinding}",
+            record.name(),
+        ));
+    }
+
+    /// Wakes the fibers whose cancel was put off, if nobody unwinds any more.
+    fn wake_deferred(&self) {
+        if self.deferred.borrow().is_empty() || panicking() {
+            return;
+        }
+        for record in self.deferred.take() {
+            self.wake(&record);
+        }
+    }
+
+    /// Ends a fiber by force, whatever it waits for. Returns when it has ended
+    /// or was abandoned; does nothing if it is the caller itself.
+    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
+        {
+            let mut live = self.live.borrow_mut();
+            match live.get_mut(slot) {
+                Some(fiber) if fiber.coroutine.is_some() => {
+                    fiber.record.interrupt(crate::fiber::record::interrupt::END);
+                    fiber.queued = false;
+                }
+                _ => return,
+            }
+        }
+        self.resume(slot);
+    }
+}
+
+/// Wakes the task behind `cx` after tokio has polled its drivers.
+///
+/// Tokio's own `yield_now` hands its waker to the scheduler for that; outside a
+/// tokio scheduler it wakes at once.
+pub(crate) fn wake_after_io(cx: &mut Context<'_>) {
+    let asked = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(asked.is_pending());
+}

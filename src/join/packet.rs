@@ -1,0 +1,166 @@
+//! The way of a fiber's result from its stack to its joiner.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use super::error::{Cause, JoinError};
+use crate::fiber::{Phase, Record};
+use crate::hub::{Failure, registry};
+use crate::report;
+use crate::switch::{self, Place};
+use crate::sync_util::lock;
+
+/// Holds a fiber's result between its end and its join.
+///
+/// The fiber and its `Fiber` share it. Whoever comes last gets the result and
+/// drops it explicitly, so the last drop of the packet itself runs no user code.
+#[derive(Debug)]
+pub(crate) struct Packet<T>(Mutex<Slot<T>>);
+
+#[derive(Debug)]
+enum Slot<T> {
+    /// The fiber has not ended.
+    Empty,
+    /// It has, and nobody has asked yet.
+    Done(Result<T, Cause>),
+    /// The joiner has it.
+    Taken,
+    /// The `Fiber` was dropped: there will be no joiner.
+    Detached,
+}
+
+impl<T> Packet<T> {
+    pub(crate) fn new() -> Packet<T> {
+        Packet(Mutex::new(Slot::Empty))
+    }
+
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(*lock(&self.0), Slot::Taken)
+    }
+
+    /// The fiber ends with `result`. Called on its stack: a result that nobody
+    /// will take is dropped here, before the fiber counts as ended.
+    pub(crate) fn complete(&self, record: &Record, result: Result<T, Cause>) {
+        let unclaimed = {
+            let mut slot = lock(&self.0);
+            match *slot {
+                Slot::Empty => {
+                    *slot = Slot::Done(result);
+                    // Inside the lock, so that a joiner never sees the result of
+                    // a fiber that seems to be alive.
+                    record.set_phase(Phase::Ended);
+                    None
+                }
+                Slot::Detached => Some(result),
+                Slot::Done(_) | Slot::Taken => unreachable!("a fiber ends once"),
+            }
+        };
+        if let Some(result) = unclaimed {
+            discard(record, result);
+        }
+        record.finish(Phase::Ended);
+    }
+
+    /// The `Fiber` is dropped.
+    pub(crate) fn detach(&self, record: &Record) {
+        let slot = std::mem::replace(&mut *lock(&self.0), Slot::Detached);
+        if let Slot::Done(result) = slot {
+            report_unclaimed(record, &result);
+            drop(result);
+        }
+    }
+
+    /// Takes the result, or sees to it that `cx` is woken when it is there.
+    pub(crate) fn poll(
+        &self,
+        record: &Arc<Record>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, JoinError>> {
+        if let Poll::Ready(result) = self.take(record) {
+            return Poll::Ready(result);
+        }
+        let joins_itself = switch::with_place(|place| match place {
+            Place::Poll(state) => Arc::ptr_eq(&state.record, record),
+            _ => false,
+        });
+        assert!(
+            !joins_itself,
+            "a fiber cannot join itself: it would wait for ever",
+        );
+        record.joiner.register(cx.waker());
+        if !joins_same_hub(record) {
+            record.hub.watch(record);
+        }
+        let again = self.take(record);
+        if again.is_ready() {
+            record.hub.unwatch(record);
+        } else if record.hub.dormant.load(Ordering::Relaxed) {
+            // The hub's thread is back, so it seems: its driver may have missed
+            // wakes while another thread had the runtime.
+            let _ = registry::with_local(&record.hub, |core| core.notify());
+        }
+        again
+    }
+
+    fn take(&self, record: &Arc<Record>) -> Poll<Result<T, JoinError>> {
+        let mut slot = lock(&self.0);
+        match *slot {
+            Slot::Empty => {}
+            Slot::Done(_) => {
+                let Slot::Done(result) = std::mem::replace(&mut *slot, Slot::Taken) else {
+                    unreachable!("it was just seen")
+                };
+                drop(slot);
+                return Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)));
+            }
+            Slot::Taken => {
+                drop(slot);
+                panic!(
+                    "the result of fiber '{}' was taken by an earlier join",
+                    record.name(),
+                );
+            }
+            Slot::Detached => unreachable!("a dropped `Fiber` is not polled"),
+        }
+        let lost = match (record.phase(), record.hub.failure()) {
+            (Phase::Abandoned, _) => Cause::Abandoned,
+            (_, Some(Failure::NeverRan)) => Cause::HubNeverRan,
+            (_, Some(Failure::Lost)) => Cause::HubLost,
+            _ => return Poll::Pending,
+        };
+        *slot = Slot::Taken;
+        drop(slot);
+        Poll::Ready(Err(JoinError::new(lost, record)))
+    }
+}
+
+/// Whether the joiner is a fiber of the hub it joins a fiber of: if that hub
+/// fails, there is nobody to tell.
+fn joins_same_hub(record: &Record) -> bool {
+    switch::with_place(|place| match place {
+        Place::Poll(state) => Arc::ptr_eq(&state.record.hub, &record.hub),
+        _ => false,
+    })
+}
+
+/// Drops a result on the stack of the fiber that made it. Its destructor may
+/// wait; if it panics, that is reported and ends there.
+fn discard<T>(record: &Record, result: Result<T, Cause>) {
+    report_unclaimed(record, &result);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
+        report_unclaimed::<T>(record, &Err(Cause::from_panic(payload)));
+    }
+}
+
+/// Reports a panic that no joiner will see.
+fn report_unclaimed<T>(record: &Record, result: &Result<T, Cause>) {
+    if let Err(cause @ Cause::Panic { .. }) = result {
+        report::error(format_args!(
+            "fiber '{}' {cause}, and nobody joins it",
+            record.name(),
+        ));
+    }
+}

@@ -1,0 +1,274 @@
+//! The only contact with the coroutine engine: start, resume, suspend, and the
+//! record of where the thread is.
+//!
+//! # The two directions
+//!
+//! [`Coroutine::resume`] goes from the resumer (the hub) onto a fiber's stack,
+//! [`Suspender::suspend`] goes back. Nothing else in the crate changes stacks.
+//!
+//! # What a switch saves
+//!
+//! The engine saves the callee-saved registers. Of the thread's ambient state
+//! we save one thing, [`CURRENT`]: which code the thread is running. It is a
+//! stack kept in local variables: whoever enters a new place restores the old
+//! one in a guard's `Drop`, so it survives unwinding. What the operating system
+//! keeps per thread (errno, the signal mask, the floating-point control word)
+//! belongs to the thread and is not saved; std's panic count belongs to the
+//! thread too, which is why [`crate::cancel`] has rules about it.
+//!
+//! # Safety
+//!
+//! *Current Invariant*: while `CURRENT` holds `Fiber(p)` or `Poll(p)`, `p`
+//! points at the [`FiberState`] at the root of the stack that is running; while
+//! it holds `Hub(p)`, `p` points at an `Rc<Core>` borrowed by the guard that
+//! put it there, which is further up the same chain of stacks. It holds because
+//! (1) only this module writes `CURRENT`; (2) a stack sets it when it begins and
+//! again each time [`Suspender::suspend`] returns; (3) `resume` puts the
+//! resumer's value back before anything else runs there; (4) every guard is
+//! dropped on the stack that made it, before that stack suspends, since nobody
+//! suspends from a `Poll` or `Hub` place ([`crate::wait`] refuses).
+//!
+//! *Live Stack Invariant*: a stack with live frames is never freed, reset or
+//! reused. It holds because a [`Coroutine`] that has begun and not finished is
+//! leaked by its `Drop`, and its stack comes out only through
+//! [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
+//! of tokio's lists and borrows of scoped threads point into such stacks.
+//!
+//! *Running Coroutine Invariant*: a coroutine that runs is never dropped. The
+//! hub takes it out of its table before `resume`, so no code on the fiber's
+//! stack can reach it.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use corosensei::{CoroutineResult, Yielder};
+
+use crate::fiber::FiberState;
+use crate::hub::Core;
+use crate::stack::Stack;
+
+/// Why a fiber gave the thread back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspension {
+    /// It waits and wants to be resumed when it is woken.
+    Waiting,
+    /// It cannot go on and must never be resumed: leak it.
+    Abandoned,
+}
+
+/// What came of a [`Coroutine::resume`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The stack suspended itself.
+    Suspended(Suspension),
+    /// The body returned; [`Coroutine::into_stack`] may be called.
+    Finished,
+}
+
+type Engine = corosensei::Coroutine<(), Suspension, (), Stack>;
+
+/// A body on a stack of its own, seen from the resumer.
+///
+/// Dropping one that has not finished leaks its stack and everything on it.
+pub(crate) struct Coroutine(ManuallyDrop<Engine>);
+
+impl Coroutine {
+    /// Puts `body` on `stack` without running it.
+    ///
+    /// `body` gets the fiber's side of the switch and builds its [`FiberState`]
+    /// from it with [`run_fiber`]. It must not unwind; an unwind that escapes it
+    /// aborts the process, since there is nobody to catch it. `F` must not be
+    /// larger than [`MAX_BODY`] bytes.
+    pub(crate) fn new<F>(stack: Stack, body: F) -> Coroutine
+    where
+        F: FnOnce(Suspender) + 'static,
+    {
+        debug_assert!(size_of::<F>() <= MAX_BODY, "box large bodies");
+        let engine = Engine::with_stack(stack, move |yielder, ()| {
+            let bomb = AbortOnUnwind;
+            body(Suspender { yielder });
+            std::mem::forget(bomb);
+        });
+        Coroutine(ManuallyDrop::new(engine))
+    }
+
+    /// Runs the body until it suspends or ends.
+    ///
+    /// # Panics
+    ///
+    /// If the body has already finished.
+    pub(crate) fn resume(&mut self) -> Step {
+        let _resumer = Restore(CURRENT.get());
+        match self.0.resume(()) {
+            CoroutineResult::Yield(suspension) => Step::Suspended(suspension),
+            CoroutineResult::Return(()) => Step::Finished,
+        }
+    }
+
+    /// The stack of a body that has finished, for reuse.
+    ///
+    /// # Panics
+    ///
+    /// If the body has not finished.
+    pub(crate) fn into_stack(self) -> Stack {
+        ManuallyDrop::into_inner(self.0).into_stack()
+    }
+}
+
+impl fmt::Debug for Coroutine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coroutine")
+            .field("started", &self.0.started())
+            .field("done", &self.0.done())
+            .finish()
+    }
+}
+
+/// The largest body that [`Coroutine::new`] takes, in bytes. The engine copies
+/// the body to the stack and refuses more than 1024 bytes; the rest is room for
+/// what it adds.
+pub(crate) const MAX_BODY: usize = 960;
+
+/// The fiber's side of the switch. It lives on the fiber's own stack.
+#[derive(Debug)]
+pub(crate) struct Suspender {
+    yielder: *const Yielder<(), Suspension>,
+}
+
+impl Suspender {
+    /// Gives the thread back to the resumer and returns when resumed.
+    ///
+    /// `state` is the caller's own state: the one this suspender is part of.
+    pub(crate) fn suspend(&self, state: &FiberState, how: Suspension) {
+        debug_assert!(
+            matches!(CURRENT.get(), Current::Fiber(p) if std::ptr::eq(p, state)),
+            "only the running fiber suspends itself, outside of any poll",
+        );
+        // SAFETY: the engine keeps the yielder at the root of the stack that it
+        // was handed out on, for as long as the body runs. A `Suspender` never
+        // leaves the `FiberState` made by that body, so whoever holds `&self`
+        // runs above that root.
+        let yielder = unsafe { &*self.yielder };
+        yielder.suspend(how);
+        CURRENT.set(Current::Fiber(state));
+    }
+}
+
+/// Runs `body` as the code of the fiber with this state: makes it current.
+///
+/// Called once, at the root of the fiber's stack.
+pub(crate) fn run_fiber<R>(state: &FiberState, body: impl FnOnce() -> R) -> R {
+    // The resumer's guard puts its own value back when the stack ends.
+    CURRENT.set(Current::Fiber(state));
+    body()
+}
+
+thread_local! {
+    static CURRENT: Cell<Current> = const { Cell::new(Current::Outside) };
+}
+
+/// [`Place`] as it is stored.
+#[derive(Clone, Copy)]
+enum Current {
+    Outside,
+    ThreadPoll,
+    Hub(*const Rc<Core>),
+    Poll(*const FiberState),
+    Fiber(*const FiberState),
+}
+
+/// Which code the thread is running.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Nothing of ours: async code or a plain thread.
+    Outside,
+    /// A future polled by a wait that blocks a plain thread.
+    ThreadPoll,
+    /// The hub's own code, between two fibers.
+    Hub(&'a Rc<Core>),
+    /// A future polled by a waiting fiber. It counts as async code.
+    Poll(&'a FiberState),
+    /// The fiber itself.
+    Fiber(&'a FiberState),
+}
+
+/// Calls `f` with the place that the thread is at.
+#[inline]
+pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
+    let place = match CURRENT.get() {
+        Current::Outside => Place::Outside,
+        Current::ThreadPoll => Place::ThreadPoll,
+        // SAFETY: Current Invariant; the borrow ends with `f`, which runs above
+        // the guard that lent the pointer.
+        Current::Hub(core) => Place::Hub(unsafe { &*core }),
+        // SAFETY: Current Invariant; the borrow ends with `f`, which runs on
+        // the stack that has the state at its root. Should that stack be
+        // abandoned inside `f`, it is leaked and the state stays valid.
+        Current::Poll(state) => Place::Poll(unsafe { &*state }),
+        // SAFETY: as above.
+        Current::Fiber(state) => Place::Fiber(unsafe { &*state }),
+    };
+    f(place)
+}
+
+/// Marks the thread as running the hub's own code until the guard is dropped.
+pub(crate) fn enter_hub(core: &Rc<Core>) -> PlaceGuard<'_> {
+    PlaceGuard::enter(Current::Hub(core))
+}
+
+/// Marks the running fiber as polling a future until the guard is dropped.
+#[inline]
+pub(crate) fn enter_poll(state: &FiberState) -> PlaceGuard<'_> {
+    PlaceGuard::enter(Current::Poll(state))
+}
+
+/// Marks the thread as blocked in a wait of its own until the guard is dropped.
+pub(crate) fn enter_thread_poll() -> PlaceGuard<'static> {
+    PlaceGuard::enter(Current::ThreadPoll)
+}
+
+/// Leaves the place it was made for when dropped, also on unwind.
+#[derive(Debug)]
+pub(crate) struct PlaceGuard<'a> {
+    _previous: Restore,
+    _lends: PhantomData<&'a ()>,
+}
+
+impl PlaceGuard<'_> {
+    #[inline]
+    fn enter(current: Current) -> Self {
+        PlaceGuard {
+            _previous: Restore(CURRENT.replace(current)),
+            _lends: PhantomData,
+        }
+    }
+}
+
+/// Puts a value back into [`CURRENT`] when dropped.
+struct Restore(Current);
+
+impl Drop for Restore {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+impl fmt::Debug for Restore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Restore")
+    }
+}
+
+/// Aborts the process if dropped: nothing may unwind past the root of a stack.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}

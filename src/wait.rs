@@ -1,0 +1,241 @@
+//! The [`Wait`] trait: poll, switch back, repeat.
+
+use std::fmt;
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::thread::panicking;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::cancel::{Answer, Interrupt, Unwinding};
+use crate::fiber::FiberState;
+use crate::outside::{self, Outside};
+use crate::switch::{self, Place};
+use crate::time::{Elapsed, Timeout, deadline_after};
+
+/// Waits for a future in blocking-style code, as `.await` does in async code.
+///
+/// It is implemented for everything that can be awaited.
+///
+/// In a fiber, waiting suspends the fiber: its hub goes on with others. On a
+/// plain thread (also in `spawn_blocking`) it blocks that thread. In async code
+/// it is refused with a panic, since it would stop every other task of the
+/// thread; that is noticed in tokio's tasks and `block_on` and in executors of
+/// the `futures` crate. An executor that we know nothing of is blocked.
+///
+/// # Cancel safety
+///
+/// A wait is where a fiber is cancelled: if a cancel is pending when it begins
+/// or arrives while it waits, the future is dropped and the wait unwinds with
+/// [`Cancelled`](crate::Cancelled). This is looked at before the future is
+/// polled, so what has become ready is not taken and lost: waiting is as cancel
+/// safe as dropping the future.
+///
+/// # Examples
+///
+/// ```
+/// use switchback::prelude::*;
+///
+/// let sum = switchback::run(|| {
+///     let (tx, rx) = tokio::sync::oneshot::channel();
+///     switchback::spawn(move || tx.send(40).unwrap());
+///     rx.wait().unwrap() + async { 2 }.wait()
+/// });
+/// assert_eq!(sum.unwrap(), 42);
+/// ```
+pub trait Wait: IntoFuture + Sized {
+    /// Waits until the future is done and returns its output.
+    ///
+    /// # Panics
+    ///
+    /// In async code, inside a future's `poll`, and in the hub's callbacks.
+    #[track_caller]
+    fn wait(self) -> Self::Output {
+        let spot = Spot::here("`.wait()`");
+        match spot.block_on(self.into_future(), Answer::Throw) {
+            Ok(output) => output,
+            Err(Interrupt::Cancelled(cancelled)) => cancelled.throw(),
+            Err(Interrupt::HubGone | Interrupt::Unwinding) => {
+                unreachable!("a wait that can only throw is not refused")
+            }
+        }
+    }
+
+    /// Waits until the future is done, but no longer than `duration`.
+    ///
+    /// The future is polled at least once, so with a duration of zero it is
+    /// tried. On a timeout it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`] if the time is over; also, in a fiber that is unwinding, if
+    /// the future is not ready at once, and in one whose hub has ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
+    #[track_caller]
+    fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
+        let spot = Spot::here("`.wait_timeout()`");
+        spot.block_until(self.into_future(), deadline_after(duration))
+    }
+
+    /// Waits until the future is done, but not beyond `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_timeout`](Wait::wait_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
+    #[track_caller]
+    fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
+        let spot = Spot::here("`.wait_until()`");
+        spot.block_until(self.into_future(), deadline.into())
+    }
+}
+
+impl<F: IntoFuture> Wait for F {}
+
+/// A place where waiting is allowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    Fiber,
+    Thread,
+    /// Let tokio decide: see [`Outside::Scheduler`].
+    Tokio,
+}
+
+/// Why waiting is not allowed.
+enum Refusal {
+    Async,
+    Poll,
+    Hub,
+}
+
+impl Spot {
+    /// The switchpoint check: every call that may suspend makes it first, before
+    /// it touches anything.
+    ///
+    /// # Panics
+    ///
+    /// Where waiting is not allowed, in the name of `call`.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn here(call: &str) -> Spot {
+        let place = switch::with_place(|place| match place {
+            Place::Fiber(_) => Ok(Spot::Fiber),
+            Place::Outside => Spot::outside(),
+            Place::Hub(_) => Err(Refusal::Hub),
+            Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
+        });
+        match place {
+            Ok(spot) => spot,
+            Err(refusal) => refusal.panic(call),
+        }
+    }
+
+    #[cold]
+    fn outside() -> Result<Spot, Refusal> {
+        match outside::look() {
+            Outside::Async => Err(Refusal::Async),
+            Outside::Scheduler => Ok(Spot::Tokio),
+            Outside::Thread => Ok(Spot::Thread),
+        }
+    }
+
+    /// Waits for `future` here.
+    #[inline]
+    pub(crate) fn block_on<F: Future>(
+        self,
+        future: F,
+        answer: Answer,
+    ) -> Result<F::Output, Interrupt> {
+        let mut future = pin!(future);
+        if let Spot::Fiber = self {
+            return switch::with_place(|place| match place {
+                Place::Fiber(state) => state.drive(future.as_mut(), answer),
+                _ => unreachable!("a spot is used where it was found"),
+            });
+        }
+        let _polling = switch::enter_thread_poll();
+        Ok(match self {
+            Spot::Tokio => Handle::current().block_on(future),
+            _ => futures::executor::block_on(future),
+        })
+    }
+
+    #[track_caller]
+    fn block_until<F: Future>(self, future: F, deadline: Instant) -> Result<F::Output, Elapsed> {
+        match self.block_on(Timeout::new(future, deadline), Answer::Error) {
+            Ok(output) => output,
+            Err(Interrupt::Cancelled(cancelled)) => cancelled.throw(),
+            Err(Interrupt::HubGone) => Err(Elapsed::hub_gone()),
+            Err(Interrupt::Unwinding) => Err(Elapsed::unwinding()),
+        }
+    }
+}
+
+impl Refusal {
+    #[cold]
+    #[track_caller]
+    fn panic(&self, call: &str) -> ! {
+        match self {
+            Refusal::Async => panic!(
+                "{call} would block the runtime; use `.await`, or move this code into \
+                 `switchback::spawn` or `bridge`"
+            ),
+            Refusal::Poll => panic!(
+                "{call} inside a future's `poll`, or a destructor that it runs, would suspend the \
+                 executor half way; use `.await` there, or wait outside of the future"
+            ),
+            Refusal::Hub => panic!(
+                "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Async => "Async",
+            Refusal::Poll => "Poll",
+            Refusal::Hub => "Hub",
+        })
+    }
+}
+
+impl FiberState {
+    /// Polls `future` on the fiber's stack until it is ready, switching back to
+    /// the hub in between.
+    #[inline]
+    fn drive<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+        answer: Answer,
+    ) -> Result<F::Output, Interrupt> {
+        let mut may_unwind = panicking();
+        loop {
+            if let Some(interrupt) = self.interrupted(may_unwind, answer) {
+                return Err(interrupt);
+            }
+            let polled = {
+                let _polling = switch::enter_poll(self);
+                let mut cx = Context::from_waker(self.waker());
+                future.as_mut().poll(&mut cx)
+            };
+            if let Poll::Ready(output) = polled {
+                return Ok(output);
+            }
+            if answer == Answer::Error && self.unwinding() == Unwinding::Yes {
+                return Err(Interrupt::Unwinding);
+            }
+            may_unwind = self.pause();
+        }
+    }
+}
