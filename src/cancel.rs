@@ -27,8 +27,7 @@ use std::io;
 use std::panic::resume_unwind;
 use std::thread::panicking;
 
-use crate::fiber::record::interrupt;
-use crate::fiber::{FiberState, Phase};
+use crate::fiber::{FiberState, Phase, interrupt};
 use crate::switch::Suspension;
 
 /// What a cancelled fiber unwinds with, and what its joiner is told.

@@ -55,7 +55,7 @@ pub fn sleep(duration: Duration) -> Sleep {
         return Sleep {
             deadline: None,
             kind: Kind::Zero {
-                after_io: AfterIo::new(),
+                after_io: AfterIo::default(),
             },
         };
     }

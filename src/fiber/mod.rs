@@ -13,7 +13,7 @@
 mod builder;
 mod handle;
 mod park;
-pub(crate) mod record;
+mod record;
 mod state;
 
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ pub use builder::Builder;
 pub use handle::{FiberHandle, current_fiber, in_fiber};
 pub use park::park;
 pub use record::FiberId;
-pub(crate) use record::{Phase, Record};
+pub(crate) use record::{Phase, Record, interrupt};
 pub(crate) use state::FiberState;
 
 use crate::cancel::Cancelled;

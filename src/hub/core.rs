@@ -90,8 +90,7 @@ pub(super) struct Live {
     pub(super) yielded: u64,
 }
 
-/// A place in the ready queue: everything that was ready when it was taken
-/// comes before it.
+/// The number of an entry of the ready queue, counted from the hub's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
@@ -181,12 +180,13 @@ impl Core {
         }
     }
 
-    /// A ticket for the end of the queue.
+    /// The ticket of the entry that is queued next.
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(self.popped.get() + self.ready.borrow().len() as u64)
+        Ticket(self.popped.get() + self.ready.borrow().len() as u64 + 1)
     }
 
-    /// Whether everything that was ready when the ticket was taken has run.
+    /// Whether the entry with this ticket has left the queue, and so everything
+    /// before it.
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
         self.popped.get() >= ticket.0
     }

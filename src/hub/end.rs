@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::core::{Core, State};
 use super::shared::Failure;
-use crate::fiber::record::interrupt;
+use crate::fiber::interrupt;
 use crate::report;
 use crate::switch;
 

@@ -23,9 +23,9 @@ use std::thread::panicking;
 use tokio::task::coop;
 
 use super::core::{Core, Ready, State};
-use crate::fiber::Phase;
+use crate::fiber::{Phase, interrupt};
 use crate::report;
-use crate::switch::{self, Step, Suspension};
+use crate::switch::{self, Coroutine, Step, Suspension};
 
 /// How many entries of the ready queue are handled in one turn, and between two
 /// polls for I/O, at the most.
@@ -56,10 +56,7 @@ impl Core {
         self.drain_remote();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
-            if self.next_has_yielded() {
-                break;
-            }
-            let Some(entry) = self.pop() else { break };
+            let Some(entry) = self.next() else { break };
             match entry {
                 Ready::Fiber(slot) => self.resume(slot),
                 Ready::Waker(waker) => {
@@ -74,41 +71,55 @@ impl Core {
         handled
     }
 
-    /// Whether the next entry is a fiber that gave way in this turn.
-    fn next_has_yielded(&self) -> bool {
-        let Some(slot) = self.peek_fiber() else {
-            return false;
-        };
-        self.live.borrow()[slot].yielded == self.turn.get()
+    /// The next entry of the ready queue, unless it is a fiber that gave way in
+    /// this turn: that one stays where it is.
+    #[inline]
+    fn next(&self) -> Option<Ready> {
+        if let Some(slot) = self.peek_fiber() {
+            if self.live.borrow()[slot].yielded == self.turn.get() {
+                return None;
+            }
+        }
+        self.pop()
     }
 
     /// Resumes the fiber whose entry has just left the ready queue.
+    #[inline]
     fn resume(self: &Rc<Self>, slot: usize) {
-        let mut coroutine = {
-            let mut live = self.live.borrow_mut();
-            let fiber = &mut live[slot];
-            fiber.queued = false;
-            match fiber.record.phase() {
-                // A stray wake, or a cancel before the start: only the latter
-                // lets it run, to drop its closure.
-                Phase::New if fiber.record.interrupts() == 0 => return,
-                Phase::New | Phase::Started => {}
-                Phase::Ended | Phase::Abandoned => {
-                    let ended = live.remove(slot);
-                    drop(live);
-                    drop(ended);
-                    return;
-                }
+        if let Some(coroutine) = self.begin(slot) {
+            self.run(slot, coroutine);
+        }
+    }
+
+    /// Takes a fiber's stack out of the table, if it is to be run.
+    #[inline]
+    fn begin(&self, slot: usize) -> Option<Coroutine> {
+        let mut live = self.live.borrow_mut();
+        let fiber = &mut live[slot];
+        fiber.queued = false;
+        match fiber.record.phase() {
+            Phase::Started => {}
+            // Either a stray wake, or a cancel before the start: that lets it
+            // run, to drop its closure on its own stack.
+            Phase::New if fiber.record.interrupts() == 0 => return None,
+            Phase::New => {
+                fiber.record.claim_start();
             }
-            fiber.record.claim_start();
-            match fiber.coroutine.take() {
-                Some(coroutine) => coroutine,
-                None => {
-                    fiber.requeue = true;
-                    return;
-                }
+            Phase::Ended | Phase::Abandoned => {
+                let ended = live.remove(slot);
+                drop(live);
+                drop(ended);
+                return None;
             }
-        };
+        }
+        let coroutine = fiber.coroutine.take();
+        fiber.requeue = coroutine.is_none();
+        coroutine
+    }
+
+    /// Runs a fiber until it suspends or ends, and puts it where it belongs.
+    #[inline]
+    fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
         let step = coroutine.resume();
         match step {
             Step::Suspended(Suspension::Waiting) => {
@@ -116,13 +127,10 @@ impl Core {
                     let mut live = self.live.borrow_mut();
                     let fiber = &mut live[slot];
                     fiber.coroutine = Some(coroutine);
-                    std::mem::take(&mut fiber.requeue).then(|| fiber.record.clone())
+                    fiber.requeue
                 };
-                if self.state.get() == State::Ended {
-                    // The hub ended while the fiber ran on top of it.
-                    self.end_fiber(slot);
-                } else if let Some(record) = requeue {
-                    self.wake(&record);
+                if requeue || self.state.get() == State::Ended {
+                    self.ran_below(slot);
                 }
             }
             Step::Suspended(Suspension::Abandoned) => {
@@ -136,6 +144,22 @@ impl Core {
             }
         }
         self.wake_deferred();
+    }
+
+    /// Something happened to a fiber while it ran, on the hub it was driving.
+    #[cold]
+    fn ran_below(self: &Rc<Self>, slot: usize) {
+        if self.state.get() == State::Ended {
+            self.end_fiber(slot);
+            return;
+        }
+        let record = {
+            let mut live = self.live.borrow_mut();
+            let fiber = &mut live[slot];
+            fiber.requeue = false;
+            fiber.record.clone()
+        };
+        self.wake(&record);
     }
 
     /// Takes a fiber that has ended out of the table, now or, if it still has an
@@ -170,6 +194,7 @@ impl Core {
     }
 
     /// Wakes the fibers whose cancel was put off, if nobody unwinds any more.
+    #[inline]
     fn wake_deferred(&self) {
         if self.deferred.borrow().is_empty() || panicking() {
             return;
@@ -186,7 +211,7 @@ impl Core {
             let mut live = self.live.borrow_mut();
             match live.get_mut(slot) {
                 Some(fiber) if fiber.coroutine.is_some() => {
-                    fiber.record.interrupt(crate::fiber::record::interrupt::END);
+                    fiber.record.interrupt(interrupt::END);
                     fiber.queued = false;
                 }
                 _ => return,
