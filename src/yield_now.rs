@@ -138,7 +138,7 @@ impl Place {
 /// Calls `f` with the hub of the fiber that polls, if a fiber does.
 fn with_own_hub<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     switch::with_place(|place| match place {
-        switch::Place::Poll(state) => Some(f(&state.hub)),
+        switch::Place::Poll(state) => state.hub().map(f),
         _ => None,
     })
 }

@@ -79,7 +79,10 @@ impl fmt::Display for NoHub {
 pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     let is_it = |core: &Rc<Core>| Arc::ptr_eq(&core.shared, shared);
     switch::with_place(|place| match place {
-        Place::Fiber(state) | Place::Poll(state) if is_it(&state.hub) => Some(f(&state.hub)),
+        Place::Fiber(state) | Place::Poll(state) => match state.hub() {
+            Some(hub) if is_it(hub) => Some(f(hub)),
+            _ => with_listed(is_it, f),
+        },
         Place::Hub(core) if is_it(core) => Some(f(core)),
         _ => with_listed(is_it, f),
     })
@@ -167,7 +170,7 @@ pub(super) fn remove(core: &Rc<Core>) {
 /// The hub of the fiber or hub that is running.
 fn running() -> Option<Rc<Core>> {
     switch::with_place(|place| match place {
-        Place::Fiber(state) | Place::Poll(state) => Some(state.hub.clone()),
+        Place::Fiber(state) | Place::Poll(state) => state.hub().cloned(),
         Place::Hub(core) => Some(core.clone()),
         Place::Outside | Place::ThreadPoll => None,
     })

@@ -17,14 +17,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::thread::panicking;
 
 use tokio::task::coop;
 
 use super::core::{Core, Ready, State};
-use crate::fiber::{Phase, interrupt};
+use crate::fiber::{Phase, Record, interrupt};
 use crate::report;
+use crate::scope::ScopeData;
 use crate::switch::{self, Coroutine, Step, Suspension};
 
 /// How many entries of the ready queue are handled in one turn, and between two
@@ -106,9 +108,10 @@ impl Core {
                 fiber.record.claim_start();
             }
             Phase::Ended | Phase::Abandoned => {
-                let ended = live.remove(slot);
+                let over = live.remove(slot);
                 drop(live);
-                drop(ended);
+                drop(over);
+                self.check_closed();
                 return None;
             }
         }
@@ -140,7 +143,7 @@ impl Core {
             }
             Step::Finished => {
                 self.stacks.put(coroutine.into_stack());
-                self.retire(slot);
+                self.retire(slot, ScopeData::child_ended);
             }
         }
         self.wake_deferred();
@@ -162,25 +165,28 @@ impl Core {
         self.wake(&record);
     }
 
-    /// Takes a fiber that has ended out of the table, now or, if it still has an
-    /// entry in the ready queue, with that entry.
-    fn retire(&self, slot: usize) {
-        let ended = {
+    /// Takes a fiber that is over out of the table, now or, if it still has an
+    /// entry in the ready queue, with that entry; and tells its scope.
+    #[inline]
+    fn retire(&self, slot: usize, tell: impl FnOnce(&ScopeData, Arc<Record>)) {
+        let (scope, record, _over) = {
             let mut live = self.live.borrow_mut();
-            if live[slot].queued {
-                None
-            } else {
-                Some(live.remove(slot))
-            }
+            let fiber = &mut live[slot];
+            let scope = fiber.scope.take();
+            let record = scope.is_some().then(|| fiber.record.clone());
+            let over = (!fiber.queued).then(|| live.remove(slot));
+            (scope, record, over)
         };
-        drop(ended);
+        if let (Some(scope), Some(record)) = (scope, record) {
+            tell(&scope, record);
+        }
+        self.check_closed();
     }
 
     /// A fiber has suspended itself for ever.
+    #[cold]
     fn abandoned(&self, slot: usize) {
         let record = self.live.borrow()[slot].record.clone();
-        self.retire(slot);
-        record.finish(Phase::Abandoned);
         let unwinding = if panicking() {
             "; it was unwinding, so from now on this thread counts as panicking: \
              std's mutexes poison, and cancels reach waits only through `try_wait`"
@@ -191,6 +197,8 @@ impl Core {
             "fiber '{}' waited again while it was being ended; its stack is leaked{unwinding}",
             record.name(),
         ));
+        record.finish(Phase::Abandoned);
+        self.retire(slot, |scope, _| scope.child_abandoned());
     }
 
     /// Wakes the fibers whose cancel was put off, if nobody unwinds any more.
@@ -204,20 +212,35 @@ impl Core {
         }
     }
 
-    /// Ends a fiber by force, whatever it waits for. Returns when it has ended
-    /// or was abandoned; does nothing if it is the caller itself.
-    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
-        {
-            let mut live = self.live.borrow_mut();
-            match live.get_mut(slot) {
-                Some(fiber) if fiber.coroutine.is_some() => {
-                    fiber.record.interrupt(interrupt::END);
-                    fiber.queued = false;
-                }
-                _ => return,
-            }
+    /// Ends a child of a scope whose parent cannot wait for it. Called on the
+    /// parent's stack.
+    pub(crate) fn end_child(self: &Rc<Self>, child: &Arc<Record>) {
+        let is_there = matches!(
+            self.live.borrow().get(child.slot),
+            Some(fiber) if Arc::ptr_eq(&fiber.record, child)
+        );
+        if is_there {
+            let _hub = switch::enter_hub(self);
+            self.end_fiber(child.slot);
         }
-        self.resume(slot);
+    }
+
+    /// Ends a fiber by force, whatever it waits for: when this returns it has
+    /// ended or was abandoned. Does nothing if it is running.
+    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
+        let coroutine = {
+            let mut live = self.live.borrow_mut();
+            let Some(fiber) = live.get_mut(slot) else {
+                return;
+            };
+            let Some(coroutine) = fiber.coroutine.take() else {
+                return;
+            };
+            fiber.record.interrupt(interrupt::END);
+            fiber.record.claim_start();
+            coroutine
+        };
+        self.run(slot, coroutine);
     }
 }
 
