@@ -19,6 +19,10 @@
 //! memory. Columns that take microseconds do less of the work per sample; all
 //! figures are per unit of work.
 //!
+//! Where threads wait for each other, a figure depends on whether a core falls
+//! asleep in between, which on some machines costs ten times the work itself;
+//! these spreads are wide for that reason.
+//!
 //! The table is also written to `compare.md` in the target directory.
 
 mod echo;
@@ -31,7 +35,7 @@ mod worlds;
 mod yields;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -104,16 +108,10 @@ fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec
         .collect())
 }
 
-/// Writes next to what cargo builds: the program itself is in
-/// `<target>/release/deps`.
 fn write_to_target(table: &str) -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => PathBuf::from(target),
-        None => match program.ancestors().nth(3) {
-            Some(target) => target.to_owned(),
-            None => PathBuf::from("target"),
-        },
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
     };
     let path = target.join("compare.md");
     std::fs::write(&path, table)?;

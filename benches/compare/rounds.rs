@@ -1,7 +1,7 @@
 //! Rows, and how they are measured: interleaved rounds and paired ratios.
 
 /// How many rounds count. It is odd, so that a median is one of them.
-pub(crate) const ROUNDS: usize = 11;
+pub(crate) const ROUNDS: usize = 15;
 
 /// Who does the work: the columns of the table, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The Markdown table.
 
+use std::env::consts::{ARCH, OS};
 use std::fmt::Write as _;
+use std::num::NonZero;
 
 use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
 
@@ -20,9 +22,10 @@ pub(crate) fn render(results: &[Measured]) -> String {
         .map(|i| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0))
         .collect();
 
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut text = format!(
-        "Medians of {ROUNDS} rounds. After a rival's figure: how many times better switchback was \
-         in the same round (median, least to greatest).\n\n"
+        "Medians of {ROUNDS} rounds on {OS}, {ARCH}, {cores} cores. After a rival's figure: how \
+         many times better switchback was in the same round (median, least to greatest).\n\n"
     );
     for (number, line) in lines.iter().enumerate() {
         push_line(&mut text, line, &widths);
@@ -81,7 +84,7 @@ fn width(cell: &str) -> usize {
     cell.chars().count()
 }
 
-/// Three significant digits, or whole with its thousands set apart.
+/// Two or three significant digits, or whole with its thousands set apart.
 fn number(figure: f64) -> String {
     if figure < 99.5 {
         return factor(figure);
@@ -99,6 +102,7 @@ fn number(figure: f64) -> String {
 
 fn factor(ratio: f64) -> String {
     match ratio {
+        r if r < 0.0995 => format!("{r:.3}"),
         r if r < 9.95 => format!("{r:.2}"),
         r if r < 99.5 => format!("{r:.1}"),
         r => format!("{r:.0}"),

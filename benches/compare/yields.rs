@@ -16,7 +16,7 @@ use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, on_runtime, wake_self};
 
 /// About how often a sample gives way.
-const YIELDS: usize = 500_000;
+const YIELDS: usize = 1_000_000;
 
 pub(crate) fn row(fibers: usize) -> Row {
     Row::new(format!("yield-{fibers}"), Unit::NanosPer("yield"))
