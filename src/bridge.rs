@@ -314,8 +314,9 @@ impl Strand {
                 return None;
             }
         }
-        // Live Stack Invariant: dropping it leaks it.
-        drop(self.coroutine.take());
+        if let Some(coroutine) = self.coroutine.take() {
+            coroutine.leak();
+        }
         Some(Suspension::Abandoned)
     }
 

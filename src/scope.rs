@@ -73,7 +73,8 @@ use crate::wait::Spot;
 /// # switchback::run(|| {
 /// switchback::scope(|s| {
 ///     let inside = String::from("gone too early");
-///     s.spawn(|| println!("{inside}"));
+///     let borrowed = &inside;
+///     s.spawn(move || println!("{borrowed}"));
 /// });
 /// # }).unwrap();
 /// ```
@@ -135,10 +136,10 @@ pub struct Scope<'scope, 'env: 'scope> {
     data: Rc<ScopeData>,
     /// Invariant: what `'scope` borrows must not be shortened or lengthened.
     ///
-    /// ```compile_fail,E0521
+    /// ```compile_fail
     /// # use switchback::Scope;
     /// fn shorten<'a, 'b: 'a, 'env>(s: &'a Scope<'b, 'env>) -> &'a Scope<'a, 'env> {
-    ///     s
+    ///     s // error: lifetime may not live long enough
     /// }
     /// ```
     scope: PhantomData<&'scope mut &'scope ()>,

@@ -29,9 +29,8 @@
 //! suspends from a `Poll` or `Hub` place ([`crate::wait`] refuses).
 //!
 //! *Live Stack Invariant*: a stack with live frames is never freed, reset or
-//! reused. It holds because a [`Coroutine`] that has begun and not finished is
-//! leaked by its `Drop`, and its stack comes out only through
-//! [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
+//! reused. It holds because dropping a [`Coroutine`] leaks it, and its stack comes
+//! out only through [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
 //! of tokio's lists and borrows of scoped threads point into such stacks.
 //!
 //! *Running Coroutine Invariant*: a coroutine that runs is never dropped. The
@@ -140,6 +139,11 @@ impl Coroutine {
             CoroutineResult::Yield(suspension) => Step::Suspended(suspension),
             CoroutineResult::Return(()) => Step::Finished,
         }
+    }
+
+    /// Leaves the stack, and what is on it, as it is for ever.
+    pub(crate) fn leak(self) {
+        // Live Stack Invariant: the engine is in a `ManuallyDrop`.
     }
 
     /// The stack of a body that has finished, for reuse.

@@ -57,11 +57,12 @@ use crate::time::{Elapsed, Timer, deadline_after};
 /// ```
 #[track_caller]
 pub fn with_timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
-    assert!(
-        CAN_UNWIND,
-        "`with_timeout` ends its body by unwinding, which `panic = \"abort\"` rules out; use \
-         `wait_timeout` at each wait",
-    );
+    if !CAN_UNWIND {
+        panic!(
+            "`with_timeout` ends its body by unwinding, which `panic = \"abort\"` rules out; use \
+             `wait_timeout` at each wait"
+        );
+    }
     let in_fiber = switch::with_place(|place| matches!(place, Place::Fiber(_)));
     assert!(
         in_fiber,

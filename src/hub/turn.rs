@@ -137,8 +137,7 @@ impl Core {
                 }
             }
             Step::Suspended(Suspension::Abandoned) => {
-                // Live Stack Invariant: dropping it leaks it.
-                drop(coroutine);
+                coroutine.leak();
                 self.abandoned(slot);
             }
             Step::Finished => {
