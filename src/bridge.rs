@@ -291,7 +291,7 @@ impl Strand {
         );
         self.task.resumed(cx);
         match coroutine.resume() {
-            Step::Suspended(Suspension::Waiting) => Poll::Pending,
+            Step::Suspended(Suspension::Waiting | Suspension::Yielding) => Poll::Pending,
             Step::Suspended(Suspension::Abandoned) => {
                 self.task.abandoned.set(true);
                 panic!("the body of a bridge cannot go on: its {ABANDONED}");

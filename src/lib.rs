@@ -1,8 +1,185 @@
 //! Blocking-style code inside tokio: stackful fibers that wait for any future.
+//!
+//! A *fiber* is ordinary synchronous Rust on a stack of its own, which can stop in
+//! the middle of any call depth. A *hub* is a scheduler: one task on a tokio
+//! current-thread runtime that resumes fibers when what they wait for is ready.
+//! Inside a fiber, [`.wait()`](Wait::wait) waits for a future as `.await` does in
+//! async code. [`spawn`], [`sleep`] and [`join`](Fiber::join) are the same in both
+//! worlds.
+//!
+//! It is for code that is written to block and cannot be rewritten as async, a
+//! protocol over `Read` and `Write`, a parser with callbacks, an interpreter, and
+//! has to run by the hundred inside an async program without a thread each.
+//!
+//! # Examples
+//!
+//! A fiber that waits, joined from async code:
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchback::{prelude::*, sleep, spawn};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let mut fiber = spawn(|| {
+//!         sleep(Duration::from_millis(1)).wait(); // blocks this fiber only
+//!         "done"
+//!     });
+//!     assert_eq!(fiber.join().await.unwrap(), "done");
+//! }
+//! ```
+//!
+//! Everything that can be awaited can be waited for, at any call depth, with
+//! tokio's sockets, channels and timers:
+//!
+//! ```
+//! use std::io;
+//! use switchback::prelude::*;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::{TcpListener, TcpStream};
+//!
+//! fn main() -> io::Result<()> {
+//!     switchback::run(|| {
+//!         let listener = TcpListener::bind("127.0.0.1:0").wait()?;
+//!         let address = listener.local_addr()?;
+//!         let mut server = switchback::spawn(move || -> io::Result<()> {
+//!             let (mut stream, _) = listener.accept().wait()?;
+//!             shout(&mut stream)
+//!         });
+//!         let mut client = TcpStream::connect(address).wait()?;
+//!         client.write_all(b"hello").wait()?;
+//!         let mut answer = [0; 5];
+//!         client.read_exact(&mut answer).wait()?;
+//!         assert_eq!(&answer, b"HELLO");
+//!         server.join().wait()?
+//!     })?
+//! }
+//!
+//! fn shout(stream: &mut TcpStream) -> io::Result<()> {
+//!     let mut text = [0; 5];
+//!     stream.read_exact(&mut text).wait()?;
+//!     text.make_ascii_uppercase();
+//!     stream.write_all(&text).wait()
+//! }
+//! ```
+//!
+//! Fibers can borrow from the one that spawns them, and be told to end in time:
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchback::{prelude::*, scope, sleep, with_timeout};
+//!
+//! # switchback::run(|| {
+//! let names = ["ann", "bob"];
+//! let lengths = with_timeout(Duration::from_secs(5), || {
+//!     scope(|s| {
+//!         let mut fibers = names.each_ref().map(|name| s.spawn(move || name.len()));
+//!         fibers.each_mut().map(|fiber| fiber.join().wait().unwrap())
+//!     })
+//! });
+//! assert_eq!(lengths, Ok([3, 3]));
+//! # }).unwrap();
+//! ```
+//!
+//! # Where fibers run
+//!
+//! | program | how |
+//! |---|---|
+//! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is made on first need |
+//! | `LocalSet` on one of these | as above, or [`Hub::run_until`] for fibers that call `spawn_local` |
+//! | the main task of a multi-thread runtime | [`Hub::run_until`] |
+//! | a task of a multi-thread runtime, any other executor | [`bridge`]: in place, without a hub |
+//! | a synchronous `main` | [`run`] |
+//!
+//! Fibers stay on their hub's thread for ever. What may be used from other threads
+//! is `Send`: [`FiberHandle`], wakers, and `Fiber<T>` where `T` is `Send`.
+//!
+//! # Scheduling
+//!
+//! A hub has one queue, first in first out, for starts, wakes and cancels. A fiber
+//! runs until it waits, and nothing else runs on that thread meanwhile. Waking a
+//! fiber queues it; it never runs inside the waker's call. After a bounded number
+//! of fibers, and when tokio's cooperative budget is spent, the hub lets tokio's
+//! other tasks, timers and I/O have their turn, so fibers that give way for ever
+//! starve nothing.
+//!
+//! # Cancellation
+//!
+//! [`Fiber::cancel`] unwinds a fiber from the wait that it is in or reaches next:
+//! destructors run, and `join` gives a [`JoinError`] that says so. The
+//! [guide](guide::cancellation) has the rules, and for each waiting call what is
+//! lost when it is cancelled.
+//!
+//! # Panics
+//!
+//! A panic ends its fiber, not its hub: the joiner gets it as a [`JoinError`]. If
+//! there is no joiner, it is reported, to `tracing` with that feature, to stderr
+//! without it.
+//!
+//! # Limits
+//!
+//! Stack switching is invisible to code that assumes that one thread has one
+//! stack. With safe code alone, three things can go wrong up to undefined
+//! behaviour, here as with every stackful coroutine; SECURITY.md has more on them.
+//! Do not wait
+//!
+//! 1. inside the initialiser of a `thread_local!`: another fiber may initialise it
+//!    meanwhile, and std then replaces a value that is in use;
+//! 2. inside a closure of an API whose calls must nest last-in first-out on each
+//!    thread: `scoped-tls`, pyo3's GIL guards, rayon's workers;
+//! 3. over a stack that is then abandoned (see the guide) on a thread that exits
+//!    while other threads use what that stack borrows from thread-locals.
+//!
+//! Other things only give wrong results or stand still:
+//!
+//! * A guard that belongs to a thread and is held across a wait is seen by other
+//!   fibers: tokio's `Handle::enter` and `LocalSet::enter`, the scopes of
+//!   `task_local!`'s `sync_scope`, tracing's `span.entered()`.
+//! * A `RefCell` borrow or a std `Mutex` guard held across a wait: another fiber
+//!   that wants it panics, or blocks the thread for ever. Use tokio's `Mutex` with
+//!   `.lock().wait()`.
+//! * Code that blocks the thread blocks every fiber on it. Tokio refuses its own
+//!   blocking calls with "Cannot start a runtime from within a runtime" (so do
+//!   libraries that use it inside, such as `reqwest::blocking` and `postgres`):
+//!   run such code with `tokio::task::spawn_blocking(f).wait()`. The `block_on` of
+//!   `futures` and `pollster` is not noticed, and freezes the hub.
+//! * `errno`, the signal mask and the floating-point control word are the
+//!   thread's, not the fiber's.
+//! * A stack that is too small overflows into its guard page: the process dies
+//!   with SIGSEGV and no message.
+//!
+//! # Platform support
+//!
+//! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
+//! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
+//! x86-64. It is tested on x86-64 Linux.
+//!
+//! With `panic = "abort"` nothing can be unwound: cancels reach only
+//! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended
+//! fibers, and [`with_timeout`] refuses to run.
+//!
+//! # Cargo features
+//!
+//! None is on by default.
+//!
+//! * `tracing`: reports and warnings go to `tracing` instead of stderr.
+//! * `test-util`: `HubBuilder::start_paused`, tokio's virtual clock.
+//! * `sanitizer`: for builds with AddressSanitizer only.
+//!
+//! # Origin
+//!
+//! The model, one hub to which every fiber switches back, is that of Gruvi's
+//! "Fibers and the Hub" for Python. `scope` follows `std::thread::scope`, joining
+//! follows tokio's `JoinHandle`, and waiting for futures on a coroutine's stack
+//! follows corona, which did it for tokio 0.1.
+//!
+//! [`corosensei`]: https://docs.rs/corosensei
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bridge;
 mod cancel;
 mod fiber;
+pub mod guide;
 mod hub;
 mod join;
 mod outside;
@@ -30,3 +207,8 @@ pub use yield_now::{YieldNow, yield_now};
 pub mod prelude {
     pub use crate::wait::Wait as _;
 }
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

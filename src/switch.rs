@@ -55,6 +55,8 @@ use crate::stack::Stack;
 pub(crate) enum Suspension {
     /// It waits and wants to be resumed when it is woken.
     Waiting,
+    /// It wants to be resumed after everything that is ready.
+    Yielding,
     /// It cannot go on and must never be resumed: leak it.
     Abandoned,
 }

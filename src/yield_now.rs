@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures::task::AtomicWaker;
 
+use crate::fiber::FiberState;
 use crate::hub::{Core, Ready, Shared, Ticket, registry, wake_after_io};
 use crate::switch;
 
@@ -60,6 +61,7 @@ enum State {
 impl Future for YieldNow {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.0 {
             State::New => {
@@ -84,35 +86,40 @@ impl Future for YieldNow {
 /// A place in the ready queue of a hub, behind everything that was ready when it
 /// was taken.
 #[derive(Debug)]
-struct Place {
-    /// The hub; `None` for that of the fiber that polls.
-    hub: Option<Arc<Shared>>,
-    ticket: Ticket,
+enum Place {
+    /// In the queue of the hub of the fiber that polls.
+    Own(Ticket),
+    /// In the queue of this hub, for a task.
+    Of(Arc<Shared>, Ticket),
 }
 
 impl Place {
     /// The last place in the queue of the hub that goes on when the code that is
     /// running gives way, if there is one.
+    #[inline]
     fn last() -> Option<Place> {
-        let in_fiber = with_own_hub(|core| Place {
-            hub: None,
-            ticket: core.ticket(),
-        });
-        in_fiber.or_else(|| {
-            let core = registry::driven_here()?;
-            Some(Place {
-                hub: Some(core.shared.clone()),
-                ticket: core.ticket(),
-            })
-        })
+        let own = with_own_hub(|_, core| Place::Own(core.ticket()));
+        own.or_else(Place::last_for_task)
+    }
+
+    #[cold]
+    fn last_for_task() -> Option<Place> {
+        let core = registry::driven_here()?;
+        Some(Place::Of(core.shared.clone(), core.ticket()))
     }
 
     /// Sees to it that `cx` is woken from the end of the queue.
+    #[inline]
     fn queue(&self, cx: &mut Context<'_>) {
-        match &self.hub {
-            // A fiber's waker puts it there.
-            None => cx.waker().wake_by_ref(),
-            Some(hub) => {
+        match self {
+            Place::Own(_) => {
+                let given = with_own_hub(|state, _| state.give_way(cx.waker()));
+                if given != Some(true) {
+                    // A combinator's waker, that wakes the fiber's in its turn.
+                    cx.waker().wake_by_ref();
+                }
+            }
+            Place::Of(hub, _) => {
                 let waker = Ready::Waker(cx.waker().clone());
                 let _ = registry::with_local(hub, |core| core.push(waker));
             }
@@ -120,11 +127,12 @@ impl Place {
     }
 
     /// Ready if the queue has come to this place; if not, `cx` is woken again.
+    #[inline]
     fn poll_passed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_before = |core: &Rc<Core>| core.is_running() && !core.has_passed(self.ticket);
-        let before = match &self.hub {
-            None => with_own_hub(is_before),
-            Some(hub) => registry::with_local(hub, is_before),
+        let is_before = |core: &Rc<Core>, ticket| core.is_running() && !core.has_passed(ticket);
+        let before = match self {
+            Place::Own(ticket) => with_own_hub(|_, core| is_before(core, *ticket)),
+            Place::Of(hub, ticket) => registry::with_local(hub, |core| is_before(core, *ticket)),
         };
         // `None`: the future has moved to where it cannot go behind that hub.
         if before != Some(true) {
@@ -135,10 +143,11 @@ impl Place {
     }
 }
 
-/// Calls `f` with the hub of the fiber that polls, if a fiber does.
-fn with_own_hub<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+/// Calls `f` with the fiber that polls and its hub, if a fiber does.
+#[inline]
+fn with_own_hub<R>(f: impl FnOnce(&FiberState, &Rc<Core>) -> R) -> Option<R> {
     switch::with_place(|place| match place {
-        switch::Place::Poll(state) => state.hub().map(f),
+        switch::Place::Poll(state) => state.hub().map(|hub| f(state, hub)),
         _ => None,
     })
 }

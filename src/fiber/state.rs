@@ -26,6 +26,9 @@ pub(crate) struct FiberState {
     /// How many `shield`s the running code is in.
     pub(crate) shields: Cell<u32>,
     pub(crate) deadlines: Deadlines,
+    /// Whether the future that is polled gives way: the fiber goes to the end of
+    /// the ready queue when it suspends, without a wake.
+    yields: Cell<bool>,
 }
 
 /// Who resumes a stack.
@@ -56,6 +59,7 @@ impl FiberState {
             told_of_end: Cell::new(false),
             shields: Cell::new(0),
             deadlines: Deadlines::default(),
+            yields: Cell::new(false),
         }
     }
 
@@ -91,6 +95,18 @@ impl FiberState {
         }
     }
 
+    /// Has a fiber resumed after everything that is ready, if `waker` is its own.
+    #[inline]
+    pub(crate) fn give_way(&self, waker: &Waker) -> bool {
+        match &self.owner {
+            Owner::Fiber { waker: own, .. } if own.will_wake(waker) => {
+                self.yields.set(true);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Suspends the stack until it is woken. Returns whether it may be unwinding,
     /// as in [`crate::cancel`].
     #[inline]
@@ -98,7 +114,7 @@ impl FiberState {
         let may_unwind = if panicking() {
             self.pause_panicking()
         } else {
-            self.suspender.suspend(self, Suspension::Waiting);
+            self.suspender.suspend(self, self.how());
             // Rule 2: whatever the count says now, it is not for this stack.
             self.ambient.set(panicking());
             false
@@ -109,11 +125,19 @@ impl FiberState {
         may_unwind
     }
 
+    #[inline]
+    fn how(&self) -> Suspension {
+        match self.yields.take() {
+            true => Suspension::Yielding,
+            false => Suspension::Waiting,
+        }
+    }
+
     #[cold]
     fn pause_panicking(&self) -> bool {
         let surely = self.unwinding() == Unwinding::Yes;
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
-        self.suspender.suspend(self, Suspension::Waiting);
+        self.suspender.suspend(self, self.how());
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
         let still = panicking();
         let alone = surely && SUSPENDED_PANICKING.get() == 0;

@@ -142,20 +142,13 @@ impl HubBuilder {
             Ok(runtime) => runtime,
             Err(e) => panic!("cannot make a runtime for the hub: {e}"),
         };
-        let result = runtime.block_on(async {
-            let core = match registry::attach(self.config) {
-                Ok(core) => core,
-                Err(none) => unreachable!("a new runtime has no hub yet: {none}"),
-            };
-            let hub = core.clone();
-            let result: io::Result<_> = driver::run_until(core, async {
-                let mut root = Builder::new().name("Root").spawn(f)?;
-                hub.set_root(&root.handle());
-                Ok(root.join().await)
-            })
-            .await;
-            registry::remove(&hub);
-            result
+        let result: io::Result<_> = runtime.block_on(async {
+            let core = registry::add_driven(self.config, runtime.handle());
+            let mut root = Builder::new().name("Root").spawn(f)?;
+            core.set_root(&root.handle());
+            let result = root.join().await;
+            driver::close(&core).await;
+            Ok(result)
         });
         drop(runtime);
         match result {

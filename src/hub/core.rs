@@ -89,6 +89,7 @@ pub(super) struct Live {
     pub(super) coroutine: Option<Coroutine>,
     /// The scope that waits for its end.
     pub(super) scope: Option<Rc<ScopeData>>,
+    pub(super) stage: Stage,
     /// Whether it has an entry in the ready queue. The slot is not given away
     /// before that entry has been taken.
     pub(super) queued: bool,
@@ -97,6 +98,18 @@ pub(super) struct Live {
     pub(super) requeue: bool,
     /// The last turn in which it queued itself while it ran, as a yield does.
     pub(super) yielded: u64,
+}
+
+/// What the hub has done with a fiber so far. (The record's phase says it to the
+/// world; this spares the hub a look at it.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Never resumed.
+    New,
+    /// Resumed at least once.
+    Begun,
+    /// Its stack has returned or was leaked; what is left is the slot.
+    Over,
 }
 
 /// The number of an entry of the ready queue, counted from the hub's start.
@@ -165,6 +178,7 @@ impl Core {
             record: record.clone(),
             coroutine: Some(coroutine),
             scope,
+            stage: Stage::New,
             queued: false,
             requeue: false,
             yielded: 0,
@@ -197,6 +211,12 @@ impl Core {
         self.notify();
     }
 
+    /// Queues an entry during a turn: the hub is running.
+    #[inline]
+    pub(super) fn push_in_turn(&self, entry: Ready) {
+        self.ready.borrow_mut().push_back(entry);
+    }
+
     /// Sees to it that the hub runs.
     pub(crate) fn notify(&self) {
         let notified = self.awake.replace(true);
@@ -216,7 +236,8 @@ impl Core {
         self.popped.get() >= ticket.0
     }
 
-    /// The next entry, left in the queue.
+    /// The next entry, left in the queue, if it is a fiber's.
+    #[inline]
     pub(super) fn peek_fiber(&self) -> Option<usize> {
         match self.ready.borrow().front() {
             Some(Ready::Fiber(slot)) => Some(*slot),
@@ -224,6 +245,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
         let entry = self.ready.borrow_mut().pop_front()?;
         self.popped.set(self.popped.get() + 1);

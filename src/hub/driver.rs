@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use super::core::{Core, State};
 use super::registry;
 use super::shared::{Failure, Shared};
+use crate::cancel::CAN_UNWIND;
 use crate::report;
 
 /// A place among the drivers of a hub. The last one that leaves ends the hub.
@@ -144,4 +145,14 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
         .await;
     }
     output
+}
+
+/// Closes a hub that a task drives, and waits until it has ended.
+pub(super) async fn close(core: &Rc<Core>) {
+    core.begin_close(None);
+    if !CAN_UNWIND {
+        // Let those run that can be told by `try_wait`; see `Core::poll_end`.
+        tokio::task::yield_now().await;
+    }
+    poll_fn(|cx| core.poll_end(cx)).await;
 }

@@ -126,7 +126,7 @@ impl Hub {
     /// }
     /// ```
     pub async fn run_until<F: Future>(future: F) -> F::Output {
-        match registry::attach(core::Config::default()) {
+        match registry::attach() {
             Ok(core) => driver::run_until(core, future).await,
             Err(none) => panic!("{none}"),
         }

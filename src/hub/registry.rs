@@ -138,13 +138,18 @@ pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
         return Err(NoHub::NotDriving);
     }
     check_owner(&runtime, driving)?;
-    let core = add(Config::default(), &runtime);
+    Ok(add_driven(Config::default(), &runtime))
+}
+
+/// A new hub for this thread and `runtime`, which gets a task that drives it.
+pub(super) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
+    let core = add(config, runtime);
     runtime.spawn(Driver::new(&core));
-    Ok(core)
+    core
 }
 
 /// The hub for `run_until`: one that is shared, or a new one without a driver.
-pub(super) fn attach(config: Config) -> Result<Rc<Core>, NoHub> {
+pub(super) fn attach() -> Result<Rc<Core>, NoHub> {
     let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
     match find(&runtime) {
         Some(core) if core.is_open() => return Ok(core),
@@ -154,7 +159,7 @@ pub(super) fn attach(config: Config) -> Result<Rc<Core>, NoHub> {
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         check_owner(&runtime, true)?;
     }
-    Ok(add(config, &runtime))
+    Ok(add(Config::default(), &runtime))
 }
 
 /// Takes a hub that has ended out of the thread's list.

@@ -18,12 +18,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::thread::panicking;
 
 use tokio::task::coop;
 
-use super::core::{Core, Ready, State};
+use super::core::{Core, Live, Ready, Stage, State};
 use crate::fiber::{Phase, Record, interrupt};
 use crate::report;
 use crate::scope::ScopeData;
@@ -58,81 +58,67 @@ impl Core {
         self.drain_remote();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
-            let Some(entry) = self.next() else { break };
-            match entry {
-                Ready::Fiber(slot) => self.resume(slot),
-                Ready::Waker(waker) => {
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                        report::error(format_args!("a waker panicked in the hub"));
-                        std::mem::forget(panic);
-                    }
-                }
+            match self.next() {
+                Next::Run(slot, coroutine) => self.run(slot, coroutine),
+                Next::Wake(waker) => wake_in_hub(waker),
+                Next::Skip(_over) => self.check_closed(),
+                Next::Stop => break,
             }
             handled += 1;
         }
+        self.wake_deferred();
         handled
     }
 
-    /// The next entry of the ready queue, unless it is a fiber that gave way in
-    /// this turn: that one stays where it is.
+    /// Takes the next entry from the ready queue and, if it is a fiber that is to
+    /// run, its stack from the table.
     #[inline]
-    fn next(&self) -> Option<Ready> {
-        if let Some(slot) = self.peek_fiber() {
-            if self.live.borrow()[slot].yielded == self.turn.get() {
-                return None;
-            }
-        }
-        self.pop()
-    }
-
-    /// Resumes the fiber whose entry has just left the ready queue.
-    #[inline]
-    fn resume(self: &Rc<Self>, slot: usize) {
-        if let Some(coroutine) = self.begin(slot) {
-            self.run(slot, coroutine);
-        }
-    }
-
-    /// Takes a fiber's stack out of the table, if it is to be run.
-    #[inline]
-    fn begin(&self, slot: usize) -> Option<Coroutine> {
+    fn next(&self) -> Next {
         let mut live = self.live.borrow_mut();
+        let Some(slot) = self.peek_fiber() else {
+            return match self.pop() {
+                Some(Ready::Waker(waker)) => Next::Wake(waker),
+                _ => Next::Stop,
+            };
+        };
         let fiber = &mut live[slot];
+        if fiber.yielded == self.turn.get() {
+            return Next::Stop;
+        }
+        let _entry = self.pop();
         fiber.queued = false;
-        match fiber.record.phase() {
-            Phase::Started => {}
-            // Either a stray wake, or a cancel before the start: that lets it
-            // run, to drop its closure on its own stack.
-            Phase::New if fiber.record.interrupts() == 0 => return None,
-            Phase::New => {
-                fiber.record.claim_start();
-            }
-            Phase::Ended | Phase::Abandoned => {
-                let over = live.remove(slot);
-                drop(live);
-                drop(over);
-                self.check_closed();
-                return None;
+        if fiber.stage != Stage::Begun && !fiber.begin() {
+            let over = fiber.stage == Stage::Over;
+            return Next::Skip(over.then(|| live.remove(slot)));
+        }
+        match fiber.coroutine.take() {
+            Some(coroutine) => Next::Run(slot, coroutine),
+            None => {
+                fiber.requeue = true;
+                Next::Skip(None)
             }
         }
-        let coroutine = fiber.coroutine.take();
-        fiber.requeue = coroutine.is_none();
-        coroutine
     }
 
     /// Runs a fiber until it suspends or ends, and puts it where it belongs.
     #[inline]
     fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
-        let step = coroutine.resume();
-        match step {
-            Step::Suspended(Suspension::Waiting) => {
-                let requeue = {
+        match coroutine.resume() {
+            Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
+                let disturbed = {
                     let mut live = self.live.borrow_mut();
                     let fiber = &mut live[slot];
                     fiber.coroutine = Some(coroutine);
+                    if how == Suspension::Yielding {
+                        fiber.yielded = self.turn.get();
+                        if !fiber.queued {
+                            fiber.queued = true;
+                            self.push_in_turn(Ready::Fiber(slot));
+                        }
+                    }
                     fiber.requeue
                 };
-                if requeue || self.state.get() == State::Ended {
+                if disturbed || self.state.get() == State::Ended {
                     self.ran_below(slot);
                 }
             }
@@ -145,7 +131,6 @@ impl Core {
                 self.retire(slot, ScopeData::child_ended);
             }
         }
-        self.wake_deferred();
     }
 
     /// Something happened to a fiber while it ran, on the hub it was driving.
@@ -173,6 +158,7 @@ impl Core {
             let fiber = &mut live[slot];
             let scope = fiber.scope.take();
             let record = scope.is_some().then(|| fiber.record.clone());
+            fiber.stage = Stage::Over;
             let over = (!fiber.queued).then(|| live.remove(slot));
             (scope, record, over)
         };
@@ -236,10 +222,56 @@ impl Core {
                 return;
             };
             fiber.record.interrupt(interrupt::END);
-            fiber.record.claim_start();
+            fiber.begin();
             coroutine
         };
         self.run(slot, coroutine);
+    }
+}
+
+/// What the next entry of the ready queue comes to.
+enum Next {
+    /// Run this fiber.
+    Run(usize, Coroutine),
+    /// Wake this task.
+    Wake(Waker),
+    /// Nothing: it was a stray wake, or of a fiber that has ended meanwhile and
+    /// now leaves the table.
+    Skip(Option<Live>),
+    /// The turn is over: the queue is empty, or the next fiber has given way in
+    /// this turn and stays where it is.
+    Stop,
+}
+
+impl Live {
+    /// Starts a fiber that has not run. False if it is not to run: it is over, or
+    /// was woken without having been started. A cancel lets it run, to drop its
+    /// closure on its own stack.
+    #[cold]
+    fn begin(&mut self) -> bool {
+        let begins = match self.stage {
+            Stage::Over => false,
+            Stage::Begun => true,
+            Stage::New => {
+                let cancelled = self.record.interrupts() != 0;
+                if cancelled {
+                    self.record.claim_start();
+                }
+                self.record.phase() == Phase::Started
+            }
+        };
+        if begins {
+            self.stage = Stage::Begun;
+        }
+        begins
+    }
+}
+
+/// Wakes a task from the hub's queue. Its waker is not ours and may panic.
+fn wake_in_hub(waker: Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        report::error(format_args!("a waker panicked in the hub"));
+        std::mem::forget(panic);
     }
 }
 

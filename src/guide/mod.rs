@@ -1,0 +1,3 @@
+//! Longer texts. There is no code here.
+
+pub mod cancellation;
