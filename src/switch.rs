@@ -29,9 +29,8 @@
 //! suspends from a `Poll` or `Hub` place ([`crate::wait`] refuses).
 //!
 //! *Live Stack Invariant*: a stack with live frames is never freed, reset or
-//! reused. It holds because a [`Coroutine`] that has begun and not finished is
-//! leaked by its `Drop`, and its stack comes out only through
-//! [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
+//! reused. It holds because dropping a [`Coroutine`] leaks it, and its stack comes
+//! out only through [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
 //! of tokio's lists and borrows of scoped threads point into such stacks.
 //!
 //! *Running Coroutine Invariant*: a coroutine that runs is never dropped. The
@@ -80,19 +79,52 @@ impl Coroutine {
     /// Puts `body` on `stack` without running it.
     ///
     /// `body` gets the fiber's side of the switch and builds its [`FiberState`]
-    /// from it with [`run_fiber`]. It must not unwind; an unwind that escapes it
-    /// aborts the process, since there is nobody to catch it. `F` must not be
-    /// larger than [`MAX_BODY`] bytes.
+    /// from it, to be made current with [`run_fiber`]. It must not unwind; an
+    /// unwind that escapes it aborts the process, since there is nobody to catch
+    /// it.
     pub(crate) fn new<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender) + 'static,
     {
-        debug_assert!(size_of::<F>() <= MAX_BODY, "box large bodies");
-        let engine = Engine::with_stack(stack, move |yielder, ()| {
+        // SAFETY: nothing is borrowed.
+        unsafe { Coroutine::new_unchecked(stack, body) }
+    }
+
+    /// As [`new`](Coroutine::new), for a body that borrows.
+    ///
+    /// # Safety
+    ///
+    /// What `body` borrows must be valid until the body has finished or, if it
+    /// was never begun, until the coroutine is dropped; if it is dropped in
+    /// between, which leaks it, for ever.
+    pub(crate) unsafe fn new_unchecked<F>(stack: Stack, body: F) -> Coroutine
+    where
+        F: FnOnce(Suspender),
+    {
+        if size_of::<F>() > MAX_BODY {
+            // SAFETY: as promised by the caller; the box is part of the body.
+            unsafe { Coroutine::put(stack, Box::new(body)) }
+        } else {
+            // SAFETY: as promised by the caller.
+            unsafe { Coroutine::put(stack, body) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`new_unchecked`](Coroutine::new_unchecked).
+    unsafe fn put<F>(stack: Stack, body: F) -> Coroutine
+    where
+        F: FnOnce(Suspender),
+    {
+        let root = move |yielder: &Yielder<(), Suspension>, ()| {
             let bomb = AbortOnUnwind;
             body(Suspender { yielder });
             std::mem::forget(bomb);
-        });
+        };
+        // SAFETY: as promised by the caller. A coroutine that is forgotten keeps
+        // its stack for ever: Live Stack Invariant.
+        let engine = unsafe { Engine::with_stack_unchecked(stack, root) };
         Coroutine(ManuallyDrop::new(engine))
     }
 
@@ -107,6 +139,11 @@ impl Coroutine {
             CoroutineResult::Yield(suspension) => Step::Suspended(suspension),
             CoroutineResult::Return(()) => Step::Finished,
         }
+    }
+
+    /// Leaves the stack, and what is on it, as it is for ever.
+    pub(crate) fn leak(self) {
+        // Live Stack Invariant: the engine is in a `ManuallyDrop`.
     }
 
     /// The stack of a body that has finished, for reuse.
@@ -128,10 +165,9 @@ impl fmt::Debug for Coroutine {
     }
 }
 
-/// The largest body that [`Coroutine::new`] takes, in bytes. The engine copies
-/// the body to the stack and refuses more than 1024 bytes; the rest is room for
-/// what it adds.
-pub(crate) const MAX_BODY: usize = 960;
+/// Larger bodies are boxed, in bytes. The engine copies a body to the stack and
+/// refuses more than 1024 bytes.
+const MAX_BODY: usize = 512;
 
 /// The fiber's side of the switch. It lives on the fiber's own stack.
 #[derive(Debug)]

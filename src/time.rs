@@ -55,7 +55,7 @@ pub fn sleep(duration: Duration) -> Sleep {
         return Sleep {
             deadline: None,
             kind: Kind::Zero {
-                after_io: AfterIo::new(),
+                after_io: AfterIo::default(),
             },
         };
     }
@@ -126,7 +126,7 @@ impl Future for Sleep {
 pin_project! {
     /// One of tokio's timers, on the runtime that will drive it.
     #[derive(Debug)]
-    struct Timer {
+    pub(crate) struct Timer {
         deadline: Instant,
         polled: bool,
         #[pin]
@@ -136,7 +136,7 @@ pin_project! {
 
 impl Timer {
     #[track_caller]
-    fn new(deadline: Instant) -> Timer {
+    pub(crate) fn new(deadline: Instant) -> Timer {
         let sleep = Handle::try_current().is_ok();
         Timer {
             deadline,
@@ -255,7 +255,7 @@ enum Why {
 }
 
 impl Elapsed {
-    fn deadline() -> Elapsed {
+    pub(crate) fn deadline() -> Elapsed {
         Elapsed(Why::Deadline)
     }
 

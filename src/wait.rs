@@ -1,7 +1,5 @@
 //! The [`Wait`] trait: poll, switch back, repeat.
 
-use std::fmt;
-
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::thread::panicking;
@@ -10,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::cancel::{Answer, Interrupt, Unwinding};
+use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
 use crate::fiber::FiberState;
 use crate::outside::{self, Outside};
 use crate::switch::{self, Place};
@@ -55,13 +53,38 @@ pub trait Wait: IntoFuture + Sized {
     #[track_caller]
     fn wait(self) -> Self::Output {
         let spot = Spot::here("`.wait()`");
-        match spot.block_on(self.into_future(), Answer::Throw) {
+        match spot.block_on(self.into_future(), Answer::Unwind) {
             Ok(output) => output,
-            Err(Interrupt::Cancelled(cancelled)) => cancelled.throw(),
+            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
             Err(Interrupt::HubGone | Interrupt::Unwinding) => {
-                unreachable!("a wait that can only throw is not refused")
+                unreachable!("a wait that can only unwind is not refused")
             }
         }
+    }
+
+    /// Waits until the future is done; a cancel is returned instead of thrown.
+    ///
+    /// For code that unwinding must not pass through, such as `extern "C"`
+    /// callbacks, and for destructors: while the fiber unwinds, and once its hub
+    /// has ended, the future is polled once (not at all in the latter case) and
+    /// if it is not ready, that is returned as a cancel too.
+    ///
+    /// A returned cancel is used up. A deadline of
+    /// [`with_timeout`](crate::with_timeout) and the close of the hub are
+    /// returned by each wait.
+    ///
+    /// # Errors
+    ///
+    /// What the fiber was cancelled with.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Wait::wait).
+    #[track_caller]
+    fn try_wait(self) -> Result<Self::Output, Cancelled> {
+        let spot = Spot::here("`.try_wait()`");
+        spot.block_on(self.into_future(), Answer::Error)
+            .map_err(Interrupt::into_cancelled)
     }
 
     /// Waits until the future is done, but no longer than `duration`.
@@ -111,10 +134,12 @@ pub(crate) enum Spot {
 }
 
 /// Why waiting is not allowed.
+#[derive(Clone, Copy, Debug)]
 enum Refusal {
     Async,
     Poll,
     Hub,
+    OtherRuntime,
 }
 
 impl Spot {
@@ -128,6 +153,7 @@ impl Spot {
     #[inline]
     pub(crate) fn here(call: &str) -> Spot {
         let place = switch::with_place(|place| match place {
+            Place::Fiber(state) if state.owner.is_in_other_runtime() => Err(Refusal::OtherRuntime),
             Place::Fiber(_) => Ok(Spot::Fiber),
             Place::Outside => Spot::outside(),
             Place::Hub(_) => Err(Refusal::Hub),
@@ -171,9 +197,9 @@ impl Spot {
 
     #[track_caller]
     fn block_until<F: Future>(self, future: F, deadline: Instant) -> Result<F::Output, Elapsed> {
-        match self.block_on(Timeout::new(future, deadline), Answer::Error) {
+        match self.block_on(Timeout::new(future, deadline), Answer::UnwindOrError) {
             Ok(output) => output,
-            Err(Interrupt::Cancelled(cancelled)) => cancelled.throw(),
+            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
             Err(Interrupt::HubGone) => Err(Elapsed::hub_gone()),
             Err(Interrupt::Unwinding) => Err(Elapsed::unwinding()),
         }
@@ -183,7 +209,7 @@ impl Spot {
 impl Refusal {
     #[cold]
     #[track_caller]
-    fn panic(&self, call: &str) -> ! {
+    fn panic(self, call: &str) -> ! {
         match self {
             Refusal::Async => panic!(
                 "{call} would block the runtime; use `.await`, or move this code into \
@@ -196,17 +222,11 @@ impl Refusal {
             Refusal::Hub => panic!(
                 "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
             ),
+            Refusal::OtherRuntime => panic!(
+                "{call} inside a runtime that was entered on this stack (a `block_on`, or a guard \
+                 of `Handle::enter`) would suspend that runtime half way; wait outside of it"
+            ),
         }
-    }
-}
-
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::Async => "Async",
-            Refusal::Poll => "Poll",
-            Refusal::Hub => "Hub",
-        })
     }
 }
 
@@ -226,13 +246,12 @@ impl FiberState {
             }
             let polled = {
                 let _polling = switch::enter_poll(self);
-                let mut cx = Context::from_waker(self.waker());
-                future.as_mut().poll(&mut cx)
+                self.with_waker(|waker| future.as_mut().poll(&mut Context::from_waker(waker)))
             };
             if let Poll::Ready(output) = polled {
                 return Ok(output);
             }
-            if answer == Answer::Error && self.unwinding() == Unwinding::Yes {
+            if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
                 return Err(Interrupt::Unwinding);
             }
             may_unwind = self.pause();

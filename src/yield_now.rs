@@ -1,14 +1,15 @@
 //! Giving way: [`yield_now`], and what a sleep of zero does.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures::task::AtomicWaker;
 
-use crate::hub::{Ready, Shared, Ticket, registry, wake_after_io};
-use crate::switch::{self, Place};
+use crate::hub::{Core, Ready, Shared, Ticket, registry, wake_after_io};
+use crate::switch;
 
 /// Lets everything that is ready now go first: `yield_now().wait()` in a fiber,
 /// `yield_now().await` in async code.
@@ -51,8 +52,9 @@ pub struct YieldNow(State);
 #[derive(Debug)]
 enum State {
     New,
-    Queued(Arc<Shared>, Ticket),
-    Last,
+    Queued(Place),
+    /// There is no hub here, and tokio has been asked to wake the task later.
+    Deferred,
 }
 
 impl Future for YieldNow {
@@ -61,76 +63,99 @@ impl Future for YieldNow {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &self.0 {
             State::New => {
-                self.0 = match queue(cx) {
-                    Some((hub, ticket)) => State::Queued(hub, ticket),
+                self.0 = match Place::last() {
+                    Some(place) => {
+                        place.queue(cx);
+                        State::Queued(place)
+                    }
                     None => {
                         wake_after_io(cx);
-                        State::Last
+                        State::Deferred
                     }
                 };
                 Poll::Pending
             }
-            State::Queued(hub, ticket) => {
-                ready!(poll_passed(hub, *ticket, cx));
-                self.0 = State::Last;
-                Poll::Ready(())
-            }
-            State::Last => Poll::Ready(()),
+            State::Queued(place) => place.poll_passed(cx),
+            State::Deferred => Poll::Ready(()),
         }
     }
 }
 
-/// Sees to it that `cx` is woken after everything that is ready on this thread's
-/// hub. `None` if there is no hub here.
-fn queue(cx: &mut Context<'_>) -> Option<(Arc<Shared>, Ticket)> {
-    let core = registry::driven_here()?;
-    let ticket = core.ticket();
-    wake_from_queue(&core, cx);
-    Some((core.shared.clone(), ticket))
+/// A place in the ready queue of a hub, behind everything that was ready when it
+/// was taken.
+#[derive(Debug)]
+struct Place {
+    /// The hub; `None` for that of the fiber that polls.
+    hub: Option<Arc<Shared>>,
+    ticket: Ticket,
 }
 
-/// Whether everything that was ready on that hub has had its turn; if not, sees
-/// to it that `cx` is woken again.
-fn poll_passed(hub: &Arc<Shared>, ticket: Ticket, cx: &mut Context<'_>) -> Poll<()> {
-    registry::with_local(hub, |core| {
-        if core.has_passed(ticket) || !core.is_running() {
+impl Place {
+    /// The last place in the queue of the hub that goes on when the code that is
+    /// running gives way, if there is one.
+    fn last() -> Option<Place> {
+        let in_fiber = with_own_hub(|core| Place {
+            hub: None,
+            ticket: core.ticket(),
+        });
+        in_fiber.or_else(|| {
+            let core = registry::driven_here()?;
+            Some(Place {
+                hub: Some(core.shared.clone()),
+                ticket: core.ticket(),
+            })
+        })
+    }
+
+    /// Sees to it that `cx` is woken from the end of the queue.
+    fn queue(&self, cx: &mut Context<'_>) {
+        match &self.hub {
+            // A fiber's waker puts it there.
+            None => cx.waker().wake_by_ref(),
+            Some(hub) => {
+                let waker = Ready::Waker(cx.waker().clone());
+                let _ = registry::with_local(hub, |core| core.push(waker));
+            }
+        }
+    }
+
+    /// Ready if the queue has come to this place; if not, `cx` is woken again.
+    fn poll_passed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_before = |core: &Rc<Core>| core.is_running() && !core.has_passed(self.ticket);
+        let before = match &self.hub {
+            None => with_own_hub(is_before),
+            Some(hub) => registry::with_local(hub, is_before),
+        };
+        // `None`: the future has moved to where it cannot go behind that hub.
+        if before != Some(true) {
             return Poll::Ready(());
         }
-        wake_from_queue(core, cx);
+        self.queue(cx);
         Poll::Pending
-    })
-    // The task has moved to another thread: it cannot go behind that hub.
-    .unwrap_or(Poll::Ready(()))
+    }
 }
 
-fn wake_from_queue(core: &crate::hub::Core, cx: &mut Context<'_>) {
-    // A fiber's own waker puts it at the end of that same queue.
-    let in_fiber = switch::with_place(|place| matches!(place, Place::Poll(_)));
-    if in_fiber {
-        cx.waker().wake_by_ref();
-    } else {
-        core.push(Ready::Waker(cx.waker().clone()));
-    }
+/// Calls `f` with the hub of the fiber that polls, if a fiber does.
+fn with_own_hub<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    switch::with_place(|place| match place {
+        switch::Place::Poll(state) => state.hub().map(f),
+        _ => None,
+    })
 }
 
 /// Ready after everything that is ready now and after a poll for I/O.
 #[derive(Debug, Default)]
 pub(crate) struct AfterIo {
-    state: Option<(Arc<IoPolled>, Option<(Arc<Shared>, Ticket)>)>,
+    state: Option<(Arc<IoPolled>, Option<Place>)>,
 }
 
 impl AfterIo {
-    pub(crate) fn new() -> AfterIo {
-        AfterIo::default()
-    }
-
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some((io, place)) = &self.state else {
-            let place = registry::driven_here().map(|core| (core.shared.clone(), core.ticket()));
             let io = Arc::new(IoPolled::default());
             io.waker.register(cx.waker());
-            wake_after_io(&mut Context::from_waker(&Waker::from(io.clone())));
-            self.state = Some((io, place));
+            self.state = Some((io.clone(), Place::last()));
+            wake_after_io(&mut Context::from_waker(&Waker::from(io)));
             return Poll::Pending;
         };
         io.waker.register(cx.waker());
@@ -138,7 +163,7 @@ impl AfterIo {
             return Poll::Pending;
         }
         match place {
-            Some((hub, ticket)) => poll_passed(hub, *ticket, cx),
+            Some(place) => place.poll_passed(cx),
             None => Poll::Ready(()),
         }
     }

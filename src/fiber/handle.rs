@@ -74,15 +74,15 @@ impl fmt::Debug for FiberHandle {
 }
 
 /// The fiber that is running; `None` in async code, also while a fiber polls a
-/// future, in the hub, and on a plain thread.
+/// future, in a bridge, in the hub, and on a plain thread.
 pub fn current_fiber() -> Option<FiberHandle> {
     switch::with_place(|place| match place {
-        Place::Fiber(state) => Some(FiberHandle(state.record.clone())),
+        Place::Fiber(state) => state.record().cloned().map(FiberHandle),
         _ => None,
     })
 }
 
 /// Whether the code that is running is a fiber's: [`current_fiber`] is not `None`.
 pub fn in_fiber() -> bool {
-    switch::with_place(|place| matches!(place, Place::Fiber(_)))
+    switch::with_place(|place| matches!(place, Place::Fiber(state) if state.record().is_some()))
 }

@@ -13,7 +13,7 @@
 mod builder;
 mod handle;
 mod park;
-pub(crate) mod record;
+mod record;
 mod state;
 
 use std::borrow::Cow;
@@ -23,20 +23,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 
 pub use builder::Builder;
 pub use handle::{FiberHandle, current_fiber, in_fiber};
 pub use park::park;
 pub use record::FiberId;
-pub(crate) use record::{Phase, Record};
-pub(crate) use state::FiberState;
+pub(crate) use record::{Phase, Record, interrupt};
+pub(crate) use state::{FiberState, Owner};
 
 use crate::cancel::Cancelled;
-use crate::hub::{Core, NoHub, registry};
+use crate::hub::{Core, registry};
 use crate::join::{Cause, Join, JoinError, Packet};
-use crate::switch::{self, Coroutine, MAX_BODY};
+use crate::switch::{self, Coroutine, Suspender};
 
 /// Makes a fiber that runs `f`, and starts it.
 ///
@@ -160,7 +160,7 @@ impl<T> Fiber<T> {
     #[track_caller]
     pub fn join(&mut self) -> Join<'_, T> {
         let itself = switch::with_place(|place| match place {
-            switch::Place::Fiber(state) => Arc::ptr_eq(&state.record, &self.record),
+            switch::Place::Fiber(state) => state.is(&self.record),
             _ => false,
         });
         assert!(
@@ -206,6 +206,10 @@ impl<T> Fiber<T> {
         self.record.is_alive()
     }
 
+    pub(crate) fn from_parts(record: Arc<Record>, packet: Arc<Packet<T>>) -> Fiber<T> {
+        Fiber { record, packet }
+    }
+
     pub(crate) fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         self.packet.poll(&self.record, cx)
     }
@@ -222,34 +226,10 @@ impl<T: 'static> Fiber<T> {
     where
         F: FnOnce() -> T + 'static,
     {
-        if !core.is_open() {
-            return Err(io::Error::other(NoHub::Ended.to_string()));
-        }
-        // The engine copies a body to its stack and takes only small ones.
-        if size_of::<F>() > MAX_BODY / 2 {
-            Fiber::create_small(core, name, stack_size, Box::new(f))
-        } else {
-            Fiber::create_small(core, name, stack_size, f)
-        }
-    }
-
-    fn create_small<F>(
-        core: &Rc<Core>,
-        name: Option<String>,
-        stack_size: Option<usize>,
-        f: F,
-    ) -> io::Result<Fiber<T>>
-    where
-        F: FnOnce() -> T + 'static,
-    {
-        let stack = core.take_stack(stack_size)?;
+        let stack = core.stack_for_new(stack_size)?;
         let packet = Arc::new(Packet::new());
-        let record = core.insert(name.map(String::into_boxed_str), |record| {
-            let (record, hub, packet) = (record.clone(), core.clone(), packet.clone());
-            Coroutine::new(stack, move |suspender| {
-                let state = FiberState::new(suspender, record, hub);
-                switch::run_fiber(&state, || run(&state, f, packet));
-            })
+        let record = core.insert(name.map(String::into_boxed_str), None, |record| {
+            Coroutine::new(stack, body(core, record, &packet, f))
         });
         Ok(Fiber { record, packet })
     }
@@ -264,9 +244,31 @@ impl<T: 'static> Fiber<T> {
     }
 }
 
-/// The root of a fiber's stack. Everything that is the user's is dropped here,
-/// where it may wait: the closure, and a result that nobody will take.
-fn run<F, T>(state: &FiberState, f: F, packet: Arc<Packet<T>>)
+/// What runs at the root of a fiber's stack.
+pub(crate) fn body<F, T>(
+    hub: &Rc<Core>,
+    record: &Arc<Record>,
+    packet: &Arc<Packet<T>>,
+    f: F,
+) -> impl FnOnce(Suspender) + use<F, T>
+where
+    F: FnOnce() -> T,
+{
+    let (hub, record, packet) = (hub.clone(), record.clone(), packet.clone());
+    move |suspender| {
+        let owner = Owner::Fiber {
+            waker: Waker::from(record.clone()),
+            record: record.clone(),
+            hub,
+        };
+        let state = FiberState::new(suspender, owner);
+        switch::run_fiber(&state, || run(&state, &record, f, packet));
+    }
+}
+
+/// Runs `f` and hands over its result. Everything that is the user's is dropped
+/// here, where it may wait: the closure, and a result that nobody will take.
+fn run<F, T>(state: &FiberState, record: &Record, f: F, packet: Arc<Packet<T>>)
 where
     F: FnOnce() -> T,
 {
@@ -282,7 +284,7 @@ where
         Ok(Err(cancelled)) => Err(Cause::Cancelled(cancelled)),
         Err(payload) => Err(Cause::from_panic(payload)),
     };
-    packet.complete(&state.record, result);
+    packet.complete(record, result);
 }
 
 impl<T> Future for Fiber<T> {

@@ -104,6 +104,8 @@ pub(crate) struct Record {
     pub(crate) queued_remotely: AtomicBool,
     /// The token of `park` and `unpark`.
     pub(crate) unparked: AtomicBool,
+    /// Whether the fiber panicked and nobody has taken the panic.
+    unclaimed_panic: AtomicBool,
     /// Whoever waits in `Join`.
     pub(crate) joiner: AtomicWaker,
     /// Where the hub keeps this record among those whose joiners it must tell
@@ -123,6 +125,7 @@ impl Record {
             cancel: Mutex::new(None),
             queued_remotely: AtomicBool::new(false),
             unparked: AtomicBool::new(false),
+            unclaimed_panic: AtomicBool::new(false),
             joiner: AtomicWaker::new(),
             watch_key: AtomicUsize::new(UNWATCHED),
         }
@@ -162,6 +165,14 @@ impl Record {
         matches!(self.phase(), Phase::New | Phase::Started) && self.hub.failure().is_none()
     }
 
+    pub(crate) fn has_unclaimed_panic(&self) -> bool {
+        self.unclaimed_panic.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_unclaimed_panic(&self, unclaimed: bool) {
+        self.unclaimed_panic.store(unclaimed, Ordering::Release);
+    }
+
     /// The fiber is over, in this phase: tells the joiner and the hub.
     pub(crate) fn finish(&self, phase: Phase) {
         self.set_phase(phase);
@@ -187,6 +198,10 @@ impl Record {
 
     pub(crate) fn interrupt(&self, bit: u8) {
         self.interrupts.fetch_or(bit, Ordering::AcqRel);
+    }
+
+    pub(crate) fn take_back_interrupt(&self, bit: u8) {
+        self.interrupts.fetch_and(!bit, Ordering::AcqRel);
     }
 
     /// Asks the fiber to end; false if it has ended. The first message of those

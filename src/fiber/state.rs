@@ -1,4 +1,4 @@
-//! A fiber seen from its own stack.
+//! A fiber, or the body of a bridge, seen from its own stack.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,24 +7,38 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::panicking;
 
-use super::record::Record;
-use crate::cancel::Unwinding;
+use super::record::{Phase, Record, interrupt};
+use crate::bridge::BridgeTask;
+use crate::cancel::{Cancelled, Deadlines, Unwinding};
 use crate::hub::Core;
 use crate::switch::{Suspender, Suspension};
 
-/// What a fiber knows of itself. It lives at the root of the fiber's stack and
-/// is touched only by the code that runs there.
+/// What the code on a stack of ours knows of itself. It lives at the root of
+/// that stack and is touched only by the code that runs there.
 pub(crate) struct FiberState {
     pub(crate) suspender: Suspender,
-    pub(crate) record: Arc<Record>,
-    pub(crate) hub: Rc<Core>,
-    /// The record as a waker, made once.
-    waker: Waker,
+    pub(crate) owner: Owner,
     /// Whether somebody else's unwinding may be what `panicking` reports in this
     /// run: see [`crate::cancel`].
     pub(crate) ambient: Cell<bool>,
-    /// Whether the fiber was told to unwind because its hub has ended.
+    /// Whether the stack was told to unwind because its hub or task is gone.
     pub(crate) told_of_end: Cell<bool>,
+    /// How many `shield`s the running code is in.
+    pub(crate) shields: Cell<u32>,
+    pub(crate) deadlines: Deadlines,
+}
+
+/// Who resumes a stack.
+pub(crate) enum Owner {
+    /// A hub.
+    Fiber {
+        record: Arc<Record>,
+        hub: Rc<Core>,
+        /// The record as a waker, made once.
+        waker: Waker,
+    },
+    /// A task that polls a bridge.
+    Bridge(Rc<BridgeTask>),
 }
 
 thread_local! {
@@ -34,32 +48,65 @@ thread_local! {
 }
 
 impl FiberState {
-    pub(crate) fn new(suspender: Suspender, record: Arc<Record>, hub: Rc<Core>) -> FiberState {
+    pub(crate) fn new(suspender: Suspender, owner: Owner) -> FiberState {
         FiberState {
             suspender,
-            waker: Waker::from(record.clone()),
-            record,
-            hub,
+            owner,
             ambient: Cell::new(panicking()),
             told_of_end: Cell::new(false),
+            shields: Cell::new(0),
+            deadlines: Deadlines::default(),
         }
     }
 
-    pub(crate) fn waker(&self) -> &Waker {
-        &self.waker
+    /// The fiber's record; `None` in a bridge.
+    pub(crate) fn record(&self) -> Option<&Arc<Record>> {
+        match &self.owner {
+            Owner::Fiber { record, .. } => Some(record),
+            Owner::Bridge(_) => None,
+        }
     }
 
-    /// Suspends the fiber until it is woken. Returns whether its stack may be
-    /// unwinding, as in [`crate::cancel`].
+    /// The fiber's hub; `None` in a bridge.
+    #[inline]
+    pub(crate) fn hub(&self) -> Option<&Rc<Core>> {
+        match &self.owner {
+            Owner::Fiber { hub, .. } => Some(hub),
+            Owner::Bridge(_) => None,
+        }
+    }
+
+    /// Whether this is the fiber with that record.
+    pub(crate) fn is(&self, record: &Arc<Record>) -> bool {
+        self.record().is_some_and(|own| Arc::ptr_eq(own, record))
+    }
+
+    /// Calls `f` with the waker that has the stack resumed.
+    #[inline]
+    pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
+        match &self.owner {
+            Owner::Fiber { waker, .. } => f(waker),
+            // Borrowed while `f` runs: nobody resumes the stack meanwhile.
+            Owner::Bridge(task) => f(&task.waker()),
+        }
+    }
+
+    /// Suspends the stack until it is woken. Returns whether it may be unwinding,
+    /// as in [`crate::cancel`].
     #[inline]
     pub(crate) fn pause(&self) -> bool {
-        if panicking() {
-            return self.pause_panicking();
+        let may_unwind = if panicking() {
+            self.pause_panicking()
+        } else {
+            self.suspender.suspend(self, Suspension::Waiting);
+            // Rule 2: whatever the count says now, it is not for this stack.
+            self.ambient.set(panicking());
+            false
+        };
+        if !self.deadlines.is_empty() {
+            self.with_waker(|waker| self.deadlines.set_waker(waker));
         }
-        self.suspender.suspend(self, Suspension::Waiting);
-        // Rule 2: whatever the count says now, it is not for this stack.
-        self.ambient.set(panicking());
-        false
+        may_unwind
     }
 
     #[cold]
@@ -73,12 +120,62 @@ impl FiberState {
         self.ambient.set(still && !alone);
         still
     }
+
+    /// Leaves this stack for ever, with everything on it.
+    pub(crate) fn abandon<T>(&self) -> T {
+        if let Some(record) = self.record() {
+            record.set_phase(Phase::Abandoned);
+        }
+        loop {
+            self.suspender.suspend(self, Suspension::Abandoned);
+            debug_assert!(false, "an abandoned stack was resumed");
+        }
+    }
 }
 
 impl fmt::Debug for FiberState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FiberState")
-            .field("fiber", &self.record)
-            .finish_non_exhaustive()
+        match self.record() {
+            Some(record) => f.debug_tuple("FiberState").field(record).finish(),
+            None => f.write_str("FiberState(Bridge)"),
+        }
+    }
+}
+
+impl Owner {
+    /// The [`interrupt`] bits.
+    #[inline]
+    pub(crate) fn interrupts(&self) -> u8 {
+        match self {
+            Owner::Fiber { record, .. } => record.interrupts(),
+            Owner::Bridge(task) if task.has_ended() => interrupt::END,
+            Owner::Bridge(_) => 0,
+        }
+    }
+
+    pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
+        match self {
+            Owner::Fiber { record, .. } => record.take_cancel(),
+            Owner::Bridge(_) => None,
+        }
+    }
+
+    /// Whether the code that runs is inside another runtime than the one that the
+    /// stack was resumed in, where that is possible and tokio does not see it: it
+    /// would leave a pointer to its scheduler on a suspended stack.
+    #[inline]
+    pub(crate) fn is_in_other_runtime(&self) -> bool {
+        match self {
+            Owner::Fiber { hub, .. } => hub.is_in_other_runtime(),
+            Owner::Bridge(task) => task.is_in_other_runtime(),
+        }
+    }
+
+    /// Has the fiber woken when nobody on the thread is unwinding any more. (A
+    /// bridge has nothing that could be put off but its deadlines.)
+    pub(crate) fn defer_interrupt(&self) {
+        if let Owner::Fiber { record, hub, .. } = self {
+            hub.defer_interrupt(record);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! [`HubBuilder`] and [`run`]: a hub for a program with a synchronous `main`.
 
+use std::io;
 use std::panic::resume_unwind;
 
 use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
@@ -147,12 +148,10 @@ impl HubBuilder {
                 Err(none) => unreachable!("a new runtime has no hub yet: {none}"),
             };
             let hub = core.clone();
-            let result = driver::run_until(core, async {
-                let root = Builder::new().name("Root").spawn(f);
-                match root {
-                    Ok(mut root) => Ok(root.join().await),
-                    Err(e) => Err(e),
-                }
+            let result: io::Result<_> = driver::run_until(core, async {
+                let mut root = Builder::new().name("Root").spawn(f)?;
+                hub.set_root(&root.handle());
+                Ok(root.join().await)
             })
             .await;
             registry::remove(&hub);

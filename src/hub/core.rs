@@ -10,10 +10,13 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use slab::Slab;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::close::Closing;
+use super::registry::NoHub;
 use super::shared::Shared;
 use crate::fiber::{Phase, Record};
+use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
 use crate::switch::Coroutine;
 
@@ -49,6 +52,7 @@ pub(crate) enum State {
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) runtime: Handle,
+    on_multi_thread: bool,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(super) state: Cell<State>,
@@ -65,6 +69,9 @@ pub(crate) struct Core {
     pub(super) resumes_since_io: Cell<u32>,
     /// Fibers whose cancel waits until nobody on the thread is unwinding.
     pub(super) deferred: RefCell<Vec<Arc<Record>>>,
+    /// The root fiber, if the hub was made to run one.
+    pub(super) root: RefCell<Option<Arc<Record>>>,
+    pub(super) close: Closing,
 }
 
 /// An entry of the ready queue.
@@ -80,6 +87,8 @@ pub(super) struct Live {
     pub(super) record: Arc<Record>,
     /// The fiber's stack; absent while it runs.
     pub(super) coroutine: Option<Coroutine>,
+    /// The scope that waits for its end.
+    pub(super) scope: Option<Rc<ScopeData>>,
     /// Whether it has an entry in the ready queue. The slot is not given away
     /// before that entry has been taken.
     pub(super) queued: bool,
@@ -90,8 +99,7 @@ pub(super) struct Live {
     pub(super) yielded: u64,
 }
 
-/// A place in the ready queue: everything that was ready when it was taken
-/// comes before it.
+/// The number of an entry of the ready queue, counted from the hub's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
@@ -100,6 +108,7 @@ impl Core {
         Rc::new(Core {
             shared: Arc::new(Shared::new(runtime.id())),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
+            on_multi_thread: runtime.runtime_flavor() != RuntimeFlavor::CurrentThread,
             runtime,
             config,
             state: Cell::new(State::Open),
@@ -110,6 +119,8 @@ impl Core {
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
             deferred: RefCell::default(),
+            root: RefCell::default(),
+            close: Closing::default(),
         })
     }
 
@@ -117,13 +128,24 @@ impl Core {
         self.state.get() == State::Open
     }
 
+    /// Whether another runtime than the hub's is current, on a hub where that is
+    /// possible in a nested `block_on`: on a multi-thread runtime.
+    #[inline]
+    pub(crate) fn is_in_other_runtime(&self) -> bool {
+        self.on_multi_thread
+            && Handle::try_current().map(|runtime| runtime.id()).ok() != Some(self.runtime.id())
+    }
+
     /// Whether it runs fibers: open or closing.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != State::Ended
     }
 
-    /// A stack for a new fiber.
-    pub(crate) fn take_stack(&self, size: Option<usize>) -> io::Result<Stack> {
+    /// A stack for a new fiber, if the hub takes one.
+    pub(crate) fn stack_for_new(&self, size: Option<usize>) -> io::Result<Stack> {
+        if !self.is_open() {
+            return Err(io::Error::other(NoHub::Ended.to_string()));
+        }
         self.stacks.take(size)
     }
 
@@ -132,6 +154,7 @@ impl Core {
     pub(crate) fn insert(
         &self,
         name: Option<Box<str>>,
+        scope: Option<Rc<ScopeData>>,
         make: impl FnOnce(&Arc<Record>) -> Coroutine,
     ) -> Arc<Record> {
         let mut live = self.live.borrow_mut();
@@ -141,6 +164,7 @@ impl Core {
         entry.insert(Live {
             record: record.clone(),
             coroutine: Some(coroutine),
+            scope,
             queued: false,
             requeue: false,
             yielded: 0,
@@ -181,12 +205,13 @@ impl Core {
         }
     }
 
-    /// A ticket for the end of the queue.
+    /// The ticket of the entry that is queued next.
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(self.popped.get() + self.ready.borrow().len() as u64)
+        Ticket(self.popped.get() + self.ready.borrow().len() as u64 + 1)
     }
 
-    /// Whether everything that was ready when the ticket was taken has run.
+    /// Whether the entry with this ticket has left the queue, and so everything
+    /// before it.
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
         self.popped.get() >= ticket.0
     }
@@ -232,19 +257,21 @@ impl Core {
 
     /// The fiber has a cancel that cannot be delivered while the thread counts
     /// a panic: wake it when that is over.
-    pub(crate) fn defer_cancel(&self, record: &Arc<Record>) {
+    pub(crate) fn defer_interrupt(&self, record: &Arc<Record>) {
         let mut deferred = self.deferred.borrow_mut();
         if !deferred.iter().any(|known| Arc::ptr_eq(known, record)) {
             deferred.push(record.clone());
         }
     }
 
-    /// The names of the fibers that have not ended.
-    pub(super) fn live_names(&self) -> Vec<String> {
+    /// The names of the fibers that have not ended and that `choose` takes.
+    pub(super) fn names_of(&self, choose: impl Fn(&Arc<Record>) -> bool) -> Vec<String> {
         let live = self.live.borrow();
-        live.iter()
-            .filter(|(_, fiber)| matches!(fiber.record.phase(), Phase::New | Phase::Started))
-            .map(|(_, fiber)| fiber.record.name().to_owned())
+        let records = live.iter().map(|(_, fiber)| &fiber.record);
+        records
+            .filter(|record| matches!(record.phase(), Phase::New | Phase::Started))
+            .filter(|record| choose(record))
+            .map(|record| record.name().to_owned())
             .collect()
     }
 }

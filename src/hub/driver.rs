@@ -136,13 +136,10 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     })
     .await;
     if core.shared.is_last_driver() {
-        core.begin_close();
+        core.begin_close(None);
         poll_fn(|cx| {
             seat.drive(cx);
-            match core.finish_close() {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
+            core.poll_end(cx)
         })
         .await;
     }

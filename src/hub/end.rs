@@ -1,40 +1,13 @@
-//! How a hub ends: closed, abruptly, or with its thread.
+//! How a hub ends other than by a close: abruptly, or with its thread.
 
 use std::rc::Rc;
 
 use super::core::{Core, State};
 use super::shared::Failure;
-use crate::fiber::record::interrupt;
 use crate::report;
 use crate::switch;
 
 impl Core {
-    /// Starts the close: no new fibers, and those that live are cancelled at
-    /// each wait from now on.
-    pub(super) fn begin_close(&self) {
-        if self.state.get() != State::Open {
-            return;
-        }
-        self.state.set(State::Closing);
-        let live: Vec<_> = {
-            let live = self.live.borrow();
-            live.iter().map(|(_, fiber)| fiber.record.clone()).collect()
-        };
-        for record in live {
-            record.interrupt(interrupt::CLOSE);
-            self.wake(&record);
-        }
-    }
-
-    /// Ends a closing hub that has no fibers left; false if there are some.
-    pub(super) fn finish_close(&self) -> bool {
-        if self.state.get() == State::Closing && !self.live.borrow().is_empty() {
-            return false;
-        }
-        self.set_ended();
-        true
-    }
-
     /// Ends every fiber by force: each is resumed once with the order to unwind,
     /// and abandoned if it waits again. Fibers that are running (the caller may
     /// be on the stack of one) are left alone.
@@ -57,11 +30,12 @@ impl Core {
     }
 
     /// The hub has no fibers any more: lets go of everything it still holds.
-    fn set_ended(&self) {
+    pub(super) fn set_ended(&self) {
         self.state.set(State::Ended);
         self.clear_ready();
         self.stacks.clear();
         self.shared.end();
+        self.close.wake();
     }
 
     /// The hub's thread ends. Nothing is resumed, unwound or freed: frames of
@@ -70,7 +44,7 @@ impl Core {
         if self.state.replace(State::Ended) == State::Ended {
             return;
         }
-        let names = self.live_names();
+        let names = self.names_of(|_| true);
         if !names.is_empty() {
             report::warn(format_args!(
                 "a thread ended with suspended fibers on its hub; their stacks are leaked: {}",

@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | [`core`] | what a hub has: ready queue, live fibers, stacks | its own thread, through thread-local storage |
 //! | [`turn`] | what a poll of it does | its driver |
-//! | [`end`] | how it ends | its driver, and its thread's end |
+//! | [`close`] | how it ends in good order | whoever closes it, on its thread |
+//! | [`end`] | how it ends otherwise | its driver, and its thread's end |
 //! | [`driver`] | who polls it: a task, or [`Hub::run_until`] | the runtime, on any thread |
 //! | [`shared`] | how it is woken from elsewhere | any thread |
 //! | [`registry`] | which hubs there are | |
@@ -24,6 +25,7 @@
 //! 3. Waking never runs the woken fiber: it queues it.
 
 mod builder;
+mod close;
 pub(crate) mod core;
 mod driver;
 mod end;
@@ -33,12 +35,13 @@ mod turn;
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 pub use self::builder::{HubBuilder, run};
+pub use self::close::{Close, CloseTimeout, CloseWithin};
 pub(crate) use self::core::{Core, Ready, Ticket};
-pub(crate) use self::registry::NoHub;
 pub(crate) use self::shared::{Failure, Shared};
 pub(crate) use self::turn::wake_after_io;
 
@@ -127,6 +130,66 @@ impl Hub {
             Ok(core) => driver::run_until(core, future).await,
             Err(none) => panic!("{none}"),
         }
+    }
+
+    /// Closes the hub: it takes no new fibers, cancels those that it has, at each
+    /// wait, and the future is ready when all of them have ended.
+    ///
+    /// In the root fiber of [`run`](crate::run), and only there among fibers, it
+    /// can be waited for: the root is not cancelled, and not waited for. In async
+    /// code it can always be awaited. The close begins when the future is first
+    /// polled, and goes on if it is dropped.
+    ///
+    /// A hub that is closed stays the hub of its runtime on this thread, and
+    /// refuses new fibers.
+    ///
+    /// With `panic = "abort"`, fibers are cancelled only at
+    /// [`try_wait`](crate::Wait::try_wait), and must end by themselves.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; calling it again waits for the same
+    /// close.
+    ///
+    /// # Panics
+    ///
+    /// In a fiber of this hub that is not its root: it would wait for itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Hub, prelude::*, spawn};
+    ///
+    /// let mut fiber = spawn(|| std::future::pending::<()>().wait());
+    /// Hub::current().close().wait();
+    /// assert!(fiber.join().wait().unwrap_err().is_cancelled());
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn close(&self) -> Close {
+        Close::new(&self.0)
+    }
+
+    /// As [`close`](Hub::close), but waits no longer than `duration`.
+    ///
+    /// After a timeout the close goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`close`](Hub::close).
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`CloseTimeout`] with the names of the fibers that had
+    /// not ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](Hub::close), and if the runtime's timers are not enabled.
+    #[track_caller]
+    pub fn close_within(&self, duration: Duration) -> CloseWithin {
+        CloseWithin::new(&self.0, duration)
     }
 
     /// The hub's name: the one it was given, or `Hub`.

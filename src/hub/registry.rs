@@ -77,20 +77,23 @@ impl fmt::Display for NoHub {
 /// Calls `f` with the hub that belongs to `shared`, if this is its thread.
 #[inline]
 pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
-    let here = switch::with_place(|place| match place {
-        Place::Fiber(state) | Place::Poll(state) => Some(state.hub.clone()),
-        Place::Hub(core) => Some(core.clone()),
-        Place::Outside | Place::ThreadPoll => None,
-    });
     let is_it = |core: &Rc<Core>| Arc::ptr_eq(&core.shared, shared);
-    let core = match here.filter(is_it) {
-        Some(core) => core,
-        // No borrow is held while `f` runs.
-        None => HUBS
-            .try_with(|hubs| hubs.0.borrow().iter().find(|core| is_it(core)).cloned())
-            .ok()
-            .flatten()?,
-    };
+    switch::with_place(|place| match place {
+        Place::Fiber(state) | Place::Poll(state) => match state.hub() {
+            Some(hub) if is_it(hub) => Some(f(hub)),
+            _ => with_listed(is_it, f),
+        },
+        Place::Hub(core) if is_it(core) => Some(f(core)),
+        _ => with_listed(is_it, f),
+    })
+}
+
+/// Calls `f` with the hub of this thread's list that `is_it`.
+fn with_listed<R>(is_it: impl Fn(&Rc<Core>) -> bool, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    let core = HUBS
+        .try_with(|hubs| hubs.0.borrow().iter().find(|core| is_it(core)).cloned())
+        .ok()??;
+    // No borrow is held while `f` runs.
     Some(f(&core))
 }
 
@@ -167,7 +170,7 @@ pub(super) fn remove(core: &Rc<Core>) {
 /// The hub of the fiber or hub that is running.
 fn running() -> Option<Rc<Core>> {
     switch::with_place(|place| match place {
-        Place::Fiber(state) | Place::Poll(state) => Some(state.hub.clone()),
+        Place::Fiber(state) | Place::Poll(state) => state.hub().cloned(),
         Place::Hub(core) => Some(core.clone()),
         Place::Outside | Place::ThreadPoll => None,
     })
@@ -176,12 +179,7 @@ fn running() -> Option<Rc<Core>> {
 /// This thread's hub for `runtime`. One that has failed is ended and forgotten.
 fn find(runtime: &Handle) -> Option<Rc<Core>> {
     let id = runtime.id();
-    let core = HUBS
-        .try_with(|hubs| {
-            let hubs = hubs.0.borrow();
-            hubs.iter().find(|hub| hub.shared.runtime() == id).cloned()
-        })
-        .ok()??;
+    let core = with_listed(|core| core.shared.runtime() == id, Rc::clone)?;
     if core.shared.failure().is_none() {
         return Some(core);
     }

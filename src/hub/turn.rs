@@ -17,15 +17,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::thread::panicking;
 
 use tokio::task::coop;
 
 use super::core::{Core, Ready, State};
-use crate::fiber::Phase;
+use crate::fiber::{Phase, Record, interrupt};
 use crate::report;
-use crate::switch::{self, Step, Suspension};
+use crate::scope::ScopeData;
+use crate::switch::{self, Coroutine, Step, Suspension};
 
 /// How many entries of the ready queue are handled in one turn, and between two
 /// polls for I/O, at the most.
@@ -56,10 +58,7 @@ impl Core {
         self.drain_remote();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
-            if self.next_has_yielded() {
-                break;
-            }
-            let Some(entry) = self.pop() else { break };
+            let Some(entry) = self.next() else { break };
             match entry {
                 Ready::Fiber(slot) => self.resume(slot),
                 Ready::Waker(waker) => {
@@ -74,41 +73,56 @@ impl Core {
         handled
     }
 
-    /// Whether the next entry is a fiber that gave way in this turn.
-    fn next_has_yielded(&self) -> bool {
-        let Some(slot) = self.peek_fiber() else {
-            return false;
-        };
-        self.live.borrow()[slot].yielded == self.turn.get()
+    /// The next entry of the ready queue, unless it is a fiber that gave way in
+    /// this turn: that one stays where it is.
+    #[inline]
+    fn next(&self) -> Option<Ready> {
+        if let Some(slot) = self.peek_fiber() {
+            if self.live.borrow()[slot].yielded == self.turn.get() {
+                return None;
+            }
+        }
+        self.pop()
     }
 
     /// Resumes the fiber whose entry has just left the ready queue.
+    #[inline]
     fn resume(self: &Rc<Self>, slot: usize) {
-        let mut coroutine = {
-            let mut live = self.live.borrow_mut();
-            let fiber = &mut live[slot];
-            fiber.queued = false;
-            match fiber.record.phase() {
-                // A stray wake, or a cancel before the start: only the latter
-                // lets it run, to drop its closure.
-                Phase::New if fiber.record.interrupts() == 0 => return,
-                Phase::New | Phase::Started => {}
-                Phase::Ended | Phase::Abandoned => {
-                    let ended = live.remove(slot);
-                    drop(live);
-                    drop(ended);
-                    return;
-                }
+        if let Some(coroutine) = self.begin(slot) {
+            self.run(slot, coroutine);
+        }
+    }
+
+    /// Takes a fiber's stack out of the table, if it is to be run.
+    #[inline]
+    fn begin(&self, slot: usize) -> Option<Coroutine> {
+        let mut live = self.live.borrow_mut();
+        let fiber = &mut live[slot];
+        fiber.queued = false;
+        match fiber.record.phase() {
+            Phase::Started => {}
+            // Either a stray wake, or a cancel before the start: that lets it
+            // run, to drop its closure on its own stack.
+            Phase::New if fiber.record.interrupts() == 0 => return None,
+            Phase::New => {
+                fiber.record.claim_start();
             }
-            fiber.record.claim_start();
-            match fiber.coroutine.take() {
-                Some(coroutine) => coroutine,
-                None => {
-                    fiber.requeue = true;
-                    return;
-                }
+            Phase::Ended | Phase::Abandoned => {
+                let over = live.remove(slot);
+                drop(live);
+                drop(over);
+                self.check_closed();
+                return None;
             }
-        };
+        }
+        let coroutine = fiber.coroutine.take();
+        fiber.requeue = coroutine.is_none();
+        coroutine
+    }
+
+    /// Runs a fiber until it suspends or ends, and puts it where it belongs.
+    #[inline]
+    fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
         let step = coroutine.resume();
         match step {
             Step::Suspended(Suspension::Waiting) => {
@@ -116,47 +130,62 @@ impl Core {
                     let mut live = self.live.borrow_mut();
                     let fiber = &mut live[slot];
                     fiber.coroutine = Some(coroutine);
-                    std::mem::take(&mut fiber.requeue).then(|| fiber.record.clone())
+                    fiber.requeue
                 };
-                if self.state.get() == State::Ended {
-                    // The hub ended while the fiber ran on top of it.
-                    self.end_fiber(slot);
-                } else if let Some(record) = requeue {
-                    self.wake(&record);
+                if requeue || self.state.get() == State::Ended {
+                    self.ran_below(slot);
                 }
             }
             Step::Suspended(Suspension::Abandoned) => {
-                // Live Stack Invariant: dropping it leaks it.
-                drop(coroutine);
+                coroutine.leak();
                 self.abandoned(slot);
             }
             Step::Finished => {
                 self.stacks.put(coroutine.into_stack());
-                self.retire(slot);
+                self.retire(slot, ScopeData::child_ended);
             }
         }
         self.wake_deferred();
     }
 
-    /// Takes a fiber that has ended out of the table, now or, if it still has an
-    /// entry in the ready queue, with that entry.
-    fn retire(&self, slot: usize) {
-        let ended = {
+    /// Something happened to a fiber while it ran, on the hub it was driving.
+    #[cold]
+    fn ran_below(self: &Rc<Self>, slot: usize) {
+        if self.state.get() == State::Ended {
+            self.end_fiber(slot);
+            return;
+        }
+        let record = {
             let mut live = self.live.borrow_mut();
-            if live[slot].queued {
-                None
-            } else {
-                Some(live.remove(slot))
-            }
+            let fiber = &mut live[slot];
+            fiber.requeue = false;
+            fiber.record.clone()
         };
-        drop(ended);
+        self.wake(&record);
+    }
+
+    /// Takes a fiber that is over out of the table, now or, if it still has an
+    /// entry in the ready queue, with that entry; and tells its scope.
+    #[inline]
+    fn retire(&self, slot: usize, tell: impl FnOnce(&ScopeData, Arc<Record>)) {
+        let (scope, record, _over) = {
+            let mut live = self.live.borrow_mut();
+            let fiber = &mut live[slot];
+            let scope = fiber.scope.take();
+            let record = scope.is_some().then(|| fiber.record.clone());
+            let over = (!fiber.queued).then(|| live.remove(slot));
+            (scope, record, over)
+        };
+        if let (Some(scope), Some(record)) = (scope, record) {
+            tell(&scope, record);
+        }
+        self.check_closed();
     }
 
     /// A fiber has suspended itself for ever.
+    #[cold]
     fn abandoned(&self, slot: usize) {
         let record = self.live.borrow()[slot].record.clone();
-        self.retire(slot);
-        record.finish(Phase::Abandoned);
         let unwinding = if panicking() {
             "; it was unwinding, so from now on this thread counts as panicking: \
              std's mutexes poison, and cancels reach waits only through `try_wait`"
@@ -167,9 +196,12 @@ impl Core {
             "fiber '{}' waited again while it was being ended; its stack is leaked{unwinding}",
             record.name(),
         ));
+        record.finish(Phase::Abandoned);
+        self.retire(slot, |scope, _| scope.child_abandoned());
     }
 
     /// Wakes the fibers whose cancel was put off, if nobody unwinds any more.
+    #[inline]
     fn wake_deferred(&self) {
         if self.deferred.borrow().is_empty() || panicking() {
             return;
@@ -179,20 +211,35 @@ impl Core {
         }
     }
 
-    /// Ends a fiber by force, whatever it waits for. Returns when it has ended
-    /// or was abandoned; does nothing if it is the caller itself.
-    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
-        {
-            let mut live = self.live.borrow_mut();
-            match live.get_mut(slot) {
-                Some(fiber) if fiber.coroutine.is_some() => {
-                    fiber.record.interrupt(crate::fiber::record::interrupt::END);
-                    fiber.queued = false;
-                }
-                _ => return,
-            }
+    /// Ends a child of a scope whose parent cannot wait for it. Called on the
+    /// parent's stack.
+    pub(crate) fn end_child(self: &Rc<Self>, child: &Arc<Record>) {
+        let is_there = matches!(
+            self.live.borrow().get(child.slot),
+            Some(fiber) if Arc::ptr_eq(&fiber.record, child)
+        );
+        if is_there {
+            let _hub = switch::enter_hub(self);
+            self.end_fiber(child.slot);
         }
-        self.resume(slot);
+    }
+
+    /// Ends a fiber by force, whatever it waits for: when this returns it has
+    /// ended or was abandoned. Does nothing if it is running.
+    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
+        let coroutine = {
+            let mut live = self.live.borrow_mut();
+            let Some(fiber) = live.get_mut(slot) else {
+                return;
+            };
+            let Some(coroutine) = fiber.coroutine.take() else {
+                return;
+            };
+            fiber.record.interrupt(interrupt::END);
+            fiber.record.claim_start();
+            coroutine
+        };
+        self.run(slot, coroutine);
     }
 }
 

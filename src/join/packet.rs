@@ -44,6 +44,9 @@ impl<T> Packet<T> {
     /// The fiber ends with `result`. Called on its stack: a result that nobody
     /// will take is dropped here, before the fiber counts as ended.
     pub(crate) fn complete(&self, record: &Record, result: Result<T, Cause>) {
+        if let Err(Cause::Panic { .. }) = result {
+            record.set_unclaimed_panic(true);
+        }
         let unclaimed = {
             let mut slot = lock(&self.0);
             match *slot {
@@ -83,7 +86,7 @@ impl<T> Packet<T> {
             return Poll::Ready(result);
         }
         let joins_itself = switch::with_place(|place| match place {
-            Place::Poll(state) => Arc::ptr_eq(&state.record, record),
+            Place::Poll(state) => state.is(record),
             _ => false,
         });
         assert!(
@@ -114,6 +117,9 @@ impl<T> Packet<T> {
                     unreachable!("it was just seen")
                 };
                 drop(slot);
+                if let Err(Cause::Panic { .. }) = result {
+                    record.set_unclaimed_panic(false);
+                }
                 return Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)));
             }
             Slot::Taken => {
@@ -141,7 +147,9 @@ impl<T> Packet<T> {
 /// fails, there is nobody to tell.
 fn joins_same_hub(record: &Record) -> bool {
     switch::with_place(|place| match place {
-        Place::Poll(state) => Arc::ptr_eq(&state.record.hub, &record.hub),
+        Place::Poll(state) => state
+            .hub()
+            .is_some_and(|hub| Arc::ptr_eq(&hub.shared, &record.hub)),
         _ => false,
     })
 }

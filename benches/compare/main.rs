@@ -1,0 +1,119 @@
+//! Compares fibers with their rivals, interleaved in one process, and prints one
+//! Markdown table.
+//!
+//! Run with: `cargo bench --bench compare`, or `cargo bench --bench compare --
+//! ROW...` for some rows. A name that is not a row's selects the rows that begin
+//! with it: `yield` stands for `yield-10`, `yield-1000` and `yield-10000`.
+//!
+//! # How it measures
+//!
+//! A row is one piece of work; each column that applies does it its own way. A
+//! round measures every column once; the column that goes first changes from
+//! round to round. The first round is discarded. A cell is the median of the
+//! rounds that count. Since a disturbance of the machine tends to hit a whole
+//! round, a rival is compared with switchback in the same round: its cell also
+//! has the median of these ratios, and their least and greatest.
+//!
+//! A sample makes a runtime (or a scope, or threads) of its own and does some of
+//! the work before its clock starts, so that no column pays for the first use of
+//! memory. Columns that take microseconds do less of the work per sample; all
+//! figures are per unit of work.
+//!
+//! Where threads wait for each other, a figure depends on whether a core falls
+//! asleep in between, which on some machines costs ten times the work itself;
+//! these spreads are wide for that reason.
+//!
+//! The table is also written to `compare.md` in the target directory.
+
+mod echo;
+mod fairness;
+mod pingpong;
+mod rounds;
+mod spawn_join;
+mod table;
+mod worlds;
+mod yields;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::rounds::Row;
+
+fn main() -> ExitCode {
+    worlds::set_up_may();
+    let rows = match select(all_rows(), std::env::args().skip(1)) {
+        Ok(rows) => rows,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    let begin = Instant::now();
+    let results: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            eprintln!("{} ...", row.name);
+            row.measure()
+        })
+        .collect();
+    eprintln!("done in {:.0} s", begin.elapsed().as_secs_f64());
+
+    let table = table::render(&results);
+    print!("{table}");
+    match write_to_target(&table) {
+        Ok(path) => eprintln!("written to {}", path.display()),
+        Err(e) => eprintln!("the table could not be written to the target directory: {e}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn all_rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend([10, 1_000, 10_000].map(yields::row));
+    rows.extend(spawn_join::rows());
+    rows.extend(pingpong::rows());
+    rows.push(echo::row());
+    rows.extend(fairness::rows());
+    rows
+}
+
+/// The rows that the arguments ask for, or all. Options are cargo's, which
+/// passes `--bench`.
+fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec<Row>, String> {
+    let mut wanted = Vec::new();
+    for argument in arguments.filter(|argument| !argument.starts_with('-')) {
+        let before = wanted.len();
+        let exact = rows.iter().any(|row| row.name == argument);
+        let matches = rows
+            .iter()
+            .map(|row| row.name.as_str())
+            .filter(|name| *name == argument || !exact && name.starts_with(&argument));
+        wanted.extend(matches.map(str::to_owned));
+        if wanted.len() == before {
+            let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+            return Err(format!(
+                "there is no row '{argument}'; the rows are: {}",
+                names.join(", ")
+            ));
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(rows);
+    }
+    Ok(rows
+        .into_iter()
+        .filter(|row| wanted.contains(&row.name))
+        .collect())
+}
+
+fn write_to_target(table: &str) -> io::Result<PathBuf> {
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => PathBuf::from(target),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+    };
+    let path = target.join("compare.md");
+    std::fs::write(&path, table)?;
+    Ok(path)
+}

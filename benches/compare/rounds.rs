@@ -1,0 +1,125 @@
+//! Rows, and how they are measured: interleaved rounds and paired ratios.
+
+/// How many rounds count. It is odd, so that a median is one of them.
+pub(crate) const ROUNDS: usize = 15;
+
+/// Who does the work: the columns of the table, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    Switchback,
+    TokioTasks,
+    May,
+    SpawnBlocking,
+    Threads,
+    Corosensei,
+}
+
+/// What a figure counts, and whether more of it is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Nanoseconds per one of these.
+    NanosPer(&'static str),
+    /// How many of these in a second.
+    PerSecond(&'static str),
+}
+
+/// One piece of work, and the columns that do it.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    columns: Vec<(Column, Sample)>,
+}
+
+/// Does the work once and returns a figure in the row's unit.
+type Sample = Box<dyn Fn() -> f64>;
+
+impl Row {
+    pub(crate) fn new(name: impl Into<String>, unit: Unit) -> Row {
+        Row {
+            name: name.into(),
+            unit,
+            columns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn column(mut self, column: Column, sample: impl Fn() -> f64 + 'static) -> Row {
+        self.columns.push((column, Box::new(sample)));
+        self
+    }
+
+    /// Measures every column in each round. Rounds begin with another column in
+    /// turn, so that none always follows the same one's leftovers.
+    pub(crate) fn measure(&self) -> Measured {
+        let count = self.columns.len();
+        let mut figures = vec![Vec::with_capacity(ROUNDS); count];
+        for round in 0..=ROUNDS {
+            for place in 0..count {
+                let index = (round + place) % count;
+                let figure = self.columns[index].1();
+                // The first round warms up.
+                if round > 0 {
+                    figures[index].push(figure);
+                }
+            }
+        }
+        let columns = self.columns.iter().map(|(column, _)| *column);
+        Measured {
+            name: self.name.clone(),
+            unit: self.unit,
+            columns: columns.zip(figures).collect(),
+        }
+    }
+}
+
+/// The figures of a row: for each column one per round.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    columns: Vec<(Column, Vec<f64>)>,
+}
+
+/// How many times better switchback was than a rival, over the rounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) greatest: f64,
+}
+
+impl Measured {
+    /// The median figure of a column, if it applies to this row.
+    pub(crate) fn median(&self, column: Column) -> Option<f64> {
+        self.figures(column).map(|figures| median(figures.to_vec()))
+    }
+
+    /// The ratios between switchback and a rival, each within one round.
+    pub(crate) fn ratio(&self, rival: Column) -> Option<Ratio> {
+        let ours = self.figures(Column::Switchback)?;
+        let theirs = self.figures(rival)?;
+        let ratios: Vec<f64> = ours
+            .iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| match self.unit {
+                Unit::NanosPer(_) => theirs / ours,
+                Unit::PerSecond(_) => ours / theirs,
+            })
+            .collect();
+        Some(Ratio {
+            least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            greatest: ratios.iter().copied().fold(0.0, f64::max),
+            median: median(ratios),
+        })
+    }
+
+    fn figures(&self, column: Column) -> Option<&[f64]> {
+        let mut columns = self.columns.iter();
+        let (_, figures) = columns.find(|(this, _)| *this == column)?;
+        Some(figures)
+    }
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}

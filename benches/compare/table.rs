@@ -1,0 +1,110 @@
+//! The Markdown table.
+
+use std::env::consts::{ARCH, OS};
+use std::fmt::Write as _;
+use std::num::NonZero;
+
+use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
+
+const RIVALS: [(Column, &str); 5] = [
+    (Column::TokioTasks, "tokio tasks"),
+    (Column::May, "may"),
+    (Column::SpawnBlocking, "spawn_blocking"),
+    (Column::Threads, "std threads"),
+    (Column::Corosensei, "bare corosensei"),
+];
+
+/// The table, with a line above that explains its cells.
+pub(crate) fn render(results: &[Measured]) -> String {
+    let mut lines = vec![heading()];
+    lines.extend(results.iter().map(line));
+    let widths: Vec<usize> = (0..lines[0].len())
+        .map(|i| lines.iter().map(|line| width(&line[i])).max().unwrap_or(0))
+        .collect();
+
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut text = format!(
+        "Medians of {ROUNDS} rounds on {OS}, {ARCH}, {cores} cores. After a rival's figure: how \
+         many times better switchback was in the same round (median, least to greatest).\n\n"
+    );
+    for (number, line) in lines.iter().enumerate() {
+        push_line(&mut text, line, &widths);
+        if number == 0 {
+            let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+            push_line(&mut text, &rules, &widths);
+        }
+    }
+    text
+}
+
+fn heading() -> Vec<String> {
+    let mut cells = vec!["row".to_owned(), "unit".to_owned(), "switchback".to_owned()];
+    cells.extend(RIVALS.map(|(_, name)| name.to_owned()));
+    cells
+}
+
+fn line(row: &Measured) -> Vec<String> {
+    let unit = match row.unit {
+        Unit::NanosPer(what) => format!("ns per {what}"),
+        Unit::PerSecond(what) => format!("{what} per s"),
+    };
+    let ours = row.median(Column::Switchback).map(number);
+    let mut cells = vec![row.name.clone(), unit, ours.unwrap_or_default()];
+    cells.extend(RIVALS.map(|(rival, _)| {
+        let figure = row.median(rival).zip(row.ratio(rival));
+        figure.map_or_else(String::new, |(median, ratio)| cell(median, ratio))
+    }));
+    cells
+}
+
+fn cell(median: f64, ratio: Ratio) -> String {
+    let Ratio {
+        median: times,
+        least,
+        greatest,
+    } = ratio;
+    format!(
+        "{} (×{}, {} to {})",
+        number(median),
+        factor(times),
+        factor(least),
+        factor(greatest)
+    )
+}
+
+fn push_line(text: &mut String, cells: &[String], widths: &[usize]) {
+    for (cell, column) in cells.iter().zip(widths) {
+        let padding = column - width(cell);
+        write!(text, "| {cell}{:padding$} ", "").expect("writing to a string cannot fail");
+    }
+    text.push_str("|\n");
+}
+
+fn width(cell: &str) -> usize {
+    cell.chars().count()
+}
+
+/// Two or three significant digits, or whole with its thousands set apart.
+fn number(figure: f64) -> String {
+    if figure < 99.5 {
+        return factor(figure);
+    }
+    let digits = format!("{figure:.0}");
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn factor(ratio: f64) -> String {
+    match ratio {
+        r if r < 0.0995 => format!("{r:.3}"),
+        r if r < 9.95 => format!("{r:.2}"),
+        r if r < 99.5 => format!("{r:.1}"),
+        r => format!("{r:.0}"),
+    }
+}

@@ -1,0 +1,80 @@
+//! The worlds that code can run in: one function for each.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime};
+
+/// A runtime on this thread, for fibers and for tasks alike. `spawn_local` puts
+/// a task straight into its queue, without a `LocalSet` in between.
+fn runtime() -> LocalRuntime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .expect("a runtime can be made")
+}
+
+/// Runs a future as the main one of a new runtime.
+pub(crate) fn on_runtime<F: Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+/// Runs `body` in a fiber.
+pub(crate) fn in_fiber<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
+    on_runtime(async {
+        let fiber = switchback::spawn(body);
+        fiber.await.expect("the fiber does not panic")
+    })
+}
+
+/// Runs `body` in a tokio task.
+pub(crate) fn in_task<T: 'static>(body: impl Future<Output = T> + 'static) -> T {
+    on_runtime(async {
+        let task = tokio::task::spawn_local(body);
+        task.await.expect("the task does not panic")
+    })
+}
+
+/// Runs `body` on a thread of tokio's blocking pool, while this thread drives
+/// the runtime.
+pub(crate) fn in_blocking<T, F>(body: F) -> T
+where
+    T: Send + 'static,
+    F: FnOnce(Handle) -> T + Send + 'static,
+{
+    on_runtime(async {
+        let handle = Handle::current();
+        let thread = tokio::task::spawn_blocking(move || body(handle));
+        thread.await.expect("the closure does not panic")
+    })
+}
+
+/// Runs `body` in a coroutine of `may`.
+pub(crate) fn in_coroutine<T, F>(body: F) -> T
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    may::go!(body).join().expect("the coroutine does not panic")
+}
+
+/// One worker, as all others have one thread; and not bound to a core, since no
+/// other is. To be called before anything else of `may`.
+pub(crate) fn set_up_may() {
+    may::config().set_workers(1).set_worker_pin(false);
+}
+
+/// Gives way in a tokio task by waking it at once. Tokio's own `yield_now` has
+/// the task wait for a poll of the I/O driver too, which is more than this.
+pub(crate) async fn wake_self() {
+    let mut woken = false;
+    poll_fn(|cx| {
+        if woken {
+            return Poll::Ready(());
+        }
+        woken = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,158 @@
+//! Rows `yield-N`: N fibers that give way in turn.
+//!
+//! The clock runs from when the last of them has started to when the last has
+//! done its share. The floor is bare coroutines that are resumed in turn by a
+//! loop, with nothing that could be called a scheduler.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use corosensei::{Coroutine, CoroutineResult};
+use switchback::prelude::*;
+
+use crate::rounds::{Column, Row, Unit};
+use crate::worlds::{in_coroutine, on_runtime, wake_self};
+
+/// About how often a sample gives way.
+const YIELDS: usize = 1_000_000;
+
+pub(crate) fn row(fibers: usize) -> Row {
+    Row::new(format!("yield-{fibers}"), Unit::NanosPer("yield"))
+        .column(Column::Switchback, move || switchback_fibers(fibers))
+        .column(Column::TokioTasks, move || tokio_tasks(fibers))
+        .column(Column::May, move || may_coroutines(fibers))
+        .column(Column::Corosensei, move || bare_coroutines(fibers))
+}
+
+/// Starts when all have arrived and stops when all have left. It can be shared
+/// between threads because `may` asks for that; it is touched outside of what is
+/// measured, but for the turns in which the rest arrive.
+struct Clock {
+    fibers: usize,
+    turns: usize,
+    arrived: AtomicUsize,
+    left: AtomicUsize,
+    begin: Mutex<Option<Instant>>,
+    nanos_per_yield: Mutex<Option<f64>>,
+}
+
+impl Clock {
+    fn new(fibers: usize) -> Arc<Clock> {
+        Arc::new(Clock {
+            fibers,
+            turns: YIELDS / fibers,
+            arrived: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
+            begin: Mutex::new(None),
+            nanos_per_yield: Mutex::new(None),
+        })
+    }
+
+    fn arrive(&self) {
+        if self.arrived.fetch_add(1, Ordering::Relaxed) + 1 == self.fibers {
+            *self.begin.lock().unwrap() = Some(Instant::now());
+        }
+    }
+
+    fn all_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed) == self.fibers
+    }
+
+    fn leave(&self) {
+        if self.left.fetch_add(1, Ordering::Relaxed) + 1 == self.fibers {
+            let begin = self.begin.lock().unwrap().expect("all have arrived");
+            // The one more: all but one still had to come back from waiting for
+            // the last to arrive.
+            let yields = self.fibers * (self.turns + 1) - 1;
+            let nanos = begin.elapsed().as_nanos() as f64 / yields as f64;
+            *self.nanos_per_yield.lock().unwrap() = Some(nanos);
+        }
+    }
+
+    fn nanos_per_yield(&self) -> f64 {
+        let nanos = *self.nanos_per_yield.lock().unwrap();
+        nanos.expect("all have left")
+    }
+
+    /// What each fiber does, for those that give way by a call.
+    fn run(&self, give_way: impl Fn()) {
+        self.arrive();
+        while !self.all_arrived() {
+            give_way();
+        }
+        for _ in 0..self.turns {
+            give_way();
+        }
+        self.leave();
+    }
+}
+
+fn switchback_fibers(fibers: usize) -> f64 {
+    on_runtime(async move {
+        let clock = Clock::new(fibers);
+        let spawn = |_| {
+            let clock = clock.clone();
+            switchback::spawn(move || clock.run(|| switchback::yield_now().wait()))
+        };
+        let fibers: Vec<_> = (0..fibers).map(spawn).collect();
+        for fiber in fibers {
+            fiber.await.expect("the fiber does not panic");
+        }
+        clock.nanos_per_yield()
+    })
+}
+
+fn tokio_tasks(tasks: usize) -> f64 {
+    on_runtime(async move {
+        let clock = Clock::new(tasks);
+        let spawn = |_| {
+            let clock = clock.clone();
+            tokio::task::spawn_local(async move {
+                clock.arrive();
+                while !clock.all_arrived() {
+                    wake_self().await;
+                }
+                for _ in 0..clock.turns {
+                    wake_self().await;
+                }
+                clock.leave();
+            })
+        };
+        let tasks: Vec<_> = (0..tasks).map(spawn).collect();
+        for task in tasks {
+            task.await.expect("the task does not panic");
+        }
+        clock.nanos_per_yield()
+    })
+}
+
+fn may_coroutines(coroutines: usize) -> f64 {
+    in_coroutine(move || {
+        let clock = Clock::new(coroutines);
+        let spawn = |_| {
+            let clock = clock.clone();
+            may::go!(move || clock.run(may::coroutine::yield_now))
+        };
+        let coroutines: Vec<_> = (0..coroutines).map(spawn).collect();
+        for coroutine in coroutines {
+            coroutine.join().expect("the coroutine does not panic");
+        }
+        clock.nanos_per_yield()
+    })
+}
+
+fn bare_coroutines(coroutines: usize) -> f64 {
+    let clock = Clock::new(coroutines);
+    let make = |_| {
+        let clock = clock.clone();
+        Coroutine::new(move |yielder, ()| clock.run(|| yielder.suspend(())))
+    };
+    let mut coroutines: Vec<Coroutine<(), (), ()>> = (0..coroutines).map(make).collect();
+    while !coroutines.is_empty() {
+        coroutines
+            .retain_mut(|coroutine| matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+    }
+    clock.nanos_per_yield()
+}

@@ -1,0 +1,391 @@
+//! [`bridge`]: blocking-style code on a stack of its own inside the awaiting task.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::process::abort;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use tokio::runtime::{self, Handle};
+
+use crate::fiber::{FiberState, Owner};
+use crate::report;
+use crate::stack::{self, StackPool};
+use crate::switch::{self, Coroutine, Step, Suspension};
+
+/// Runs `f` on a stack of its own inside the task that awaits the result.
+///
+/// There is no hub: `f` runs where the returned future is polled, on any
+/// executor, and a wait inside `f` makes the future pending. It is the way to
+/// call blocking-style code *in place*: the code around it stays async, and `f`
+/// is dropped with it.
+///
+/// Inside `f`, everything can be waited for; [`spawn`](crate::spawn) works where
+/// it works in the awaiting task. It is no fiber: it cannot be cancelled but by
+/// dropping the future, and [`current_fiber`](crate::current_fiber) is `None`.
+///
+/// The output is that of `f`.
+///
+/// # Cancel safety
+///
+/// Dropping the future unwinds `f` from the wait that it is in, so destructors
+/// run. One that waits there can no longer be woken: the stack is leaked, with a
+/// warning.
+///
+/// # Panics
+///
+/// The call panics if no stack can be had. The future panics with the panic of
+/// `f`, and if it is polled again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use switchback::{bridge, prelude::*, sleep};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let sum = bridge(|| {
+///     sleep(Duration::from_millis(1)).wait();
+///     40 + async { 2 }.wait()
+/// });
+/// assert_eq!(sum.await, 42);
+/// # }
+/// ```
+#[track_caller]
+pub fn bridge<F, T>(f: F) -> Bridge<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let result = Rc::default();
+    let slot = Rc::clone(&result);
+    let strand = Strand::new(|task| {
+        Coroutine::new(take_stack(), move |suspender| {
+            run(suspender, task, f, &slot);
+        })
+    });
+    Bridge { strand, result }
+}
+
+/// As [`bridge`], for a closure that borrows.
+///
+/// A future can be forgotten, and then the closure's frames are never unwound
+/// while what they borrow ends. A safe function could not rule that out:
+///
+/// ```compile_fail,E0133
+/// use switchback::{bridge_borrowed, prelude::*};
+///
+/// let mut data = vec![1, 2, 3];
+/// let mut future = Box::pin(bridge_borrowed(|| {
+///     std::thread::scope(|s| {
+///         s.spawn(|| loop {
+///             data[0] += 1; // on another thread
+///         });
+///         std::future::pending::<()>().wait();
+///     });
+/// }));
+/// let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// let _ = future.as_mut().poll(&mut cx);
+/// std::mem::forget(future);
+/// drop(data); // and the thread goes on
+/// ```
+///
+/// # Safety
+///
+/// The returned future must not be leaked: once it has been polled, it must be
+/// polled to its end or dropped before what `f` borrows is used by others or
+/// ends. (Dropping it unwinds `f`. Where that is not possible - a destructor of
+/// `f` waits, it holds a [`scope`](crate::scope) whose child cannot be ended, the
+/// build has `panic = "abort"` - the process is aborted, since the frames cannot
+/// be left alone.)
+///
+/// # Cancel safety
+///
+/// As [`bridge`], but nothing is leaked: see above.
+///
+/// # Panics
+///
+/// As [`bridge`].
+///
+/// # Examples
+///
+/// ```
+/// use switchback::{bridge_borrowed, prelude::*, yield_now};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let mut list = vec![1, 2];
+/// // SAFETY: the future is awaited here and nowhere else.
+/// unsafe {
+///     bridge_borrowed(|| {
+///         yield_now().wait();
+///         list.push(3);
+///     })
+/// }
+/// .await;
+/// assert_eq!(list, [1, 2, 3]);
+/// # }
+/// ```
+#[track_caller]
+#[allow(unsafe_code)]
+pub unsafe fn bridge_borrowed<'a, F, T: 'a>(f: F) -> BridgeBorrowed<'a, T>
+where
+    F: FnOnce() -> T + 'a,
+{
+    let result = Rc::default();
+    let slot = Rc::clone(&result);
+    let strand = Strand::new(|task| {
+        let stack = take_stack();
+        let body = move |suspender| run(suspender, task, f, &slot);
+        // SAFETY: the caller promises that the future, which owns the coroutine,
+        // is polled to its end or dropped before the borrows in `f` end. Its drop
+        // either brings the body to its end or aborts. The result slot that the
+        // body borrows from nowhere is reference-counted.
+        unsafe { Coroutine::new_unchecked(stack, body) }
+    });
+    BridgeBorrowed {
+        bridge: Bridge { strand, result },
+        borrows: PhantomData,
+    }
+}
+
+/// The future of [`bridge`].
+#[must_use = "futures do nothing unless you `.await` them"]
+pub struct Bridge<T> {
+    strand: Strand,
+    result: Rc<Slot<T>>,
+}
+
+/// The future of [`bridge_borrowed`].
+#[must_use = "futures do nothing unless you `.await` them"]
+pub struct BridgeBorrowed<'a, T> {
+    bridge: Bridge<T>,
+    borrows: PhantomData<&'a ()>,
+}
+
+/// Where the body leaves what it has come to.
+type Slot<T> = Cell<Option<thread::Result<T>>>;
+
+/// The root of a bridge's stack.
+fn run<F, T>(suspender: switch::Suspender, task: Rc<BridgeTask>, f: F, result: &Slot<T>)
+where
+    F: FnOnce() -> T,
+{
+    let state = FiberState::new(suspender, Owner::Bridge(task));
+    switch::run_fiber(&state, || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            // Dropped before it was polled: the closure is dropped here, where
+            // its destructors find a stack of ours, and there is no result.
+            if state.has_ended() {
+                drop(f);
+                return None;
+            }
+            Some(f())
+        }));
+        let outcome = match outcome {
+            Ok(value) => value.map(Ok),
+            Err(payload) => Some(Err(payload)),
+        };
+        if state.has_ended() {
+            // Nobody will take it: it ends here.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(outcome))) {
+                report::error(format_args!("a destructor panicked in a dropped bridge"));
+                std::mem::forget(payload);
+            }
+        } else {
+            result.set(outcome);
+        }
+    });
+}
+
+impl<T> Future for Bridge<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match self.strand.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => match self.result.take() {
+                Some(Ok(value)) => Poll::Ready(value),
+                Some(Err(payload)) => resume_unwind(payload),
+                None => panic!("a `Bridge` was polled after it was ready"),
+            },
+        }
+    }
+}
+
+impl<T> Future for BridgeBorrowed<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.bridge).poll(cx)
+    }
+}
+
+// What is pinned is on the stack, which does not move with the future.
+impl<T> Unpin for Bridge<T> {}
+
+impl<T> Drop for Bridge<T> {
+    fn drop(&mut self) {
+        if self.strand.end() == Some(Suspension::Abandoned) {
+            report::warn(format_args!(
+                "a bridge waited again while it was being dropped; its stack is leaked",
+            ));
+        }
+    }
+}
+
+impl<T> Drop for BridgeBorrowed<'_, T> {
+    fn drop(&mut self) {
+        if self.bridge.strand.end() == Some(Suspension::Abandoned) {
+            report::error(format_args!(
+                "a borrowing bridge waited again while it was being dropped; its stack can \
+                 neither be unwound nor leaked, so the process is aborted",
+            ));
+            abort();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Bridge<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge")
+            .field("running", &self.strand.coroutine.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for BridgeBorrowed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BridgeBorrowed").field(&self.bridge).finish()
+    }
+}
+
+/// A bridge's stack, seen from the task that polls it.
+struct Strand {
+    /// Present until the body has ended.
+    coroutine: Option<Coroutine>,
+    task: Rc<BridgeTask>,
+}
+
+impl Strand {
+    fn new(make: impl FnOnce(Rc<BridgeTask>) -> Coroutine) -> Strand {
+        let task = Rc::new(BridgeTask::default());
+        Strand {
+            coroutine: Some(make(task.clone())),
+            task,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(coroutine) = &mut self.coroutine else {
+            return Poll::Ready(());
+        };
+        assert!(
+            !self.task.abandoned.get(),
+            "a bridge was polled whose {ABANDONED}"
+        );
+        self.task.resumed(cx);
+        match coroutine.resume() {
+            Step::Suspended(Suspension::Waiting) => Poll::Pending,
+            Step::Suspended(Suspension::Abandoned) => {
+                self.task.abandoned.set(true);
+                panic!("the body of a bridge cannot go on: its {ABANDONED}");
+            }
+            Step::Finished => {
+                self.finish();
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Unwinds the body. `None` if there is nothing left of it.
+    fn end(&mut self) -> Option<Suspension> {
+        let coroutine = self.coroutine.as_mut()?;
+        self.task.ended.set(true);
+        if !self.task.abandoned.get() {
+            self.task.resumed(&mut Context::from_waker(Waker::noop()));
+            if coroutine.resume() == Step::Finished {
+                self.finish();
+                return None;
+            }
+        }
+        if let Some(coroutine) = self.coroutine.take() {
+            coroutine.leak();
+        }
+        Some(Suspension::Abandoned)
+    }
+
+    fn finish(&mut self) {
+        if let Some(coroutine) = self.coroutine.take() {
+            let stack = coroutine.into_stack();
+            let _ = STACKS.try_with(|stacks| stacks.put(stack));
+        }
+    }
+}
+
+thread_local! {
+    /// Stacks of ended bridges, for new ones.
+    static STACKS: StackPool = StackPool::new(stack::DEFAULT_SIZE, MAX_CACHED);
+}
+
+const ABANDONED: &str = "stack was abandoned, since a scoped fiber of it was";
+
+const MAX_CACHED: usize = 64;
+
+#[track_caller]
+fn take_stack() -> stack::Stack {
+    let stack = STACKS
+        .try_with(|stacks| stacks.take(None))
+        .unwrap_or_else(|_| StackPool::new(stack::DEFAULT_SIZE, 0).take(None));
+    match stack {
+        Ok(stack) => stack,
+        Err(e) => panic!("{e}"),
+    }
+}
+
+/// What a bridge's stack and the task that polls it share.
+#[derive(Default)]
+pub(crate) struct BridgeTask {
+    waker: RefCell<Option<Waker>>,
+    ended: Cell<bool>,
+    abandoned: Cell<bool>,
+    /// The runtime that was current when the stack was resumed.
+    runtime: Cell<Option<runtime::Id>>,
+}
+
+impl BridgeTask {
+    /// The waker of the poll that is in progress.
+    pub(crate) fn waker(&self) -> Ref<'_, Waker> {
+        Ref::map(self.waker.borrow(), |waker| {
+            waker.as_ref().expect("a bridge runs only when polled")
+        })
+    }
+
+    /// Whether the bridge is being dropped.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Whether the code that runs is in a runtime that was entered above the
+    /// resume: a nested `block_on`, which must not be suspended half way.
+    pub(crate) fn is_in_other_runtime(&self) -> bool {
+        self.runtime.get() != current_runtime()
+    }
+
+    fn resumed(&self, cx: &mut Context<'_>) {
+        let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
+        if !known {
+            let _old = self.waker.replace(Some(cx.waker().clone()));
+        }
+        self.runtime.set(current_runtime());
+    }
+}
+
+fn current_runtime() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
+}

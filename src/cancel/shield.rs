@@ -1,0 +1,60 @@
+//! [`shield`]: a part of a fiber that is not to be cancelled.
+
+use std::cell::Cell;
+
+use crate::switch::{self, Place};
+
+/// Runs `f` without being cancelled: what arrives meanwhile stays pending and is
+/// delivered at the first wait after it.
+///
+/// It holds off cancels, the close of the hub and deadlines of
+/// [`with_timeout`](crate::with_timeout) calls around it; a `with_timeout` inside
+/// works. When the hub ends abruptly, with its runtime, the fiber is unwound all
+/// the same. Outside of a fiber it just runs `f`.
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{catch_cancel, current_fiber, prelude::*, shield, yield_now};
+///
+/// let mut steps = 0;
+/// let result = catch_cancel(|| {
+///     shield(|| {
+///         current_fiber().unwrap().cancel();
+///         yield_now().wait(); // goes on
+///         steps += 1;
+///     });
+///     steps += 1;
+///     yield_now().wait(); // delivered here
+///     steps += 1;
+/// });
+/// assert!(result.is_err());
+/// assert_eq!(steps, 2);
+/// # }).unwrap();
+/// ```
+pub fn shield<T>(f: impl FnOnce() -> T) -> T {
+    switch::with_place(|place| match place {
+        Place::Fiber(state) => {
+            let _lower = Lower::raise(&state.shields);
+            f()
+        }
+        _ => f(),
+    })
+}
+
+/// Lowers the shield when dropped, also on unwind.
+struct Lower<'a>(&'a Cell<u32>);
+
+impl<'a> Lower<'a> {
+    fn raise(shields: &'a Cell<u32>) -> Lower<'a> {
+        shields.set(shields.get() + 1);
+        Lower(shields)
+    }
+}
+
+impl Drop for Lower<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
