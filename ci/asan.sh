@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# All tests and doctests pass under AddressSanitizer. This needs the nightly
+# toolchain; where there is none, the step is skipped, and says so.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_QUIET=true
+
+host=$(rustup run nightly rustc -vV 2>/dev/null | sed -n 's/^host: //p') || host=
+if [ -z "$host" ]; then
+    echo "SKIPPED: no nightly toolchain, so nothing was run under AddressSanitizer" >&2
+    exit 0
+fi
+
+# Without these calls of corosensei into the sanitizer it takes a change of
+# stack for an error. It is not a feature of this crate, since a build with it
+# links only under the sanitizer.
+features=tracing,test-util,corosensei/sanitizer
+
+# Some tests make the hub abandon stacks, which leaks them on purpose, so leaks
+# are no errors here. The caller's options come last and win.
+export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+export RUSTFLAGS="-Zsanitizer=address"
+export RUSTDOCFLAGS="-Zsanitizer=address"
+
+# With an explicit target, build scripts and macros are not instrumented.
+cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
+    --features "$features"

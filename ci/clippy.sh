@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# No warning of rustc or clippy, in any target, with the default features, all
+# of them and none.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_QUIET=true
+
+cargo clippy --all-targets -- -D warnings
+cargo clippy --all-targets --all-features -- -D warnings
+cargo clippy --all-targets --no-default-features -- -D warnings

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Every example runs to its end, and `hello` prints what its comment says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_QUIET=true
+
+limit=120 # seconds for each example
+
+cargo build --release --examples
+for file in examples/*.rs examples/*/main.rs; do
+    [ -e "$file" ] || continue # a pattern that matches nothing
+    name=${file#examples/}
+    name=${name%/main.rs}
+    name=${name%.rs}
+    echo "-- $name"
+    if ! output=$(timeout "$limit" cargo run --release --example "$name"); then
+        printf '%s\n' "$output"
+        echo "example $name failed, or took longer than $limit seconds" >&2
+        exit 1
+    fi
+    printf '%s\n' "$output"
+    if [ "$name" = hello ]; then
+        expected=$'Starting fiber\nHello, there!\nBack in root fiber'
+        if [ "$output" != "$expected" ]; then
+            echo "example hello should have printed:" >&2
+            printf '%s\n' "$expected" >&2
+            exit 1
+        fi
+    fi
+done
