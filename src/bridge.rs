@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use tokio::runtime::{self, Handle};
-
 use crate::fiber::{FiberState, Owner};
+use crate::foreign;
+use crate::outside::Surroundings;
 use crate::report;
 use crate::stack::{self, StackPool};
 use crate::switch::{self, Coroutine, Step, Suspension};
@@ -100,7 +100,7 @@ where
 /// The returned future must not be leaked: once it has been polled, it must be
 /// polled to its end or dropped before what `f` borrows is used by others or
 /// ends. (Dropping it unwinds `f`. Where that is not possible - a destructor of
-/// `f` waits, it holds a [`scope`](crate::scope) whose child cannot be ended, the
+/// `f` waits, it holds a [`scope`](crate::scope()) whose child cannot be ended, the
 /// build has `panic = "abort"` - the process is aborted, since the frames cannot
 /// be left alone.)
 ///
@@ -193,10 +193,7 @@ where
         };
         if state.has_ended() {
             // Nobody will take it: it ends here.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(outcome))) {
-                report::error(format_args!("a destructor panicked in a dropped bridge"));
-                std::mem::forget(payload);
-            }
+            foreign::run("a destructor in a dropped bridge", || drop(outcome));
         } else {
             result.set(outcome);
         }
@@ -307,7 +304,10 @@ impl Strand {
     fn end(&mut self) -> Option<Suspension> {
         let coroutine = self.coroutine.as_mut()?;
         self.task.ended.set(true);
-        if !self.task.abandoned.get() {
+        // On a thread that is ending, frames may refer to thread-locals that are
+        // gone, as far as that can be told.
+        let thread_ends = STACKS.try_with(|_| ()).is_err();
+        if !self.task.abandoned.get() && !thread_ends {
             self.task.resumed(&mut Context::from_waker(Waker::noop()));
             if coroutine.resume() == Step::Finished {
                 self.finish();
@@ -354,8 +354,8 @@ pub(crate) struct BridgeTask {
     waker: RefCell<Option<Waker>>,
     ended: Cell<bool>,
     abandoned: Cell<bool>,
-    /// The runtime that was current when the stack was resumed.
-    runtime: Cell<Option<runtime::Id>>,
+    /// Where the stack was resumed.
+    resumed_in: Cell<Surroundings>,
 }
 
 impl BridgeTask {
@@ -371,10 +371,10 @@ impl BridgeTask {
         self.ended.get()
     }
 
-    /// Whether the code that runs is in a runtime that was entered above the
+    /// Whether the code that runs is in an executor that was entered above the
     /// resume: a nested `block_on`, which must not be suspended half way.
-    pub(crate) fn is_in_other_runtime(&self) -> bool {
-        self.runtime.get() != current_runtime()
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.resumed_in.get() != Surroundings::now()
     }
 
     fn resumed(&self, cx: &mut Context<'_>) {
@@ -382,10 +382,6 @@ impl BridgeTask {
         if !known {
             let _old = self.waker.replace(Some(cx.waker().clone()));
         }
-        self.runtime.set(current_runtime());
+        self.resumed_in.set(Surroundings::now());
     }
-}
-
-fn current_runtime() -> Option<runtime::Id> {
-    Handle::try_current().ok().map(|runtime| runtime.id())
 }

@@ -88,7 +88,7 @@
 //! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is made on first need |
 //! | `LocalSet` on one of these | as above, or [`Hub::run_until`] for fibers that call `spawn_local` |
 //! | the main task of a multi-thread runtime | [`Hub::run_until`] |
-//! | a task of a multi-thread runtime, any other executor | [`bridge`]: in place, without a hub |
+//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: in place, without a hub |
 //! | a synchronous `main` | [`run`] |
 //!
 //! Fibers stay on their hub's thread for ever. What may be used from other threads
@@ -164,7 +164,6 @@
 //!
 //! * `tracing`: reports and warnings go to `tracing` instead of stderr.
 //! * `test-util`: `HubBuilder::start_paused`, tokio's virtual clock.
-//! * `sanitizer`: for builds with AddressSanitizer only.
 //!
 //! # Origin
 //!
@@ -179,6 +178,7 @@
 mod bridge;
 mod cancel;
 mod fiber;
+mod foreign;
 pub mod guide;
 mod hub;
 mod join;

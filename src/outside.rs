@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::task::coop;
 
 /// What the thread is doing, as far as its executors tell.
@@ -21,9 +21,31 @@ pub(crate) enum Outside {
     Thread,
 }
 
+/// The executors that the thread is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    runtime: Option<runtime::Id>,
+    in_executor: bool,
+}
+
+impl Surroundings {
+    pub(crate) fn now() -> Surroundings {
+        Surroundings {
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+            in_executor: in_executor(),
+        }
+    }
+}
+
+/// Whether an executor of the `futures` crate runs on the thread.
+#[inline]
+pub(crate) fn in_executor() -> bool {
+    futures::executor::enter().is_err()
+}
+
 /// Asks the executors that can be asked: tokio's and that of `futures`.
 pub(crate) fn look() -> Outside {
-    if futures::executor::enter().is_err() || has_coop_budget() {
+    if in_executor() || has_coop_budget() {
         return Outside::Async;
     }
     if !inside_scheduler() {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::thread::panicking;
 
 use crate::cancel::{Answer, Interrupt};
 use crate::fiber::{self, Fiber, FiberHandle, FiberId, FiberState, Record};
+use crate::foreign::{self, AbortOnUnwind};
 use crate::hub::{Core, registry};
 use crate::join::{Join, Packet};
 use crate::switch::{self, Coroutine, Place};
@@ -111,10 +113,14 @@ where
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    // Scope Invariant: from here to the end of the last child nothing unwinds,
+    // not even a waker of somebody else's.
+    let bomb = AbortOnUnwind;
     if result.is_err() {
         scope.data.cancel_children("the scope is unwinding");
     }
     let interrupt = scope.end();
+    mem::forget(bomb);
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(value) => {
@@ -147,7 +153,6 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 /// Owns the result of a fiber spawned in a [`Scope`].
-#[must_use = "join it to learn how it ended; the scope waits for it in any case"]
 pub struct ScopedFiber<'scope, T> {
     fiber: Fiber<T>,
     scope: PhantomData<(&'scope (), *const ())>,
@@ -363,13 +368,14 @@ impl ScopeData {
     }
 
     fn set_parent(&self, waker: &Waker) {
-        let _old = self.parent.replace(Some(waker.clone()));
+        let old = self.parent.replace(Some(waker.clone()));
+        foreign::run("the drop of a waker", || drop(old));
     }
 
     fn wake_parent(&self) {
         let parent = self.parent.take();
         if let Some(parent) = parent {
-            parent.wake();
+            foreign::wake(parent);
         }
     }
 }

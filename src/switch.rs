@@ -47,6 +47,7 @@ use std::rc::Rc;
 use corosensei::{CoroutineResult, Yielder};
 
 use crate::fiber::FiberState;
+use crate::foreign::AbortOnUnwind;
 use crate::hub::Core;
 use crate::stack::Stack;
 
@@ -299,14 +300,5 @@ impl Drop for Restore {
 impl fmt::Debug for Restore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Restore")
-    }
-}
-
-/// Aborts the process if dropped: nothing may unwind past the root of a stack.
-struct AbortOnUnwind;
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        std::process::abort();
     }
 }

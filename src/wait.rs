@@ -28,7 +28,7 @@ use crate::time::{Elapsed, Timeout, deadline_after};
 ///
 /// A wait is where a fiber is cancelled: if a cancel is pending when it begins
 /// or arrives while it waits, the future is dropped and the wait unwinds with
-/// [`Cancelled`](crate::Cancelled). This is looked at before the future is
+/// [`Cancelled`]. This is looked at before the future is
 /// polled, so what has become ready is not taken and lost: waiting is as cancel
 /// safe as dropping the future.
 ///
@@ -139,7 +139,7 @@ enum Refusal {
     Async,
     Poll,
     Hub,
-    OtherRuntime,
+    Elsewhere,
 }
 
 impl Spot {
@@ -153,7 +153,7 @@ impl Spot {
     #[inline]
     pub(crate) fn here(call: &str) -> Spot {
         let place = switch::with_place(|place| match place {
-            Place::Fiber(state) if state.owner.is_in_other_runtime() => Err(Refusal::OtherRuntime),
+            Place::Fiber(state) if state.owner.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Fiber(_) => Ok(Spot::Fiber),
             Place::Outside => Spot::outside(),
             Place::Hub(_) => Err(Refusal::Hub),
@@ -222,9 +222,9 @@ impl Refusal {
             Refusal::Hub => panic!(
                 "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
             ),
-            Refusal::OtherRuntime => panic!(
-                "{call} inside a runtime that was entered on this stack (a `block_on`, or a guard \
-                 of `Handle::enter`) would suspend that runtime half way; wait outside of it"
+            Refusal::Elsewhere => panic!(
+                "{call} inside an executor that was entered on this stack (a `block_on`, or a guard \
+                 of `Handle::enter`) would suspend that executor half way; wait outside of it"
             ),
         }
     }

@@ -19,6 +19,7 @@ use tokio::task::coop;
 
 use super::CAN_UNWIND;
 use crate::fiber::FiberState;
+use crate::foreign;
 use crate::switch::{self, Place};
 use crate::time::{Elapsed, Timer, deadline_after};
 
@@ -155,8 +156,12 @@ impl Deadlines {
 
     /// Whoever is woken for this stack has changed.
     pub(crate) fn set_waker(&self, waker: &Waker) {
-        for frame in self.frames.borrow().iter() {
-            frame.flag.fiber.register(waker);
+        let flags: Vec<_> = {
+            let frames = self.frames.borrow();
+            frames.iter().map(|frame| frame.flag.clone()).collect()
+        };
+        for flag in flags {
+            foreign::run("a waker", || flag.fiber.register(waker));
         }
     }
 

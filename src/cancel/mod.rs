@@ -20,12 +20,13 @@
 //!    run, the fiber itself is unwinding.
 //! 4. Otherwise it *may* be unwinding. It gets its cancel later.
 //!
-//! Nor is it thrown inside [`shield`]. What is not thrown stays pending.
+//! Nor is it thrown inside [`shield()`]. What is not thrown stays pending.
 //!
 //! # The order of interrupts
 //!
 //! 1. The hub (or the bridge's task) is gone: unwind once; a wait after that
-//!    returns its error or, if it has none, leaves the stack for ever.
+//!    returns its error or, if it has none, leaves the stack for ever. (So does
+//!    one of a loop that does not heed a thousand such errors.)
 //! 2. A cancel: once.
 //! 3. A deadline of [`with_timeout`] that has passed: at each wait in its frame.
 //! 4. A close of the hub: at each wait.
@@ -100,7 +101,7 @@ impl From<Cancelled> for io::Error {
 /// Delivers a pending cancel here, without giving way to others.
 ///
 /// For long computations that do not wait. Outside of a fiber, and where a
-/// cancel would stay pending ([`shield`], a stack that unwinds), it does nothing.
+/// cancel would stay pending ([`shield()`], a stack that unwinds), it does nothing.
 ///
 /// # Examples
 ///
@@ -220,6 +221,9 @@ const HUB_CLOSING: &str = "the hub is closing";
 const DEADLINE: &str = "deadline has elapsed";
 const UNWINDING: &str = "the fiber is unwinding and cannot wait";
 
+/// How many waits a stack may try after its hub has ended.
+const MAX_REFUSED: u32 = 1000;
+
 /// Whether stacks can be unwound in this build.
 pub(crate) const CAN_UNWIND: bool = cfg!(panic = "unwind");
 
@@ -249,15 +253,17 @@ impl FiberState {
     fn interrupted_cold(&self, may_unwind: bool, answer: Answer) -> Option<Interrupt> {
         let can_throw = CAN_UNWIND && !may_unwind;
         if self.has_ended() {
-            if can_throw && !self.told_of_end.replace(true) {
-                return Some(Interrupt::Thrown(Thrown::Cancelled(Cancelled::because(
-                    HUB_GONE,
-                ))));
+            let refused = self.refused_at_end.get();
+            self.refused_at_end.set(refused + 1);
+            if refused == 0 && can_throw {
+                let cancelled = Cancelled::because(HUB_GONE);
+                return Some(Interrupt::Thrown(Thrown::Cancelled(cancelled)));
             }
-            return match answer {
-                Answer::Unwind => self.abandon(),
-                Answer::UnwindOrError | Answer::Error => Some(Interrupt::HubGone),
-            };
+            // A loop that tries again for ever must not keep the thread.
+            if answer == Answer::Unwind || refused >= MAX_REFUSED {
+                self.abandon::<()>();
+            }
+            return Some(Interrupt::HubGone);
         }
         if can_throw || answer == Answer::Error {
             return self.pending().map(Interrupt::Thrown);
@@ -272,7 +278,7 @@ impl FiberState {
     /// The interrupt that may be thrown here without a wait.
     fn check(&self) -> Option<Thrown> {
         let can_throw = CAN_UNWIND && !panicking();
-        let told = self.has_ended() && self.told_of_end.get();
+        let told = self.has_ended() && self.refused_at_end.get() > 0;
         if !can_throw || told {
             return None;
         }

@@ -52,8 +52,9 @@ use crate::switch::{self, Coroutine, Suspender};
 /// Where there is no hub and none can be made: outside of a tokio runtime, on a
 /// multi-thread runtime that is not inside [`Hub::run_until`], on a thread that
 /// does not drive its runtime. If the hub is closed or no stack can be had,
-/// which [`Builder::spawn`] returns as an error. Where any of these panics would
-/// be a second one that aborts the process, the fiber is made as cancelled.
+/// which [`Builder::spawn`] returns as an error; in these two cases, while the
+/// thread is panicking, where a second panic would abort the process, it returns
+/// a fiber that was cancelled instead.
 ///
 /// [`Hub::run_until`]: crate::Hub::run_until
 ///
@@ -85,7 +86,6 @@ where
 ///
 /// A `Fiber` can be sent to another thread if `T` can, and joined there; the
 /// fiber stays on its hub's thread.
-#[must_use = "dropping a `Fiber` detaches it; join it to learn how it ended"]
 pub struct Fiber<T> {
     record: Arc<Record>,
     packet: Arc<Packet<T>>,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use futures::task::AtomicWaker;
 
 use crate::cancel::Cancelled;
+use crate::foreign;
 use crate::hub::Shared;
 use crate::sync_util::lock;
 
@@ -173,10 +174,12 @@ impl Record {
         self.unclaimed_panic.store(unclaimed, Ordering::Release);
     }
 
-    /// The fiber is over, in this phase: tells the joiner and the hub.
-    pub(crate) fn finish(&self, phase: Phase) {
-        self.set_phase(phase);
-        self.joiner.wake();
+    /// The fiber is over: tells its joiner. Called by the hub after the stack has
+    /// returned, so that a waker never runs on it.
+    pub(crate) fn tell_joiner(&self) {
+        if let Some(joiner) = self.joiner.take() {
+            foreign::wake(joiner);
+        }
         self.hub.unwatch(self);
     }
 
@@ -185,8 +188,9 @@ impl Record {
         (key != UNWATCHED).then_some(key)
     }
 
-    pub(crate) fn set_watch_key(&self, key: usize) {
-        self.watch_key.store(key, Ordering::Release);
+    pub(crate) fn set_watch_key(&self, key: Option<usize>) {
+        self.watch_key
+            .store(key.unwrap_or(UNWATCHED), Ordering::Release);
     }
 
     /// The [`interrupt`] bits. Ordering: `Acquire` pairs with the `Release` of

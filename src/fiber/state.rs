@@ -21,8 +21,8 @@ pub(crate) struct FiberState {
     /// Whether somebody else's unwinding may be what `panicking` reports in this
     /// run: see [`crate::cancel`].
     pub(crate) ambient: Cell<bool>,
-    /// Whether the stack was told to unwind because its hub or task is gone.
-    pub(crate) told_of_end: Cell<bool>,
+    /// How many waits were refused because the hub or the task is gone.
+    pub(crate) refused_at_end: Cell<u32>,
     /// How many `shield`s the running code is in.
     pub(crate) shields: Cell<u32>,
     pub(crate) deadlines: Deadlines,
@@ -56,7 +56,7 @@ impl FiberState {
             suspender,
             owner,
             ambient: Cell::new(panicking()),
-            told_of_end: Cell::new(false),
+            refused_at_end: Cell::new(0),
             shields: Cell::new(0),
             deadlines: Deadlines::default(),
             yields: Cell::new(false),
@@ -150,6 +150,9 @@ impl FiberState {
         if let Some(record) = self.record() {
             record.set_phase(Phase::Abandoned);
         }
+        if panicking() {
+            SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
+        }
         loop {
             self.suspender.suspend(self, Suspension::Abandoned);
             debug_assert!(false, "an abandoned stack was resumed");
@@ -184,14 +187,14 @@ impl Owner {
         }
     }
 
-    /// Whether the code that runs is inside another runtime than the one that the
-    /// stack was resumed in, where that is possible and tokio does not see it: it
-    /// would leave a pointer to its scheduler on a suspended stack.
+    /// Whether the code that runs is inside an executor that was entered on this
+    /// stack, where tokio does not rule it out: to suspend there would leave it
+    /// half way, and tokio's scheduler with a pointer into the suspended stack.
     #[inline]
-    pub(crate) fn is_in_other_runtime(&self) -> bool {
+    pub(crate) fn is_elsewhere(&self) -> bool {
         match self {
-            Owner::Fiber { hub, .. } => hub.is_in_other_runtime(),
-            Owner::Bridge(task) => task.is_in_other_runtime(),
+            Owner::Fiber { hub, .. } => hub.is_elsewhere(),
+            Owner::Bridge(task) => task.is_elsewhere(),
         }
     }
 

@@ -39,12 +39,12 @@
 //! | ... of `mpsc::Sender::send` | the message that was being sent; `reserve().wait()` first loses nothing |
 //! | ... of `AsyncReadExt::read`, `TcpListener::accept` | nothing |
 //! | ... of `read_exact`, `read_to_end`, `write_all` | how far it had come: bytes may have been moved |
-//! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now) | nothing |
+//! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
 //! | [`park`](crate::park) | nothing: it takes no token |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
-//! | [`scope`](crate::scope) | the result of its closure; its children are cancelled and waited for |
-//! | [`bridge`](crate::bridge) | its body is unwound; with it what the body holds |
+//! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled and waited for |
+//! | [`bridge`](crate::bridge()) | its body is unwound; with it what the body holds |
 //! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close goes on |
 //! | [`Hub::run_until`](crate::Hub::run_until) (dropped) | the hub ends abruptly, see below |
 //!

@@ -112,7 +112,7 @@ impl HubBuilder {
         self
     }
 
-    /// Runs `f` as the root fiber of the hub: [`run`](crate::run) with these
+    /// Runs `f` as the root fiber of the hub: [`run`] with these
     /// settings.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl HubBuilder {
     ///
     /// # Panics
     ///
-    /// As [`run`](crate::run).
+    /// As [`run`].
     #[track_caller]
     pub fn run<F, T>(self, f: F) -> Result<T, JoinError>
     where

@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use super::core::{Core, State};
 use crate::cancel::CAN_UNWIND;
 use crate::fiber::{FiberHandle, Record, interrupt};
+use crate::foreign;
 use crate::switch::{self, Place};
 use crate::time::{Timeout, deadline_after};
 
@@ -28,16 +29,17 @@ pub(super) struct Closing {
 
 impl Closing {
     fn register(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|known| known.will_wake(waker)) {
-            waiting.push(waker.clone());
+        let known = |known: &Waker| known.will_wake(waker);
+        if !self.waiting.borrow().iter().any(known) {
+            let waker = waker.clone();
+            self.waiting.borrow_mut().push(waker);
         }
     }
 
     /// Wakes whoever waits for the close.
     pub(super) fn wake(&self) {
         let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(foreign::wake);
     }
 
     fn exempts(&self, record: &Arc<Record>) -> bool {

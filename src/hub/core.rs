@@ -10,12 +10,13 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use slab::Slab;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 
 use super::close::Closing;
 use super::registry::NoHub;
 use super::shared::Shared;
 use crate::fiber::{Phase, Record};
+use crate::outside::{self, Surroundings};
 use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
 use crate::switch::Coroutine;
@@ -52,7 +53,8 @@ pub(crate) enum State {
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) runtime: Handle,
-    on_multi_thread: bool,
+    /// Where the driver is polled that runs this turn.
+    pub(super) driven_in: Cell<DrivenIn>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(super) state: Cell<State>,
@@ -72,6 +74,15 @@ pub(crate) struct Core {
     /// The root fiber, if the hub was made to run one.
     pub(super) root: RefCell<Option<Arc<Record>>>,
     pub(super) close: Closing,
+}
+
+/// Where a driver is polled.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DrivenIn {
+    /// In a task of a current-thread runtime.
+    Task { in_executor: bool },
+    /// In a `run_until`, wherever that is.
+    Future(Surroundings),
 }
 
 /// An entry of the ready queue.
@@ -121,7 +132,7 @@ impl Core {
         Rc::new(Core {
             shared: Arc::new(Shared::new(runtime.id())),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
-            on_multi_thread: runtime.runtime_flavor() != RuntimeFlavor::CurrentThread,
+            driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
             config,
             state: Cell::new(State::Open),
@@ -141,12 +152,14 @@ impl Core {
         self.state.get() == State::Open
     }
 
-    /// Whether another runtime than the hub's is current, on a hub where that is
-    /// possible in a nested `block_on`: on a multi-thread runtime.
+    /// Whether the running fiber has entered an executor on its stack.
     #[inline]
-    pub(crate) fn is_in_other_runtime(&self) -> bool {
-        self.on_multi_thread
-            && Handle::try_current().map(|runtime| runtime.id()).ok() != Some(self.runtime.id())
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        match self.driven_in.get() {
+            // Tokio itself refuses to nest in a task of a current-thread runtime.
+            DrivenIn::Task { in_executor } => in_executor != outside::in_executor(),
+            DrivenIn::Future(surroundings) => surroundings != Surroundings::now(),
+        }
     }
 
     /// Whether it runs fibers: open or closing.

@@ -1,4 +1,4 @@
-//! Who drives a hub: a task of its runtime, or [`Hub::run_until`] inside one.
+//! Who drives a hub: a task of its runtime, or `Hub::run_until` inside one.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use super::core::{Core, State};
+use super::core::{Core, DrivenIn, State};
 use super::registry;
 use super::shared::{Failure, Shared};
 use crate::cancel::CAN_UNWIND;
+use crate::outside::{self, Surroundings};
 use crate::report;
 
 /// A place among the drivers of a hub. The last one that leaves ends the hub.
@@ -35,7 +36,7 @@ impl Seat {
 
     /// Runs one turn of the hub. On a thread that is not the hub's it does
     /// nothing and returns false.
-    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+    fn drive(&mut self, cx: &mut Context<'_>, driven_in: DrivenIn) -> bool {
         if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             self.shared.set_driver_waker(self.key, cx.waker());
             self.waker = Some(cx.waker().clone());
@@ -50,7 +51,7 @@ impl Seat {
             if self.shared.dormant.load(Ordering::Relaxed) {
                 self.shared.dormant.store(false, Ordering::Relaxed);
             }
-            core.drive(cx);
+            core.drive(cx, driven_in);
         });
         driven.is_some()
     }
@@ -94,7 +95,11 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        if this.seat.as_mut().is_some_and(|seat| seat.drive(cx)) {
+        let driven_in = DrivenIn::Task {
+            in_executor: outside::in_executor(),
+        };
+        let seat = this.seat.as_mut();
+        if seat.is_some_and(|seat| seat.drive(cx, driven_in)) {
             return Poll::Pending;
         }
         let shared = &this.shared;
@@ -132,14 +137,14 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     let mut future = pin!(future);
     let output = poll_fn(|cx| {
         let output = future.as_mut().poll(cx);
-        seat.drive(cx);
+        seat.drive(cx, DrivenIn::Future(Surroundings::now()));
         output
     })
     .await;
     if core.shared.is_last_driver() {
         core.begin_close(None);
         poll_fn(|cx| {
-            seat.drive(cx);
+            seat.drive(cx, DrivenIn::Future(Surroundings::now()));
             core.poll_end(cx)
         })
         .await;

@@ -55,7 +55,7 @@ pub(crate) use self::turn::wake_after_io;
 /// fibers that call `spawn_local` there, use [`Hub::run_until`].
 ///
 /// On the main task of a multi-thread runtime, [`Hub::run_until`] drives one. A
-/// program with a synchronous `main` has one by [`run`](crate::run).
+/// program with a synchronous `main` has one by [`run`].
 ///
 /// A `Hub` value is a handle to it, for its own thread.
 #[derive(Clone)]
@@ -98,7 +98,7 @@ impl Hub {
     ///
     /// Where the thread already has an open hub for the runtime, that one is
     /// shared: whoever is polled drives it, and the last to end closes it. A hub
-    /// that was closed is replaced.
+    /// that is closing is waited for, and one that has closed is replaced.
     ///
     /// # Cancel safety
     ///
@@ -126,16 +126,20 @@ impl Hub {
     /// }
     /// ```
     pub async fn run_until<F: Future>(future: F) -> F::Output {
-        match registry::attach() {
-            Ok(core) => driver::run_until(core, future).await,
-            Err(none) => panic!("{none}"),
+        loop {
+            match registry::attach() {
+                Ok(core) if core.is_open() => break driver::run_until(core, future).await,
+                // It goes when it has ended.
+                Ok(closing) => Close::new(&closing).await,
+                Err(none) => panic!("{none}"),
+            }
         }
     }
 
     /// Closes the hub: it takes no new fibers, cancels those that it has, at each
     /// wait, and the future is ready when all of them have ended.
     ///
-    /// In the root fiber of [`run`](crate::run), and only there among fibers, it
+    /// In the root fiber of [`run`], and only there among fibers, it
     /// can be waited for: the root is not cancelled, and not waited for. In async
     /// code it can always be awaited. The close begins when the future is first
     /// polled, and goes on if it is dropped.

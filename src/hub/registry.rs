@@ -149,11 +149,12 @@ pub(super) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
 }
 
 /// The hub for `run_until`: one that is shared, or a new one without a driver.
+/// One that is closing comes back as it is; one that has ended is replaced.
 pub(super) fn attach() -> Result<Rc<Core>, NoHub> {
     let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
     match find(&runtime) {
-        Some(core) if core.is_open() => return Ok(core),
-        Some(closed) => remove(&closed),
+        Some(core) if core.is_running() => return Ok(core),
+        Some(ended) => remove(&ended),
         None => {}
     }
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
 struct Remote {
     queue: Vec<Arc<Record>>,
     /// One place per driver: the task that has to be woken for the hub to run.
-    drivers: Slab<Option<Waker>>,
+    drivers: Slab<Option<Arc<Waker>>>,
     /// Fibers whose joiners have to be told when the hub fails.
     watched: Slab<Arc<Record>>,
     /// The hub has ended: wakes are dropped.
@@ -122,7 +122,9 @@ impl Shared {
     }
 
     pub(crate) fn set_driver_waker(&self, driver: usize, waker: &Waker) {
-        let _old = lock(&self.remote).drivers[driver].replace(waker.clone());
+        // A waker's clone is not our code: not under the lock.
+        let waker = Arc::new(waker.clone());
+        let _old = lock(&self.remote).drivers[driver].replace(waker);
     }
 
     /// Whether this is the only driver.
@@ -177,7 +179,7 @@ impl Shared {
             (mem::take(&mut remote.queue), mem::take(&mut remote.watched))
         };
         for (_, record) in watched {
-            record.joiner.wake();
+            record.tell_joiner();
         }
     }
 
@@ -189,16 +191,22 @@ impl Shared {
         let mut remote = lock(&self.remote);
         if !remote.ended && record.watch_key().is_none() {
             let key = remote.watched.insert(record.clone());
-            record.set_watch_key(key);
+            record.set_watch_key(Some(key));
         }
     }
 
     /// The fiber has ended: it need not be watched any longer.
     pub(crate) fn unwatch(&self, record: &Record) {
-        let Some(key) = record.watch_key() else {
+        if record.watch_key().is_none() {
             return;
+        }
+        let _watched = {
+            let mut remote = lock(&self.remote);
+            // Somebody else may have been faster.
+            let key = record.watch_key();
+            record.set_watch_key(None);
+            key.and_then(|key| remote.watched.try_remove(key))
         };
-        let _watched = lock(&self.remote).watched.try_remove(key);
     }
 }
 
@@ -225,13 +233,14 @@ impl Remote {
 /// Wakers taken from under the lock, to be woken outside it.
 struct Wakers {
     /// Apart from the rest, since there is rarely more than one driver.
-    first: Option<Waker>,
-    rest: Vec<Waker>,
+    first: Option<Arc<Waker>>,
+    rest: Vec<Arc<Waker>>,
 }
 
 impl Wakers {
     fn wake(self) {
-        self.first.into_iter().for_each(Waker::wake);
-        self.rest.into_iter().for_each(Waker::wake);
+        for waker in self.first.iter().chain(&self.rest) {
+            waker.wake_by_ref();
+        }
     }
 }

@@ -14,7 +14,6 @@
 //! like `n` tasks that do; and tokio polls for I/O after as many fibers as it
 //! does after tasks (61, its `event_interval`).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,8 +22,9 @@ use std::thread::panicking;
 
 use tokio::task::coop;
 
-use super::core::{Core, Live, Ready, Stage, State};
+use super::core::{Core, DrivenIn, Live, Ready, Stage, State};
 use crate::fiber::{Phase, Record, interrupt};
+use crate::foreign;
 use crate::report;
 use crate::scope::ScopeData;
 use crate::switch::{self, Coroutine, Step, Suspension};
@@ -35,9 +35,12 @@ const MAX_RESUMES: u32 = 61;
 
 impl Core {
     /// Runs one turn for a driver that is polled with `cx`.
-    pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>) {
+    pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>, driven_in: DrivenIn) {
         self.awake.set(true);
+        // A hub may be driven from inside one of its own fibers.
+        let outer = self.driven_in.replace(driven_in);
         let resumes = self.run_turn();
+        self.driven_in.set(outer);
         let since_io = self.resumes_since_io.get() + resumes;
         if !self.has_ready() {
             self.resumes_since_io.set(0);
@@ -60,7 +63,7 @@ impl Core {
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
             match self.next() {
                 Next::Run(slot, coroutine) => self.run(slot, coroutine),
-                Next::Wake(waker) => wake_in_hub(waker),
+                Next::Wake(waker) => foreign::wake(waker),
                 Next::Skip(_over) => self.check_closed(),
                 Next::Stop => break,
             }
@@ -150,20 +153,23 @@ impl Core {
     }
 
     /// Takes a fiber that is over out of the table, now or, if it still has an
-    /// entry in the ready queue, with that entry; and tells its scope.
+    /// entry in the ready queue, with that entry; and tells whoever waits for it.
     #[inline]
-    fn retire(&self, slot: usize, tell: impl FnOnce(&ScopeData, Arc<Record>)) {
-        let (scope, record, _over) = {
+    fn retire(&self, slot: usize, tell_scope: impl FnOnce(&ScopeData, Arc<Record>)) {
+        let (scope, record) = {
             let mut live = self.live.borrow_mut();
             let fiber = &mut live[slot];
-            let scope = fiber.scope.take();
-            let record = scope.is_some().then(|| fiber.record.clone());
             fiber.stage = Stage::Over;
-            let over = (!fiber.queued).then(|| live.remove(slot));
-            (scope, record, over)
+            let scope = fiber.scope.take();
+            let record = match fiber.queued {
+                true => fiber.record.clone(),
+                false => live.remove(slot).record,
+            };
+            (scope, record)
         };
-        if let (Some(scope), Some(record)) = (scope, record) {
-            tell(&scope, record);
+        record.tell_joiner();
+        if let Some(scope) = scope {
+            tell_scope(&scope, record);
         }
         self.check_closed();
     }
@@ -171,18 +177,17 @@ impl Core {
     /// A fiber has suspended itself for ever.
     #[cold]
     fn abandoned(&self, slot: usize) {
-        let record = self.live.borrow()[slot].record.clone();
         let unwinding = if panicking() {
             "; it was unwinding, so from now on this thread counts as panicking: \
              std's mutexes poison, and cancels reach waits only through `try_wait`"
         } else {
             ""
         };
+        let record = self.live.borrow()[slot].record.clone();
         report::warn(format_args!(
             "fiber '{}' waited again while it was being ended; its stack is leaked{unwinding}",
             record.name(),
         ));
-        record.finish(Phase::Abandoned);
         self.retire(slot, |scope, _| scope.child_abandoned());
     }
 
@@ -264,14 +269,6 @@ impl Live {
             self.stage = Stage::Begun;
         }
         begins
-    }
-}
-
-/// Wakes a task from the hub's queue. Its waker is not ours and may panic.
-fn wake_in_hub(waker: Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        report::error(format_args!("a waker panicked in the hub"));
-        std::mem::forget(panic);
     }
 }
 

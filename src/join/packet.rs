@@ -63,8 +63,8 @@ impl<T> Packet<T> {
         };
         if let Some(result) = unclaimed {
             discard(record, result);
+            record.set_phase(Phase::Ended);
         }
-        record.finish(Phase::Ended);
     }
 
     /// The `Fiber` is dropped.

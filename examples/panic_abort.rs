@@ -1,0 +1,85 @@
+//! What works, and how, in a build that cannot unwind.
+//!
+//! Run with: `cargo run --profile abort --example panic_abort`
+//!
+//! With the argument `with_timeout` it shows the refusal: the process aborts. In
+//! a build that can unwind it prints what is different there.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use switchback::{Fiber, Hub, prelude::*, sleep, spawn, with_timeout};
+
+/// Says when it is dropped.
+struct Noisy(&'static str);
+
+impl Drop for Noisy {
+    fn drop(&mut self) {
+        println!("{} is dropped", self.0);
+    }
+}
+
+fn main() {
+    println!("can unwind: {}", cfg!(panic = "unwind"));
+    if std::env::args().any(|arg| arg == "with_timeout") {
+        let body = || with_timeout(Duration::from_secs(1), || "in time");
+        println!("with_timeout: {:?}", switchback::run(body));
+        return;
+    }
+
+    switchback::run(|| {
+        println!("join: {:?}", spawn(|| 42).join().wait());
+
+        let mut listens = spawn(|| pending::<()>().try_wait().unwrap_err().to_string());
+        sleep(Duration::ZERO).wait();
+        listens.cancel_with("please");
+        println!("try_wait: {:?}", listens.join().wait());
+
+        // A cancel cannot get it out of a bare wait: it waits to its end.
+        let mut deaf = spawn(|| sleep(Duration::from_millis(20)).wait());
+        sleep(Duration::ZERO).wait();
+        deaf.cancel();
+        println!(
+            "wait: {}",
+            deaf.join()
+                .wait()
+                .map_or_else(|e| e.to_string(), |()| "to its end".into())
+        );
+
+        let ended = Rc::new(Cell::new(false));
+        let flag = ended.clone();
+        spawn(move || flag.set(pending::<()>().try_wait().is_err()));
+        let mut unstarted: Fiber<()> = Fiber::new({
+            let noisy = Noisy("a closure that never ran");
+            move || drop(noisy)
+        });
+        sleep(Duration::ZERO).wait();
+        Hub::current().close().wait();
+        println!(
+            "close: {}, {:?}",
+            ended.get(),
+            unstarted.join().wait().is_err()
+        );
+    })
+    .expect("the root fiber ends");
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let mut suspended = None;
+    runtime.block_on(async {
+        suspended = Some(spawn(|| {
+            let _noisy = Noisy("what a suspended fiber holds");
+            pending::<()>().wait();
+        }));
+        tokio::task::yield_now().await;
+    });
+    drop(runtime);
+    let ended = suspended.map(|mut fiber| fiber.join().wait());
+    println!(
+        "runtime dropped: {}",
+        matches!(ended, Some(Err(e)) if e.is_cancelled())
+    );
+}
