@@ -10,14 +10,17 @@
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
 //!    time drivers too.
 //!
-//! So to tokio's other tasks, a hub with `n` fibers that give way for ever is
-//! like `n` tasks that do; and tokio polls for I/O after as many fibers as it
-//! does after tasks (61, its `event_interval`).
+//! So fibers that give way for ever leave tokio's other tasks no less than as
+//! many tasks would: a turn for each pass over the fibers, or for each 61 of them
+//! if there are more. And tokio polls for I/O after as many fibers as it does
+//! after tasks (61, its `event_interval`). What the fibers get is less than they
+//! would as tasks, where other tasks give way for ever too: 61 resumes for each
+//! 61 polls of those, however many fibers there are.
 
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::thread::panicking;
 
 use tokio::task::coop;
@@ -61,11 +64,8 @@ impl Core {
         self.drain_remote();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
-            match self.next() {
-                Next::Run(slot, coroutine) => self.run(slot, coroutine),
-                Next::Wake(waker) => foreign::wake(waker),
-                Next::Skip(_over) => self.check_closed(),
-                Next::Stop => break,
+            if !self.step() {
+                break;
             }
             handled += 1;
         }
@@ -73,33 +73,47 @@ impl Core {
         handled
     }
 
-    /// Takes the next entry from the ready queue and, if it is a fiber that is to
-    /// run, its stack from the table.
+    /// Handles the next entry of the ready queue. False if the turn is over: the
+    /// queue is empty, or the next fiber has given way in this turn and stays
+    /// where it is.
     #[inline]
-    fn next(&self) -> Next {
-        let mut live = self.live.borrow_mut();
+    fn step(self: &Rc<Self>) -> bool {
         let Some(slot) = self.peek_fiber() else {
-            return match self.pop() {
-                Some(Ready::Waker(waker)) => Next::Wake(waker),
-                _ => Next::Stop,
-            };
+            return self.step_waker();
         };
-        let fiber = &mut live[slot];
-        if fiber.yielded == self.turn.get() {
-            return Next::Stop;
-        }
-        let _entry = self.pop();
-        fiber.queued = false;
-        if fiber.stage != Stage::Begun && !fiber.begin() {
-            let over = fiber.stage == Stage::Over;
-            return Next::Skip(over.then(|| live.remove(slot)));
-        }
-        match fiber.coroutine.take() {
-            Some(coroutine) => Next::Run(slot, coroutine),
-            None => {
-                fiber.requeue = true;
-                Next::Skip(None)
+        let coroutine = {
+            let mut live = self.live.borrow_mut();
+            let fiber = &mut live[slot];
+            if fiber.yielded == self.turn.get() {
+                return false;
             }
+            let _entry = self.pop();
+            fiber.queued = false;
+            if fiber.stage != Stage::Begun && !fiber.begin() {
+                let over = (fiber.stage == Stage::Over).then(|| live.remove(slot));
+                drop(live);
+                drop(over);
+                self.check_closed();
+                return true;
+            }
+            fiber.requeue = fiber.coroutine.is_none();
+            fiber.coroutine.take()
+        };
+        if let Some(coroutine) = coroutine {
+            self.run(slot, coroutine);
+        }
+        true
+    }
+
+    /// Handles the next entry if it is a task's waker.
+    #[cold]
+    fn step_waker(&self) -> bool {
+        match self.pop() {
+            Some(Ready::Waker(waker)) => {
+                foreign::wake(waker);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -232,20 +246,6 @@ impl Core {
         };
         self.run(slot, coroutine);
     }
-}
-
-/// What the next entry of the ready queue comes to.
-enum Next {
-    /// Run this fiber.
-    Run(usize, Coroutine),
-    /// Wake this task.
-    Wake(Waker),
-    /// Nothing: it was a stray wake, or of a fiber that has ended meanwhile and
-    /// now leaves the table.
-    Skip(Option<Live>),
-    /// The turn is over: the queue is empty, or the next fiber has given way in
-    /// this turn and stays where it is.
-    Stop,
 }
 
 impl Live {
