@@ -20,13 +20,13 @@
 //!
 //! *Current Invariant*: while `CURRENT` holds `Fiber(p)` or `Poll(p)`, `p`
 //! points at the [`FiberState`] at the root of the stack that is running; while
-//! it holds `Hub(p)`, `p` points at an `Rc<Core>` borrowed by the guard that
+//! it holds `Hub(p)` or `Driver(p)`, `p` points at an `Rc<Core>` borrowed by the guard that
 //! put it there, which is further up the same chain of stacks. It holds because
 //! (1) only this module writes `CURRENT`; (2) a stack sets it when it begins and
 //! again each time [`Suspender::suspend`] returns; (3) `resume` puts the
 //! resumer's value back before anything else runs there; (4) every guard is
 //! dropped on the stack that made it, before that stack suspends, since nobody
-//! suspends from a `Poll` or `Hub` place ([`crate::wait`] refuses).
+//! suspends from any other place than `Fiber` ([`crate::wait`] refuses).
 //!
 //! *Live Stack Invariant*: a stack with live frames is never freed, reset or
 //! reused. It holds because dropping a [`Coroutine`] leaks it, and its stack comes
@@ -216,6 +216,7 @@ enum Current {
     Outside,
     ThreadPoll,
     Hub(*const Rc<Core>),
+    Driver(*const Rc<Core>),
     Poll(*const FiberState),
     Fiber(*const FiberState),
 }
@@ -229,6 +230,8 @@ pub(crate) enum Place<'a> {
     ThreadPoll,
     /// The hub's own code, between two fibers.
     Hub(&'a Rc<Core>),
+    /// The future that a `run_until` of this hub polls: async code.
+    Driver(&'a Rc<Core>),
     /// A future polled by a waiting fiber. It counts as async code.
     Poll(&'a FiberState),
     /// The fiber itself.
@@ -244,6 +247,8 @@ pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
         // SAFETY: Current Invariant; the borrow ends with `f`, which runs above
         // the guard that lent the pointer.
         Current::Hub(core) => Place::Hub(unsafe { &*core }),
+        // SAFETY: as above.
+        Current::Driver(core) => Place::Driver(unsafe { &*core }),
         // SAFETY: Current Invariant; the borrow ends with `f`, which runs on
         // the stack that has the state at its root. Should that stack be
         // abandoned inside `f`, it is leaked and the state stays valid.
@@ -257,6 +262,12 @@ pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
 /// Marks the thread as running the hub's own code until the guard is dropped.
 pub(crate) fn enter_hub(core: &Rc<Core>) -> PlaceGuard<'_> {
     PlaceGuard::enter(Current::Hub(core))
+}
+
+/// Marks the thread as running async code in a driver of this hub until the guard
+/// is dropped.
+pub(crate) fn enter_driver(core: &Rc<Core>) -> PlaceGuard<'_> {
+    PlaceGuard::enter(Current::Driver(core))
 }
 
 /// Marks the running fiber as polling a future until the guard is dropped.

@@ -161,8 +161,7 @@ impl Future for Timer {
             // current on it might never fire the timer.
             if this.sleep.is_none() || blocks_thread() {
                 let left = this.deadline.saturating_duration_since(Instant::now());
-                let _helper = helper().enter();
-                this.sleep.set(Some(tokio::time::sleep(left)));
+                this.sleep.set(Some(helper_sleep(left)));
             }
         }
         match this.sleep.as_pin_mut() {
@@ -174,6 +173,12 @@ impl Future for Timer {
 
 fn blocks_thread() -> bool {
     switch::with_place(|place| matches!(place, Place::ThreadPoll))
+}
+
+/// A timer that fires whatever the threads of other runtimes do.
+pub(crate) fn helper_sleep(duration: Duration) -> tokio::time::Sleep {
+    let _helper = helper().enter();
+    tokio::time::sleep(duration)
 }
 
 /// The runtime that keeps the time for plain threads.

@@ -155,7 +155,7 @@ impl Spot {
         let place = switch::with_place(|place| match place {
             Place::Fiber(state) if state.owner.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Fiber(_) => Ok(Spot::Fiber),
-            Place::Outside => Spot::outside(),
+            Place::Outside | Place::Driver(_) => Spot::outside(),
             Place::Hub(_) => Err(Refusal::Hub),
             Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
         });

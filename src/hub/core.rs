@@ -16,6 +16,7 @@ use super::close::Closing;
 use super::registry::NoHub;
 use super::shared::Shared;
 use crate::fiber::{Phase, Record};
+use crate::foreign;
 use crate::outside::{self, Surroundings};
 use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
@@ -232,8 +233,7 @@ impl Core {
 
     /// Sees to it that the hub runs.
     pub(crate) fn notify(&self) {
-        let notified = self.awake.replace(true);
-        if !notified || self.shared.dormant.load(Ordering::Relaxed) {
+        if !self.awake.replace(true) {
             self.shared.wake_drivers();
         }
     }
@@ -269,9 +269,13 @@ impl Core {
         !self.ready.borrow().is_empty()
     }
 
-    /// Drops what is queued, and so user code's wakers, with no borrow held.
+    /// Empties the queue: tasks in it are woken, fibers are not.
     pub(super) fn clear_ready(&self) {
-        drop(self.ready.take());
+        for entry in self.ready.take() {
+            if let Ready::Waker(waker) = entry {
+                foreign::wake(waker);
+            }
+        }
         drop(self.deferred.take());
     }
 

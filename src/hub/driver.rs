@@ -6,6 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::coop;
 
 use super::core::{Core, DrivenIn, State};
 use super::registry;
@@ -13,6 +16,8 @@ use super::shared::{Failure, Shared};
 use crate::cancel::CAN_UNWIND;
 use crate::outside::{self, Surroundings};
 use crate::report;
+use crate::switch::{self, Place};
+use crate::time::helper_sleep;
 
 /// A place among the drivers of a hub. The last one that leaves ends the hub.
 ///
@@ -23,11 +28,14 @@ struct Seat {
     key: usize,
     /// The waker that the hub knows.
     waker: Option<Waker>,
+    /// Whether its runtime goes on when it leaves.
+    in_future: bool,
 }
 
 impl Seat {
-    fn take(core: &Core) -> Seat {
+    fn take(core: &Core, in_future: bool) -> Seat {
         Seat {
+            in_future,
             shared: core.shared.clone(),
             key: core.shared.add_driver(),
             waker: None,
@@ -48,9 +56,6 @@ impl Seat {
             if !self.shared.driven.load(Ordering::Relaxed) {
                 self.shared.driven.store(true, Ordering::Release);
             }
-            if self.shared.dormant.load(Ordering::Relaxed) {
-                self.shared.dormant.store(false, Ordering::Relaxed);
-            }
             core.drive(cx, driven_in);
         });
         driven.is_some()
@@ -64,6 +69,9 @@ impl Drop for Seat {
         }
         let ended = registry::with_local(&self.shared, |core| {
             core.end_abruptly();
+            if self.in_future {
+                registry::retire(core);
+            }
         });
         if ended.is_none() && !self.shared.has_ended() {
             self.shared.fail(Failure::Lost);
@@ -77,14 +85,21 @@ pub(super) struct Driver {
     /// Present until the drop.
     seat: Option<Seat>,
     shared: Arc<Shared>,
+    /// Set while the driver is polled on another thread than the hub's: when it
+    /// tries again, since that poll may have used up a wake.
+    dormant: Option<Pin<Box<tokio::time::Sleep>>>,
     said_dormant: bool,
 }
+
+/// How often a dormant driver looks whether its own thread is back.
+const DORMANT: Duration = Duration::from_millis(10);
 
 impl Driver {
     pub(super) fn new(core: &Core) -> Driver {
         Driver {
-            seat: Some(Seat::take(core)),
+            seat: Some(Seat::take(core, false)),
             shared: core.shared.clone(),
+            dormant: None,
             said_dormant: false,
         }
     }
@@ -100,6 +115,7 @@ impl Future for Driver {
         };
         let seat = this.seat.as_mut();
         if seat.is_some_and(|seat| seat.drive(cx, driven_in)) {
+            this.dormant = None;
             return Poll::Pending;
         }
         let shared = &this.shared;
@@ -107,7 +123,9 @@ impl Future for Driver {
             shared.fail(Failure::NeverRan);
             return Poll::Ready(());
         }
-        shared.dormant.store(true, Ordering::Relaxed);
+        let retry = this.dormant.insert(Box::pin(helper_sleep(DORMANT)));
+        let fired = pin!(coop::unconstrained(retry.as_mut())).poll(cx);
+        debug_assert!(fired.is_pending(), "it was just set");
         if !this.said_dormant {
             this.said_dormant = true;
             report::warn(format_args!(
@@ -133,10 +151,21 @@ impl Drop for Driver {
 
 /// Drives a hub inside the calling task while `future` runs, then closes it.
 pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output {
-    let mut seat = Seat::take(&core);
+    let in_own_fiber = switch::with_place(|place| match place {
+        Place::Poll(fiber) => fiber.hub().is_some_and(|hub| Rc::ptr_eq(hub, &core)),
+        _ => false,
+    });
+    if in_own_fiber {
+        // A fiber of this hub: who resumes it drives the hub.
+        return future.await;
+    }
+    let mut seat = Seat::take(&core, true);
     let mut future = pin!(future);
     let output = poll_fn(|cx| {
-        let output = future.as_mut().poll(cx);
+        let output = {
+            let _driver = switch::enter_driver(&core);
+            future.as_mut().poll(cx)
+        };
         seat.drive(cx, DrivenIn::Future(Surroundings::now()));
         output
     })

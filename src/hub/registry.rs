@@ -2,12 +2,13 @@
 //! a runtime.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::{self, Handle, RuntimeFlavor};
 
 use super::core::{Config, Core};
 use super::driver::Driver;
@@ -17,15 +18,33 @@ use crate::switch::{self, Place};
 use crate::sync_util::lock;
 
 thread_local! {
-    static HUBS: Hubs = const { Hubs(RefCell::new(Vec::new())) };
+    static HUBS: Hubs = const { Hubs::new() };
 }
 
 /// The hubs of one thread, at most one per runtime.
-struct Hubs(RefCell<Vec<Rc<Core>>>);
+struct Hubs {
+    list: RefCell<Vec<Rc<Core>>>,
+    /// The runtimes of which a `run_until` has closed the hub, the last first.
+    /// Nothing else is kept of these, and only of so many: nobody says when a
+    /// runtime is gone.
+    closed: RefCell<VecDeque<runtime::Id>>,
+}
+
+/// How many runtimes a thread remembers whose hub is closed.
+const MAX_CLOSED: usize = 64;
+
+impl Hubs {
+    const fn new() -> Hubs {
+        Hubs {
+            list: RefCell::new(Vec::new()),
+            closed: RefCell::new(VecDeque::new()),
+        }
+    }
+}
 
 impl Drop for Hubs {
     fn drop(&mut self) {
-        for core in self.0.take() {
+        for core in self.list.take() {
             core.leak();
         }
     }
@@ -83,7 +102,7 @@ pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R
             Some(hub) if is_it(hub) => Some(f(hub)),
             _ => with_listed(is_it, f),
         },
-        Place::Hub(core) if is_it(core) => Some(f(core)),
+        Place::Hub(core) | Place::Driver(core) if is_it(core) => Some(f(core)),
         _ => with_listed(is_it, f),
     })
 }
@@ -91,7 +110,7 @@ pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R
 /// Calls `f` with the hub of this thread's list that `is_it`.
 fn with_listed<R>(is_it: impl Fn(&Rc<Core>) -> bool, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     let core = HUBS
-        .try_with(|hubs| hubs.0.borrow().iter().find(|core| is_it(core)).cloned())
+        .try_with(|hubs| hubs.list.borrow().iter().find(|core| is_it(core)).cloned())
         .ok()??;
     // No borrow is held while `f` runs.
     Some(f(&core))
@@ -99,7 +118,10 @@ fn with_listed<R>(is_it: impl Fn(&Rc<Core>) -> bool, f: impl FnOnce(&Rc<Core>) -
 
 /// The hub of the code that is running, if it was made before.
 pub(crate) fn try_current() -> Option<Rc<Core>> {
-    running().or_else(|| find(&Handle::try_current().ok()?))
+    running().or_else(|| {
+        let runtime = Handle::try_current().ok()?;
+        find(&runtime).or_else(|| find_closed(&runtime))
+    })
 }
 
 /// The hub that goes on when the code that is running gives way: its thread is
@@ -107,7 +129,7 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 pub(crate) fn driven_here() -> Option<Rc<Core>> {
     let core = match running() {
         Some(core) => core,
-        None if switch::with_place(|place| matches!(place, Place::ThreadPoll)) => return None,
+        None if in_thread_poll() => return None,
         None => {
             let core = find(&Handle::try_current().ok()?)?;
             // A runtime may be current without being driven: `Handle::enter`.
@@ -126,7 +148,7 @@ pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
         return Ok(core);
     }
     let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
-    if let Some(core) = find(&runtime) {
+    if let Some(core) = find(&runtime).or_else(|| find_closed(&runtime)) {
         return Ok(core);
     }
     if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
@@ -134,7 +156,8 @@ pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
     }
     let driving = outside::inside_scheduler();
     // A task's id without its scheduler: a closure of `spawn_blocking`.
-    if !driving && tokio::task::try_id().is_some() {
+    let blocks = tokio::task::try_id().is_some() || in_thread_poll();
+    if !driving && blocks {
         return Err(NoHub::NotDriving);
     }
     check_owner(&runtime, driving)?;
@@ -158,7 +181,7 @@ pub(super) fn attach() -> Result<Rc<Core>, NoHub> {
         None => {}
     }
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-        check_owner(&runtime, true)?;
+        check_owner(&runtime, outside::inside_scheduler())?;
     }
     Ok(add(Config::default(), &runtime))
 }
@@ -166,18 +189,43 @@ pub(super) fn attach() -> Result<Rc<Core>, NoHub> {
 /// Takes a hub that has ended out of the thread's list.
 pub(super) fn remove(core: &Rc<Core>) {
     let removed = HUBS.try_with(|hubs| {
-        let mut hubs = hubs.0.borrow_mut();
-        let position = hubs.iter().position(|hub| Rc::ptr_eq(hub, core))?;
-        Some(hubs.swap_remove(position))
+        let mut list = hubs.list.borrow_mut();
+        let position = list.iter().position(|hub| Rc::ptr_eq(hub, core))?;
+        Some(list.swap_remove(position))
     });
     drop(removed);
+}
+
+/// As [`remove`], for a hub whose runtime goes on: it is closed there from now on.
+pub(super) fn retire(core: &Rc<Core>) {
+    remove(core);
+    let _ = HUBS.try_with(|hubs| {
+        let mut closed = hubs.closed.borrow_mut();
+        closed.push_front(core.shared.runtime());
+        closed.truncate(MAX_CLOSED);
+    });
+}
+
+/// A stand-in for the closed hub of `runtime`, if that is closed.
+fn find_closed(runtime: &Handle) -> Option<Rc<Core>> {
+    let closed = HUBS.try_with(|hubs| hubs.closed.borrow().contains(&runtime.id()));
+    (closed == Ok(true)).then(|| {
+        let core = Core::new(runtime.clone(), Config::default());
+        core.end_abruptly();
+        core
+    })
+}
+
+/// Whether the code that runs is a future whose wait blocks this thread.
+fn in_thread_poll() -> bool {
+    switch::with_place(|place| matches!(place, Place::ThreadPoll))
 }
 
 /// The hub of the fiber or hub that is running.
 fn running() -> Option<Rc<Core>> {
     switch::with_place(|place| match place {
         Place::Fiber(state) | Place::Poll(state) => state.hub().cloned(),
-        Place::Hub(core) => Some(core.clone()),
+        Place::Hub(core) | Place::Driver(core) => Some(core.clone()),
         Place::Outside | Place::ThreadPoll => None,
     })
 }
@@ -217,12 +265,20 @@ fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
 }
 
 fn add(config: Config, runtime: &Handle) -> Rc<Core> {
+    // What failed before does not outlive the next need.
+    while let Some(failed) = with_listed(|core| core.shared.failure().is_some(), Rc::clone) {
+        failed.end_abruptly();
+        remove(&failed);
+    }
     let core = Core::new(runtime.clone(), config);
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         lock(&OWNERS).push(Arc::downgrade(&core.shared));
     }
     // The thread may be ending: then the hub is found by nobody, and its driver
     // ends it.
-    let _ = HUBS.try_with(|hubs| hubs.0.borrow_mut().push(core.clone()));
+    let _ = HUBS.try_with(|hubs| {
+        hubs.list.borrow_mut().push(core.clone());
+        hubs.closed.borrow_mut().retain(|id| *id != runtime.id());
+    });
     core
 }

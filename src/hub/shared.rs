@@ -35,8 +35,6 @@ pub(crate) struct Shared {
     pending: AtomicBool,
     /// Whether a driver was ever polled on the hub's own thread.
     pub(crate) driven: AtomicBool,
-    /// Set when a driver is polled on another thread, cleared on the hub's own.
-    pub(crate) dormant: AtomicBool,
     failure: AtomicU8,
     remote: Mutex<Remote>,
 }
@@ -61,7 +59,6 @@ impl Shared {
             thread_name: thread.name().map(Into::into),
             pending: AtomicBool::new(false),
             driven: AtomicBool::new(false),
-            dormant: AtomicBool::new(false),
             failure: AtomicU8::new(0),
             remote: Mutex::default(),
         }

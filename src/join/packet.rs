@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::error::{Cause, JoinError};
@@ -85,14 +84,7 @@ impl<T> Packet<T> {
         if let Poll::Ready(result) = self.take(record) {
             return Poll::Ready(result);
         }
-        let joins_itself = switch::with_place(|place| match place {
-            Place::Poll(state) => state.is(record),
-            _ => false,
-        });
-        assert!(
-            !joins_itself,
-            "a fiber cannot join itself: it would wait for ever",
-        );
+        refuse_deadlock(record);
         record.joiner.register(cx.waker());
         if !joins_same_hub(record) {
             record.hub.watch(record);
@@ -100,10 +92,6 @@ impl<T> Packet<T> {
         let again = self.take(record);
         if again.is_ready() {
             record.hub.unwatch(record);
-        } else if record.hub.dormant.load(Ordering::Relaxed) {
-            // The hub's thread is back, so it seems: its driver may have missed
-            // wakes while another thread had the runtime.
-            let _ = registry::with_local(&record.hub, |core| core.notify());
         }
         again
     }
@@ -141,6 +129,25 @@ impl<T> Packet<T> {
         drop(slot);
         Poll::Ready(Err(JoinError::new(lost, record)))
     }
+}
+
+/// Panics where the fiber cannot end while it is joined.
+fn refuse_deadlock(record: &Arc<Record>) {
+    let (joins_itself, blocks) = switch::with_place(|place| match place {
+        Place::Poll(state) => (state.is(record), false),
+        Place::ThreadPoll => (false, registry::with_local(&record.hub, |_| ()).is_some()),
+        _ => (false, false),
+    });
+    assert!(
+        !joins_itself,
+        "a fiber cannot join itself: it would wait for ever"
+    );
+    assert!(
+        !blocks,
+        "this join blocks the thread of the hub that has to run fiber '{}': it would wait for \
+         ever; await it in the runtime",
+        record.name(),
+    );
 }
 
 /// Whether the joiner is a fiber of the hub it joins a fiber of: if that hub
