@@ -693,9 +693,10 @@ fn unpark_of_an_ended_fiber_does_nothing() {
 fn the_hub_of_a_fiber_is_its_own() {
     watched(|| {
         let other = runtime();
+        let handle = other.handle().clone();
         switchback::run(move || {
             let hub = Hub::current();
-            let _current = other.enter();
+            let _current = handle.enter();
             assert_eq!(Hub::current().runtime().id(), hub.runtime().id());
             assert!(Hub::try_current().is_some());
             // So is that of its children.
