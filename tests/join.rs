@@ -49,12 +49,9 @@ fn join_from_another_task_of_the_runtime() {
 fn join_from_a_fiber_and_from_a_local_task() {
     in_async(|| async {
         let set = LocalSet::new();
-        let nested = set.run_until(async {
-            let inner = spawn(|| Rc::new(1));
-            let outer = spawn(move || *inner.wait().unwrap() + 1);
-            tokio::task::spawn_local(async move { outer.await.unwrap() + 1 })
-        });
-        let task = nested.await;
+        let inner = spawn(|| Rc::new(1));
+        let outer = spawn(move || *inner.wait().unwrap() + 1);
+        let task = set.spawn_local(async move { outer.await.unwrap() + 1 });
         set.await;
         assert_eq!(task.await.unwrap(), 3);
     });
@@ -236,7 +233,7 @@ fn a_formatted_panic_reaches_the_joiner() {
     in_root_fiber(|| {
         let panic = panic_of(|| {
             let mut fiber = spawn(|| panic!("number {}", 7));
-            let error = fiber.join().wait().map(|()| ()).unwrap_err();
+            let error = fiber.join().wait().unwrap_err();
             assert!(
                 error
                     .to_string()
@@ -355,7 +352,7 @@ fn a_fiber_cannot_wait_for_itself_as_a_future() {
             panic.message,
             "a fiber cannot join itself: it would wait for ever"
         );
-        let panic = with_itself(|itself| panic_of(|| async { itself.await }.wait()));
+        let panic = with_itself(|itself| panic_of(|| async { itself.await.is_ok() }.wait()));
         assert_eq!(
             panic.message,
             "a fiber cannot join itself: it would wait for ever"
@@ -715,7 +712,7 @@ fn rethrowing_a_cancel_counts_as_cancelled() {
         });
         yield_now().wait();
         fiber.cancel_with("rethrown");
-        let error = fiber.join().wait().map(|()| ()).unwrap_err();
+        let error = fiber.join().wait().unwrap_err();
         assert_eq!(error.cancelled().unwrap().message(), Some("rethrown"));
     });
 }

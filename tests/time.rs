@@ -418,7 +418,7 @@ fn an_unwinding_fiber_is_told_instead_of_waiting_with_a_timeout() {
             });
             std::panic::resume_unwind(Box::new(()));
         });
-        fiber.join().wait().map(|()| ()).unwrap_err();
+        fiber.join().wait().unwrap_err();
         assert_eq!(log.take(), ["the fiber is unwinding and cannot wait"]);
         assert_eq!(begin.elapsed(), Duration::ZERO);
     });
@@ -435,12 +435,10 @@ fn an_unwinding_fiber_sleeps_with_a_bare_wait() {
         let mut other = spawn(|| {
             // It runs while the first one is suspended in its destructor.
             sleep(5 * MS).wait();
-            std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(())))
-                .map(|()| ())
-                .unwrap_err();
+            std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(()))).unwrap_err();
         });
         other.join().wait().unwrap();
-        let error = fiber.join().wait().map(|()| ()).unwrap_err();
+        let error = fiber.join().wait().unwrap_err();
         assert_eq!(support::text(&*error.into_panic()), "the payload");
         assert_eq!(begin.elapsed().as_millis(), 10);
         assert!(!thread::panicking());

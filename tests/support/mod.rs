@@ -192,11 +192,12 @@ pub(crate) fn panic_of<T>(f: impl FnOnce() -> T) -> Panic {
         }));
     });
     let before = CATCHING.replace(true);
+    let outer = CAUGHT.take();
     let result = catch_unwind(AssertUnwindSafe(|| {
         f();
     }));
     CATCHING.set(before);
-    let caught = CAUGHT.take();
+    let caught = CAUGHT.replace(outer);
     drop(result);
     let first = caught.into_iter().next();
     first.unwrap_or_else(|| panic!("nothing panicked"))
