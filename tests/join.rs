@@ -788,3 +788,102 @@ fn a_fiber_polled_with_a_waker_that_does_nothing_still_ends() {
         ));
     });
 }
+
+#[test]
+fn a_cancel_reaches_a_fiber_while_another_unwinds() {
+    in_paused(|| async {
+        let ms = Duration::from_millis(1);
+        let before = spawn(|| pending::<()>().wait());
+        sleep(ms).await;
+        let unwinding: Fiber<()> = spawn(move || {
+            let _guard = OnDrop(|| sleep(20 * ms).wait());
+            std::panic::resume_unwind(Box::new(()))
+        });
+        sleep(ms).await;
+        let since = spawn(|| pending::<()>().wait());
+        sleep(ms).await;
+        // It was suspended before the other began to unwind: at once.
+        before.cancel();
+        assert!(before.await.unwrap_err().is_cancelled());
+        assert!(unwinding.is_alive());
+        // It cannot be told from one that unwinds: when the other has ended.
+        since.cancel();
+        assert!(since.await.unwrap_err().is_cancelled());
+        assert!(!unwinding.is_alive());
+        assert!(unwinding.await.unwrap_err().is_panic());
+    });
+}
+
+#[test]
+fn starts_unparks_and_cancels_race_with_joins_of_other_threads() {
+    watched(|| {
+        let elsewhere = multi_thread_runtime();
+        let tasks = elsewhere.handle().clone();
+        runtime().block_on(async move {
+            for round in 0..100_u64 {
+                let mut joins = Vec::new();
+                for i in 0..40 {
+                    let body = move || {
+                        (0..i % 7).for_each(|_| yield_now().wait());
+                        if i % 2 == 0 {
+                            park();
+                        }
+                        i
+                    };
+                    let fiber = match i % 5 {
+                        0 => Fiber::new(body),
+                        _ => spawn(body),
+                    };
+                    let handles = [fiber.handle(), fiber.handle()];
+                    let [wakes, wakes_too] = handles;
+                    joins.push(tasks.spawn(async move {
+                        wakes.unpark();
+                        if i % 3 == 0 {
+                            wakes.cancel();
+                        }
+                        (i, fiber.await)
+                    }));
+                    tasks.spawn(async move {
+                        wakes_too.unpark();
+                        if (round + i) % 4 == 0 {
+                            wakes_too.cancel();
+                        }
+                    });
+                }
+                for join in joins {
+                    match join.await.unwrap() {
+                        (i, Ok(value)) => assert_eq!(value, i),
+                        (_, Err(error)) => assert!(error.is_cancelled()),
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn parked_fibers_miss_no_unpark_of_another_thread() {
+    in_root_fiber(|| {
+        let fibers: Vec<_> = (0..4)
+            .map(|_| spawn(|| (0..500).for_each(|_| park())))
+            .collect();
+        let threads: Vec<_> = fibers
+            .iter()
+            .map(|fiber| {
+                let handle = fiber.handle();
+                thread::spawn(move || {
+                    while handle.is_alive() {
+                        handle.unpark();
+                        thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        for fiber in fibers {
+            fiber.wait().unwrap();
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}

@@ -1182,3 +1182,123 @@ fn an_abrupt_end_reaches_fibers_through_a_catch() {
         assert_eq!(fiber.wait().unwrap(), "it goes on without a wait");
     });
 }
+
+#[test]
+fn run_until_on_threads_that_may_block() {
+    watched(|| {
+        let runtime = multi_thread_runtime();
+        runtime.block_on(async {
+            let blocking = || Hub::run_until(everything_works()).wait();
+            tokio::task::spawn_blocking(blocking).await.unwrap();
+        });
+        let _current = runtime.enter();
+        Hub::run_until(everything_works()).wait();
+        futures::executor::block_on(Hub::run_until(everything_works()));
+    });
+}
+
+#[test]
+fn run_until_dropped_while_it_closes_ends_its_fibers() {
+    let name = "run_until_dropped_while_it_closes_ends_its_fibers";
+    let child = in_child(name, || {
+        in_async(|| async {
+            let drops = Drops::new();
+            let token = drops.token();
+            let hub = Hub::run_until(async move {
+                drop(spawn(move || {
+                    let _token = token;
+                    let closed = || pending::<()>().wait();
+                    catch_unwind(closed).unwrap_err();
+                    // It can be joined by nobody, so it is the end that ends it.
+                    drop(OnDrop(|| {
+                        catch_unwind(closed).unwrap_err();
+                    }));
+                }));
+                let stuck = Builder::new().name("stuck").spawn(|| {
+                    let _guard = OnDrop(|| pending::<()>().wait());
+                    pending::<()>().wait();
+                });
+                drop(stuck.unwrap());
+                yield_now().await;
+            });
+            tokio::time::timeout(20 * MS, hub).await.unwrap_err();
+            assert_eq!(drops.count(), 1);
+        });
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+    let warning = "fiber 'stuck' waited again while it was being ended";
+    assert_eq!(child.stderr.matches(warning).count(), 1, "{child:#?}");
+}
+
+#[test]
+fn a_destructor_may_try_to_spawn_while_its_runtime_goes() {
+    watched(|| {
+        for with_a_hub in [false, true] {
+            let runtime = runtime();
+            runtime.block_on(async {
+                if with_a_hub {
+                    everything_works().await;
+                }
+                tokio::spawn(async {
+                    let _guard = OnDrop(|| {
+                        // Whether there is still a hub is a matter of order.
+                        let _ = catch_unwind(|| Builder::new().spawn(|| ()).map(drop));
+                    });
+                    pending::<()>().await;
+                });
+                some_turns().await;
+            });
+            drop(runtime);
+        }
+        runtime().block_on(everything_works());
+    });
+}
+
+#[test]
+fn joins_end_however_their_hub_is_lost() {
+    let child = in_child("joins_end_however_their_hub_is_lost", || {
+        watched(|| {
+            let elsewhere = Arc::new(multi_thread_runtime());
+            for round in 0..100 {
+                let tasks = elsewhere.handle().clone();
+                let hubs_thread = thread::spawn(move || {
+                    let runtime = runtime();
+                    let joins: Vec<_> = runtime.block_on(async {
+                        let joins = (0..10).map(|i| {
+                            let body = move || {
+                                (0..i).for_each(|_| yield_now().wait());
+                                if i % 2 == 0 {
+                                    pending::<()>().wait();
+                                }
+                            };
+                            tasks.spawn(spawn(body))
+                        });
+                        let joins = joins.collect();
+                        for _ in 0..round % 10 {
+                            tokio::task::yield_now().await;
+                        }
+                        joins
+                    });
+                    match round % 3 {
+                        0 => std::mem::forget(runtime),
+                        1 => drop(runtime),
+                        _ => thread::spawn(move || drop(runtime)).join().unwrap(),
+                    }
+                    joins
+                });
+                let joins = hubs_thread.join().unwrap();
+                elsewhere.block_on(async {
+                    for (i, join) in joins.into_iter().enumerate() {
+                        match join.await.unwrap() {
+                            Ok(()) => assert_eq!(i % 2, 1),
+                            Err(error) => assert!(error.is_cancelled()),
+                        }
+                    }
+                });
+            }
+        });
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+}
