@@ -277,16 +277,10 @@ fn a_detached_panic_does_not_disturb_the_others() {
     });
     let Some(child) = child else { return };
     child.assert_success();
-    let reports = |name| {
-        child
-            .stderr
-            .matches(&format!("fiber '{name}' panicked"))
-            .count()
-    };
-    assert_eq!(reports("early"), 1, "{child:#?}");
-    assert_eq!(reports("late"), 1, "{child:#?}");
-    assert_eq!(reports("joined"), 0, "{child:#?}");
-    assert!(child.stderr.contains("and nobody joins it"), "{child:#?}");
+    for (name, times) in [("early", 1), ("late", 1), ("joined", 0)] {
+        child.assert_reported(&format!("fiber '{name}' panicked"), times);
+    }
+    child.assert_reported("and nobody joins it", 2);
 }
 
 #[test]
@@ -570,7 +564,7 @@ fn an_unclaimed_result_whose_destructor_panics_is_reported() {
     let Some(child) = child else { return };
     child.assert_success();
     let report = "fiber 'messy' panicked with message \"in the destructor\"";
-    assert!(child.stderr.contains(report), "{child:#?}");
+    child.assert_reported(report, 1);
 }
 
 #[test]

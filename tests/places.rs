@@ -559,7 +559,7 @@ fn a_dormant_hub_says_so_once() {
     let Some(child) = child else { return };
     child.assert_success();
     let warning = "a runtime is driven by another thread than 'a_dormant_hub_says_so_once'";
-    assert_eq!(child.stderr.matches(warning).count(), 1, "{child:#?}");
+    child.assert_reported(warning, 1);
 }
 
 #[test]
@@ -776,13 +776,9 @@ fn a_runtime_dropped_on_its_thread_ends_every_fiber() {
     child.assert_success();
     for name in ["waits again", "catches"] {
         let warning = format!("fiber '{name}' waited again while it was being ended");
-        assert_eq!(child.stderr.matches(&warning).count(), 1, "{child:#?}");
+        child.assert_reported(&warning, 1);
     }
-    assert_eq!(
-        child.stderr.matches("its stack is leaked").count(),
-        2,
-        "{child:#?}"
-    );
+    child.assert_reported("its stack is leaked", 2);
 }
 
 #[test]
@@ -809,10 +805,7 @@ fn a_fiber_abandoned_in_its_own_panic_leaves_the_thread_usable() {
     );
     let Some(child) = child else { return };
     child.assert_success();
-    assert!(
-        child.stderr.contains("this thread counts as panicking"),
-        "{child:#?}"
-    );
+    child.assert_reported("this thread counts as panicking", 1);
 }
 
 #[test]
@@ -987,8 +980,8 @@ fn a_thread_that_ends_leaks_its_fibers_and_says_so() {
     let Some(child) = child else { return };
     child.assert_success();
     let warning = "a thread ended with suspended fibers on its hub; their stacks are leaked";
-    assert_eq!(child.stderr.matches(warning).count(), 2, "{child:#?}");
-    assert!(child.stderr.contains("leaked: lost"), "{child:#?}");
+    child.assert_reported(warning, 2);
+    child.assert_reported("leaked: lost", 1);
 }
 
 #[test]
@@ -1228,7 +1221,7 @@ fn run_until_dropped_while_it_closes_ends_its_fibers() {
     let Some(child) = child else { return };
     child.assert_success();
     let warning = "fiber 'stuck' waited again while it was being ended";
-    assert_eq!(child.stderr.matches(warning).count(), 1, "{child:#?}");
+    child.assert_reported(warning, 1);
 }
 
 #[test]

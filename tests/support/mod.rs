@@ -242,6 +242,16 @@ impl Child {
     pub(crate) fn assert_success(&self) {
         assert!(self.status.success(), "{self:#?}");
     }
+
+    /// The child succeeded, and `text` is on its stderr so many times.
+    #[track_caller]
+    pub(crate) fn assert_reported(&self, text: &str, times: usize) {
+        self.assert_success();
+        // With this feature, reports go to whoever subscribes to them.
+        if cfg!(not(feature = "tracing")) {
+            assert_eq!(self.stderr.matches(text).count(), times, "{self:#?}");
+        }
+    }
 }
 
 /// Runs `body` in a child process, by running the test `name` of this program
