@@ -755,3 +755,15 @@ fn a_wait_that_is_cancelled_unwinds_the_fiber() {
         assert!(!fiber.cancel(), "it has ended");
     });
 }
+
+#[test]
+fn a_large_result_fits_on_a_default_stack() {
+    let child = support::in_child("a_large_result_fits_on_a_default_stack", || {
+        in_root_fiber(|| {
+            let bytes = spawn(|| [7_u8; 64 << 10]).wait().unwrap();
+            assert_eq!(bytes[bytes.len() - 1], 7);
+        });
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+}

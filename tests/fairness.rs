@@ -483,3 +483,29 @@ fn io_is_polled_while_fibers_yield() {
         assert!(yields <= 150, "{yields} yields went by");
     });
 }
+
+#[test]
+fn the_main_task_of_a_multi_thread_runtime_yields_to_every_ready_fiber() {
+    on_a_multi_thread_runtime(|| async {
+        let log = Log::new();
+        for i in 0..200 {
+            let log = log.clone();
+            drop(spawn(move || log.push(i)));
+        }
+        yield_now().await;
+        assert_eq!(log.len(), 200);
+    });
+}
+
+#[test]
+fn a_sleep_of_zero_of_a_multi_thread_main_task_goes_behind_every_ready_fiber() {
+    on_a_multi_thread_runtime(|| async {
+        let log = Log::new();
+        for i in 0..200 {
+            let log = log.clone();
+            drop(spawn(move || log.push(i)));
+        }
+        sleep(Duration::ZERO).await;
+        assert_eq!(log.len(), 200);
+    });
+}

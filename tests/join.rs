@@ -881,3 +881,52 @@ fn parked_fibers_miss_no_unpark_of_another_thread() {
         }
     });
 }
+
+#[test]
+fn a_joiner_whose_waker_panics_is_no_abort() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+    let child = in_child("a_joiner_whose_waker_panics_is_no_abort", || {
+        in_async(|| async {
+            let mut fiber = spawn(|| 1);
+            let waker = Waker::from(Arc::new(Panics));
+            let mut cx = Context::from_waker(&waker);
+            assert!(pin!(fiber.join()).poll(&mut cx).is_pending());
+            yield_now().await;
+            assert_eq!(fiber.join().await.unwrap(), 1);
+            assert_eq!(spawn(|| 2).await.unwrap(), 2);
+        });
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+}
+
+#[test]
+fn a_join_that_blocks_the_hubs_own_thread_is_refused() {
+    // Named, as every wait that can never end should be: nothing drives the
+    // hub while its thread is blocked.
+    watched(|| {
+        let runtime = runtime();
+        let mut fiber = {
+            let _current = runtime.enter();
+            spawn(|| ())
+        };
+        panic_of(|| fiber.join().wait().unwrap());
+    });
+}
+
+#[test]
+fn a_join_that_blocks_in_place_on_the_hubs_own_thread_is_refused() {
+    watched(|| {
+        multi_thread_runtime().block_on(switchback::Hub::run_until(async {
+            let mut fiber = spawn(|| ());
+            tokio::task::block_in_place(|| {
+                panic_of(|| fiber.join().wait().unwrap());
+            });
+        }));
+    });
+}

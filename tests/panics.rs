@@ -569,3 +569,27 @@ fn timers_that_are_not_enabled_blame_the_caller() {
         });
     });
 }
+
+#[test]
+fn a_hub_is_refused_in_a_wait_that_blocks_its_thread() {
+    watched(|| {
+        let runtime = runtime();
+        let _current = runtime.enter();
+        let blocked = || async { spawn(|| 1).await.unwrap() }.wait();
+        assert_panics(NOT_DRIVING, blocked);
+    });
+}
+
+#[test]
+fn a_destructor_that_spawns_where_there_is_no_hub_is_no_abort() {
+    let name = "a_destructor_that_spawns_where_there_is_no_hub_is_no_abort";
+    let child = in_child(name, || {
+        let unwinds = || {
+            let _guard = OnDrop(|| assert!(!spawn(|| ()).is_alive()));
+            panic!("the only panic");
+        };
+        assert_eq!(panic_of(unwinds).message, "the only panic");
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+}

@@ -1295,3 +1295,161 @@ fn joins_end_however_their_hub_is_lost() {
     let Some(child) = child else { return };
     child.assert_success();
 }
+
+#[test]
+fn a_task_that_yields_goes_on_when_its_hub_is_dropped() {
+    in_async(|| async {
+        let mut hub = Box::pin(Hub::run_until(pending::<()>()));
+        let first = poll_fn(|cx| Poll::Ready(hub.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+        let yields = tokio::spawn(yield_now());
+        let sleeps = tokio::spawn(sleep(Duration::ZERO));
+        // They are polled, and so in the queue of the hub.
+        tokio::task::yield_now().await;
+        drop(hub);
+        yields.await.unwrap();
+        sleeps.await.unwrap();
+    });
+}
+
+#[test]
+fn run_until_begins_while_another_closes() {
+    watched(|| {
+        for runtime in [runtime(), multi_thread_runtime()] {
+            let set = LocalSet::new();
+            let drops = Drops::new();
+            let token = drops.token();
+            let closing = set.spawn_local(Hub::run_until(async move {
+                drop(spawn(move || {
+                    let _token = token;
+                    let _guard = OnDrop(|| sleep(20 * MS).wait());
+                    pending::<()>().wait();
+                }));
+                yield_now().await;
+            }));
+            let next = set.spawn_local(async {
+                tokio::time::sleep(5 * MS).await;
+                Hub::run_until(everything_works()).await;
+            });
+            set.block_on(&runtime, async {
+                next.await.unwrap();
+                closing.await.unwrap();
+            });
+            assert_eq!(drops.count(), 1);
+        }
+    });
+}
+
+#[test]
+fn run_until_on_the_wrong_thread_does_not_fail_a_hub_that_has_yet_to_run() {
+    in_async(|| async {
+        // Its hub was not polled yet.
+        let fiber = spawn(|| 1);
+        let runtime = tokio::runtime::Handle::current();
+        let wrong = thread::spawn(move || {
+            let _current = runtime.enter();
+            panic_of(|| futures::executor::block_on(Hub::run_until(async {}))).message
+        });
+        let message = wrong.join();
+        assert_eq!(fiber.await.unwrap(), 1);
+        assert!(message.unwrap().contains("belongs to the thread"));
+    });
+}
+
+#[test]
+fn a_dormant_hub_goes_on_as_soon_as_its_thread_drives_again() {
+    watched(|| {
+        let runtime = Arc::new(runtime());
+        let (tx, rx) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        runtime.block_on(async {
+            drop(spawn(|| done.send(rx.wait().unwrap()).unwrap()));
+            yield_now().await;
+        });
+        driven_elsewhere(&runtime, || async move {
+            tx.send(6).unwrap();
+            some_turns().await;
+        });
+        assert_eq!(runtime.block_on(is_done).unwrap(), 6);
+    });
+}
+
+#[test]
+fn a_wait_inside_a_runtime_nested_in_a_fiber_is_refused() {
+    let child = in_child(
+        "a_wait_inside_a_runtime_nested_in_a_fiber_is_refused",
+        || {
+            watched(|| {
+                multi_thread_runtime().block_on(Hub::run_until(async {
+                    let mut nested = spawn(|| {
+                        tokio::task::block_in_place(|| {
+                            runtime().block_on(async { sleep(MS).wait() });
+                        });
+                    });
+                    let beside = spawn(|| (0..10).for_each(|_| sleep(MS).wait()));
+                    assert!(nested.join().await.unwrap_err().is_panic());
+                    beside.await.unwrap();
+                    everything_works().await;
+                }));
+            });
+        },
+    );
+    let Some(child) = child else { return };
+    child.assert_success();
+}
+
+#[test]
+fn run_until_inside_a_fiber_does_not_outlive_the_hub_that_closes() {
+    watched(|| {
+        let drops = Drops::new();
+        let token = drops.token();
+        run(|| {
+            drop(spawn(move || {
+                let _token = token;
+                Hub::run_until(pending::<()>()).wait();
+            }));
+            yield_now().wait();
+        })
+        .unwrap();
+        assert_eq!(drops.count(), 1);
+    });
+}
+
+#[test]
+fn run_until_inside_a_fiber_does_not_outlive_its_runtime() {
+    watched(|| {
+        let runtime = runtime();
+        let fiber = runtime.block_on(async {
+            let fiber = spawn(|| Hub::run_until(pending::<()>()).wait());
+            some_turns().await;
+            fiber
+        });
+        drop(runtime);
+        assert!(fiber.wait().unwrap_err().is_cancelled());
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_keeps_nothing_of_a_runtime_that_is_gone() {
+    let child = in_child("a_thread_keeps_nothing_of_a_runtime_that_is_gone", || {
+        watched(|| {
+            // A runtime has files of its own.
+            let files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let kinds: [fn(); 4] = [
+                || runtime().block_on(async { spawn(|| ()).await.unwrap() }),
+                || run(|| ()).unwrap(),
+                || runtime().block_on(Hub::run_until(async { spawn(|| ()).await.unwrap() })),
+                || multi_thread_runtime().block_on(Hub::run_until(async {})),
+            ];
+            for (kind, use_a_runtime) in kinds.into_iter().enumerate() {
+                use_a_runtime();
+                let before = files();
+                (0..10).for_each(|_| use_a_runtime());
+                assert_eq!(files(), before, "kind {kind}");
+            }
+        });
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+}
