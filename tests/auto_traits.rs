@@ -1,0 +1,182 @@
+//! What is `Send`, `Sync` and `Unpin`, and what must not be.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use switchback::{
+    Builder, Cancelled, Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError,
+    Sleep, YieldNow,
+};
+
+/// Answers by method resolution: the inherent methods exist only where their
+/// bound holds, and hide those of [`Otherwise`] there.
+struct Is<T: ?Sized>(PhantomData<T>);
+
+trait Otherwise {
+    fn send(&self) -> bool {
+        false
+    }
+    fn sync(&self) -> bool {
+        false
+    }
+    fn unpin(&self) -> bool {
+        false
+    }
+    fn cloned(&self) -> bool {
+        false
+    }
+}
+
+impl<T: ?Sized> Otherwise for Is<T> {}
+
+impl<T: ?Sized + Send> Is<T> {
+    fn send(&self) -> bool {
+        true
+    }
+}
+
+impl<T: ?Sized + Sync> Is<T> {
+    fn sync(&self) -> bool {
+        true
+    }
+}
+
+impl<T: ?Sized + Unpin> Is<T> {
+    fn unpin(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Clone> Is<T> {
+    fn cloned(&self) -> bool {
+        true
+    }
+}
+
+fn of_value<T>(_: &T) -> Is<T> {
+    Is(PhantomData)
+}
+
+macro_rules! facts {
+    ($($type:ty: $send:literal Send, $sync:literal Sync, $unpin:literal Unpin;)*) => {$(
+        let is = Is::<$type>(PhantomData);
+        let (send, sync, unpin) = (is.send(), is.sync(), is.unpin());
+        assert_eq!(
+            (send, sync, unpin),
+            ($send, $sync, $unpin),
+            "Send, Sync, Unpin of {}",
+            stringify!($type),
+        );
+    )*};
+}
+
+/// Neither `Send` nor `Sync`.
+type Local = Rc<()>;
+/// `Send`, not `Sync`.
+type Cell = std::cell::Cell<u8>;
+
+#[test]
+fn the_probe_tells_yes_from_no() {
+    facts! {
+        u8: true Send, true Sync, true Unpin;
+        Local: false Send, false Sync, true Unpin;
+        Cell: true Send, false Sync, true Unpin;
+        std::marker::PhantomPinned: true Send, true Sync, false Unpin;
+    }
+    assert!(Is::<u8>(PhantomData).cloned());
+    assert!(!Is::<io::Error>(PhantomData).cloned());
+}
+
+#[test]
+fn a_fiber_goes_where_its_result_may_go() {
+    facts! {
+        Fiber<u8>: true Send, true Sync, true Unpin;
+        Fiber<Cell>: true Send, true Sync, true Unpin;
+        Fiber<Local>: false Send, false Sync, true Unpin;
+        Fiber<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
+        Join<'static, u8>: true Send, true Sync, true Unpin;
+        Join<'static, Cell>: true Send, true Sync, true Unpin;
+        Join<'static, Local>: false Send, false Sync, true Unpin;
+    }
+}
+
+#[test]
+fn handles_and_errors_go_anywhere() {
+    facts! {
+        FiberHandle: true Send, true Sync, true Unpin;
+        FiberId: true Send, true Sync, true Unpin;
+        JoinError: true Send, true Sync, true Unpin;
+        Cancelled: true Send, true Sync, true Unpin;
+        Elapsed: true Send, true Sync, true Unpin;
+        Builder: true Send, true Sync, true Unpin;
+        HubBuilder: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<FiberHandle>(PhantomData).cloned());
+}
+
+#[test]
+fn the_time_futures_go_anywhere() {
+    facts! {
+        Sleep: true Send, true Sync, false Unpin;
+        YieldNow: true Send, true Sync, true Unpin;
+    }
+}
+
+#[test]
+fn a_hub_stays_on_its_thread() {
+    facts! {
+        Hub: false Send, false Sync, true Unpin;
+    }
+    assert!(Is::<Hub>(PhantomData).cloned());
+}
+
+#[test]
+fn run_until_stays_on_its_thread_whatever_it_runs() {
+    let local = Hub::run_until(async { Rc::new(()) });
+    assert!(!of_value(&local).send());
+    let sendable = Hub::run_until(async {});
+    assert!(of_value(&async {}).send());
+    assert!(!of_value(&sendable).send());
+    assert!(!of_value(&sendable).sync());
+}
+
+#[test]
+fn a_fiber_value_is_not_cloned() {
+    // Its output is given once.
+    assert!(!Is::<Fiber<u8>>(PhantomData).cloned());
+}
+
+#[test]
+fn everything_public_has_debug() {
+    fn debug<T: Debug>() {}
+    debug::<Fiber<Local>>();
+    debug::<Join<'_, Local>>();
+    debug::<FiberHandle>();
+    debug::<FiberId>();
+    debug::<Builder>();
+    debug::<Hub>();
+    debug::<HubBuilder>();
+    debug::<JoinError>();
+    debug::<Cancelled>();
+    debug::<Elapsed>();
+    debug::<Sleep>();
+    debug::<YieldNow>();
+}
+
+#[test]
+fn errors_are_errors_of_threads_and_of_io() {
+    fn error<E: std::error::Error + Send + Sync + Into<io::Error> + 'static>() {}
+    error::<JoinError>();
+    error::<Cancelled>();
+    error::<Elapsed>();
+}
+
+#[test]
+fn join_and_fiber_have_the_same_output() {
+    fn output<F: Future<Output = Result<u8, JoinError>>>() {}
+    output::<Fiber<u8>>();
+    output::<Join<'_, u8>>();
+}
