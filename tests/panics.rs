@@ -369,7 +369,7 @@ fn a_waker_that_panics_in_the_hub_is_reported() {
     });
     let Some(child) = child else { return };
     child.assert_success();
-    child.assert_reported("a waker panicked in the hub", 1);
+    child.assert_reported("a waker panicked, which is ignored", 1);
 }
 
 #[test]
@@ -575,8 +575,7 @@ fn a_hub_is_refused_in_a_wait_that_blocks_its_thread() {
     watched(|| {
         let runtime = runtime();
         let _current = runtime.enter();
-        let blocked = || async { spawn(|| 1).await.unwrap() }.wait();
-        assert_panics(NOT_DRIVING, blocked);
+        assert_panics(NOT_DRIVING, || async { drop(spawn(|| 1)) }.wait());
     });
 }
 

@@ -34,7 +34,7 @@ pub(crate) use record::{Phase, Record, interrupt};
 pub(crate) use state::{FiberState, Owner};
 
 use crate::cancel::Cancelled;
-use crate::hub::{Core, registry};
+use crate::hub::{Core, Shared, registry};
 use crate::join::{Cause, Join, JoinError, Packet};
 use crate::switch::{self, Coroutine, Suspender};
 
@@ -52,9 +52,9 @@ use crate::switch::{self, Coroutine, Suspender};
 /// Where there is no hub and none can be made: outside of a tokio runtime, on a
 /// multi-thread runtime that is not inside [`Hub::run_until`], on a thread that
 /// does not drive its runtime. If the hub is closed or no stack can be had,
-/// which [`Builder::spawn`] returns as an error; in these two cases, while the
-/// thread is panicking, where a second panic would abort the process, it returns
-/// a fiber that was cancelled instead.
+/// which [`Builder::spawn`] returns as an error. While the thread is panicking,
+/// when a second panic would abort the process, it returns a fiber that was
+/// cancelled instead.
 ///
 /// [`Hub::run_until`]: crate::Hub::run_until
 ///
@@ -116,15 +116,14 @@ impl<T> Fiber<T> {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let core = match registry::current() {
-            Ok(core) => core,
-            Err(none) => panic!("{none}"),
-        };
-        match Fiber::create(&core, None, None, f) {
+        let made = registry::current()
+            .map_err(|none| none.to_string())
+            .and_then(|core| Fiber::create(&core, None, None, f).map_err(|e| e.to_string()));
+        match made {
             Ok(fiber) => fiber,
             // A second panic would abort the process.
-            Err(e) if panicking() => Fiber::stillborn(&core, e.to_string()),
-            Err(e) => panic!("{e}"),
+            Err(why) if panicking() => Fiber::stillborn(why),
+            Err(why) => panic!("{why}"),
         }
     }
 
@@ -235,11 +234,12 @@ impl<T: 'static> Fiber<T> {
     }
 
     /// A fiber that was cancelled before it was made.
-    fn stillborn(core: &Core, why: String) -> Fiber<T> {
-        let record = Arc::new(Record::new(core.shared.clone(), usize::MAX, None));
+    fn stillborn(why: String) -> Fiber<T> {
+        let no_hub = Arc::new(Shared::new(None));
+        let record = Arc::new(Record::new(no_hub, usize::MAX, None));
         let packet = Arc::new(Packet::new());
         let cancelled = Cancelled::new(Some(why.into()));
-        packet.complete(&record, Err(Cause::Cancelled(cancelled)));
+        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
         Fiber { record, packet }
     }
 }
@@ -273,18 +273,19 @@ where
     F: FnOnce() -> T,
 {
     let outcome = catch_unwind(AssertUnwindSafe(|| match state.cancelled_before_start() {
-        None => Ok(f()),
+        None => {
+            packet.put(f());
+            None
+        }
         Some(cancelled) => {
             drop(f);
-            Err(cancelled)
+            Some(Cause::Cancelled(cancelled))
         }
     }));
-    let result = match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(cancelled)) => Err(Cause::Cancelled(cancelled)),
-        Err(payload) => Err(Cause::from_panic(payload)),
-    };
-    packet.complete(record, result);
+    packet.complete(
+        record,
+        outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload))),
+    );
 }
 
 impl<T> Future for Fiber<T> {

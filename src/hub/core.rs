@@ -131,7 +131,7 @@ pub(crate) struct Ticket(u64);
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
         Rc::new(Core {
-            shared: Arc::new(Shared::new(runtime.id())),
+            shared: Arc::new(Shared::new(Some(runtime.id()))),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,

@@ -201,7 +201,7 @@ pub(super) fn retire(core: &Rc<Core>) {
     remove(core);
     let _ = HUBS.try_with(|hubs| {
         let mut closed = hubs.closed.borrow_mut();
-        closed.push_front(core.shared.runtime());
+        closed.push_front(core.runtime.id());
         closed.truncate(MAX_CLOSED);
     });
 }
@@ -232,8 +232,7 @@ fn running() -> Option<Rc<Core>> {
 
 /// This thread's hub for `runtime`. One that has failed is ended and forgotten.
 fn find(runtime: &Handle) -> Option<Rc<Core>> {
-    let id = runtime.id();
-    let core = with_listed(|core| core.shared.runtime() == id, Rc::clone)?;
+    let core = with_listed(|core| core.runtime.id() == runtime.id(), Rc::clone)?;
     if core.shared.failure().is_none() {
         return Some(core);
     }
@@ -252,7 +251,7 @@ fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
         owners.retain(|hub| hub.strong_count() > 0);
         let hubs = owners.iter().filter_map(Weak::upgrade);
         hubs.filter(|hub| !hub.has_ended())
-            .find(|hub| hub.runtime() == runtime.id())
+            .find(|hub| hub.runtime() == Some(runtime.id()))
     };
     match owner {
         Some(owner) if driving && !owner.driven.load(Ordering::Acquire) => {

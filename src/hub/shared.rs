@@ -25,7 +25,7 @@ pub(crate) enum Failure {
 
 /// What a hub shares with wakers, handles and drivers on any thread.
 pub(crate) struct Shared {
-    runtime: runtime::Id,
+    runtime: Option<runtime::Id>,
     thread: ThreadId,
     thread_name: Option<Box<str>>,
     /// Whether `remote.queue` has something. Written under the lock.
@@ -51,7 +51,7 @@ struct Remote {
 }
 
 impl Shared {
-    pub(crate) fn new(runtime: runtime::Id) -> Shared {
+    pub(crate) fn new(runtime: Option<runtime::Id>) -> Shared {
         let thread = thread::current();
         Shared {
             runtime,
@@ -64,7 +64,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn runtime(&self) -> runtime::Id {
+    pub(crate) fn runtime(&self) -> Option<runtime::Id> {
         self.runtime
     }
 

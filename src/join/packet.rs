@@ -16,15 +16,24 @@ use crate::sync_util::lock;
 ///
 /// The fiber and its `Fiber` share it. Whoever comes last gets the result and
 /// drops it explicitly, so the last drop of the packet itself runs no user code.
+/// (A `Fiber` that was forgotten comes never: then its result leaks.)
 #[derive(Debug)]
 pub(crate) struct Packet<T>(Mutex<Slot<T>>);
 
 #[derive(Debug)]
-enum Slot<T> {
+struct Slot<T> {
+    stage: Stage,
+    /// Put here as soon as it is there, since a large one should not be moved
+    /// through many frames.
+    result: Option<Result<T, Cause>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
     /// The fiber has not ended.
     Empty,
     /// It has, and nobody has asked yet.
-    Done(Result<T, Cause>),
+    Done,
     /// The joiner has it.
     Taken,
     /// The `Fiber` was dropped: there will be no joiner.
@@ -33,31 +42,43 @@ enum Slot<T> {
 
 impl<T> Packet<T> {
     pub(crate) fn new() -> Packet<T> {
-        Packet(Mutex::new(Slot::Empty))
+        Packet(Mutex::new(Slot {
+            stage: Stage::Empty,
+            result: None,
+        }))
     }
 
     pub(crate) fn is_taken(&self) -> bool {
-        matches!(*lock(&self.0), Slot::Taken)
+        lock(&self.0).stage == Stage::Taken
     }
 
-    /// The fiber ends with `result`. Called on its stack: a result that nobody
-    /// will take is dropped here, before the fiber counts as ended.
-    pub(crate) fn complete(&self, record: &Record, result: Result<T, Cause>) {
-        if let Err(Cause::Panic { .. }) = result {
+    /// The fiber's closure has returned `value`.
+    pub(crate) fn put(&self, value: T) {
+        lock(&self.0).result = Some(Ok(value));
+    }
+
+    /// The fiber ends, with the value that was put or for another `cause`. Called
+    /// on its stack: a result that nobody will take is dropped here, before the
+    /// fiber counts as ended.
+    pub(crate) fn complete(&self, record: &Record, cause: Option<Cause>) {
+        if let Some(Cause::Panic { .. }) = cause {
             record.set_unclaimed_panic(true);
         }
         let unclaimed = {
             let mut slot = lock(&self.0);
-            match *slot {
-                Slot::Empty => {
-                    *slot = Slot::Done(result);
+            if let Some(cause) = cause {
+                slot.result = Some(Err(cause));
+            }
+            match slot.stage {
+                Stage::Empty => {
+                    slot.stage = Stage::Done;
                     // Inside the lock, so that a joiner never sees the result of
                     // a fiber that seems to be alive.
                     record.set_phase(Phase::Ended);
                     None
                 }
-                Slot::Detached => Some(result),
-                Slot::Done(_) | Slot::Taken => unreachable!("a fiber ends once"),
+                Stage::Detached => slot.result.take(),
+                Stage::Done | Stage::Taken => unreachable!("a fiber ends once"),
             }
         };
         if let Some(result) = unclaimed {
@@ -68,8 +89,14 @@ impl<T> Packet<T> {
 
     /// The `Fiber` is dropped.
     pub(crate) fn detach(&self, record: &Record) {
-        let slot = std::mem::replace(&mut *lock(&self.0), Slot::Detached);
-        if let Slot::Done(result) = slot {
+        let unclaimed = {
+            let mut slot = lock(&self.0);
+            let done = slot.stage == Stage::Done;
+            slot.stage = Stage::Detached;
+            // What was put by a fiber that has not ended is for that fiber.
+            if done { slot.result.take() } else { None }
+        };
+        if let Some(result) = unclaimed {
             report_unclaimed(record, &result);
             drop(result);
         }
@@ -98,36 +125,37 @@ impl<T> Packet<T> {
 
     fn take(&self, record: &Arc<Record>) -> Poll<Result<T, JoinError>> {
         let mut slot = lock(&self.0);
-        match *slot {
-            Slot::Empty => {}
-            Slot::Done(_) => {
-                let Slot::Done(result) = std::mem::replace(&mut *slot, Slot::Taken) else {
-                    unreachable!("it was just seen")
-                };
-                drop(slot);
-                if let Err(Cause::Panic { .. }) = result {
-                    record.set_unclaimed_panic(false);
-                }
-                return Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)));
-            }
-            Slot::Taken => {
-                drop(slot);
-                panic!(
-                    "the result of fiber '{}' was taken by an earlier join",
-                    record.name(),
-                );
-            }
-            Slot::Detached => unreachable!("a dropped `Fiber` is not polled"),
-        }
-        let lost = match (record.phase(), record.hub.failure()) {
-            (Phase::Abandoned, _) => Cause::Abandoned,
-            (_, Some(Failure::NeverRan)) => Cause::HubNeverRan,
-            (_, Some(Failure::Lost)) => Cause::HubLost,
-            _ => return Poll::Pending,
+        let result = match slot.stage {
+            Stage::Done => slot.result.take(),
+            Stage::Empty => match lost(record) {
+                Some(cause) => Some(Err(cause)),
+                None => return Poll::Pending,
+            },
+            Stage::Taken | Stage::Detached => None,
         };
-        *slot = Slot::Taken;
+        let Some(result) = result else {
+            drop(slot);
+            panic!(
+                "the result of fiber '{}' was taken by an earlier join",
+                record.name(),
+            );
+        };
+        slot.stage = Stage::Taken;
         drop(slot);
-        Poll::Ready(Err(JoinError::new(lost, record)))
+        if let Err(Cause::Panic { .. }) = result {
+            record.set_unclaimed_panic(false);
+        }
+        Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)))
+    }
+}
+
+/// Why the fiber will never end, if it is so.
+fn lost(record: &Record) -> Option<Cause> {
+    match (record.phase(), record.hub.failure()) {
+        (Phase::Abandoned, _) => Some(Cause::Abandoned),
+        (_, Some(Failure::NeverRan)) => Some(Cause::HubNeverRan),
+        (_, Some(Failure::Lost)) => Some(Cause::HubLost),
+        _ => None,
     }
 }
 
