@@ -19,8 +19,11 @@ use support::{Log, in_async, in_paused, in_root_fiber, multi_thread_runtime, wat
 /// Set when the fibers of a test are to end.
 type Stop = Rc<Cell<bool>>;
 
+/// A way to be ready for ever, and its name.
+type Busy = (&'static str, fn(Stop));
+
 /// Ways to be ready for ever.
-const BUSY: [(&str, fn(Stop)); 6] = [
+const BUSY: [Busy; 6] = [
     ("yield_now", |stop| {
         while !stop.get() {
             yield_now().wait();
