@@ -1,0 +1,298 @@
+//! What the tests share.
+
+// Each test program uses its own part of this module.
+#![allow(dead_code)]
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::env;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, resume_unwind};
+use std::process::{Command, ExitStatus, Stdio};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Once};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) mod ending;
+
+/// Longer than any test takes on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a test's body on a thread of its own and fails the test if it hangs.
+///
+/// The thread that hangs is left behind: it ends with the process.
+#[track_caller]
+pub(crate) fn watched<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
+    let name = thread::current().name().unwrap_or("test").to_owned();
+    let (done, is_done) = mpsc::channel::<()>();
+    let thread = thread::Builder::new()
+        .name(name.clone())
+        .spawn(move || {
+            let _done = done;
+            body()
+        })
+        .unwrap();
+    // Nothing is ever sent: the sender goes when the body has ended, however.
+    if let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(PATIENCE) {
+        panic!("`{name}` hangs");
+    }
+    thread
+        .join()
+        .unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// A current-thread runtime with everything enabled.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A current-thread runtime on a paused clock.
+pub(crate) fn paused_runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap()
+}
+
+/// A runtime with two worker threads.
+pub(crate) fn multi_thread_runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs an async body, watched, as the main task of a current-thread runtime.
+#[track_caller]
+pub(crate) fn in_async<F: Future<Output = ()>>(body: impl FnOnce() -> F + Send + 'static) {
+    watched(|| runtime().block_on(async { body().await }));
+}
+
+/// As [`in_async`], on a paused clock.
+#[track_caller]
+pub(crate) fn in_paused<F: Future<Output = ()>>(body: impl FnOnce() -> F + Send + 'static) {
+    watched(|| paused_runtime().block_on(async { body().await }));
+}
+
+/// Runs a body, watched, as the root fiber of a hub.
+#[track_caller]
+pub(crate) fn in_root_fiber(body: impl FnOnce() + Send + 'static) {
+    watched(|| switchback::run(body).unwrap());
+}
+
+/// Counts the drops of the tokens it has handed out.
+#[derive(Clone, Default)]
+pub(crate) struct Drops(Arc<AtomicUsize>);
+
+impl Drops {
+    pub(crate) fn new() -> Drops {
+        Drops::default()
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token(self.clone())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Tells its [`Drops`] when it is dropped.
+pub(crate) struct Token(Drops);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Calls a closure when it is dropped.
+pub(crate) struct OnDrop<F: FnMut()>(pub(crate) F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// What happened, in order, as seen by the code of one thread.
+pub(crate) struct Log<T>(Rc<RefCell<Vec<T>>>);
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Log<T> {
+        Log(self.0.clone())
+    }
+}
+
+impl<T> Log<T> {
+    pub(crate) fn new() -> Log<T> {
+        Log(Rc::default())
+    }
+
+    pub(crate) fn push(&self, entry: T) {
+        self.0.borrow_mut().push(entry);
+    }
+
+    pub(crate) fn take(&self) -> Vec<T> {
+        self.0.take()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+}
+
+/// A panic as its hook saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Panic {
+    pub(crate) message: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+}
+
+impl Panic {
+    /// The panic's text is `message`, and it blames the code at `place` or a few
+    /// lines further down, where a call is broken over several.
+    #[track_caller]
+    pub(crate) fn assert(&self, message: &str, place: &Location<'_>) {
+        assert_eq!(self.message, message);
+        self.assert_at(place);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_at(&self, place: &Location<'_>) {
+        let lines = place.line()..place.line() + 8;
+        assert!(
+            self.file == place.file() && lines.contains(&self.line),
+            "{self:?} does not blame {place}",
+        );
+    }
+}
+
+thread_local! {
+    static CAUGHT: RefCell<Vec<Panic>> = const { RefCell::new(Vec::new()) };
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` and returns the first panic that happens on this thread meanwhile,
+/// whether it comes out of `f` or not.
+///
+/// Panics of other threads are reported as ever.
+#[track_caller]
+pub(crate) fn panic_of<T>(f: impl FnOnce() -> T) -> Panic {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CATCHING.get() {
+                CAUGHT.with_borrow_mut(|caught| caught.push(seen(info)));
+            } else {
+                others(info);
+            }
+        }));
+    });
+    let before = CATCHING.replace(true);
+    let outer = CAUGHT.take();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        f();
+    }));
+    CATCHING.set(before);
+    let caught = CAUGHT.replace(outer);
+    drop(result);
+    let first = caught.into_iter().next();
+    first.unwrap_or_else(|| panic!("nothing panicked"))
+}
+
+/// Whether `f` panics with `message`, blaming the line that calls this.
+#[track_caller]
+pub(crate) fn assert_panics<T>(message: &str, f: impl FnOnce() -> T) {
+    panic_of(f).assert(message, Location::caller());
+}
+
+fn seen(info: &PanicHookInfo<'_>) -> Panic {
+    let location = info.location().unwrap();
+    Panic {
+        message: text(info.payload()),
+        file: location.file().to_owned(),
+        line: location.line(),
+    }
+}
+
+/// The text of a panic's payload.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => payload
+            .downcast_ref::<String>()
+            .cloned()
+            .unwrap_or_default(),
+    }
+}
+
+/// How a child process ended.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Child {
+    #[track_caller]
+    pub(crate) fn assert_success(&self) {
+        assert!(self.status.success(), "{self:#?}");
+    }
+}
+
+/// Runs `body` in a child process, by running the test `name` of this program
+/// again; `None` in the child itself. A child that hangs is killed, and the
+/// test fails.
+#[track_caller]
+pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Option<Child> {
+    const CHILD: &str = "SWITCHBACK_TEST_CHILD";
+    if env::var_os(CHILD).is_some_and(|child| child == name) {
+        body();
+        return None;
+    }
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, name)
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = read_all(child.stdout.take().unwrap());
+    let stderr = read_all(child.stderr.take().unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the child process of `{name}` hangs");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let child = Child {
+        status,
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
+    };
+    // A name that no test has would pass for a child that succeeds.
+    assert!(child.stdout.contains("running 1 test"), "{child:#?}");
+    Some(child)
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
