@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use support::ending::{Count, InDrop, settle, unwinds};
+use support::ending::{Count, InDrop, in_paused_fiber, settle, unwinds};
 use support::{Drops, Log, OnDrop, in_async, in_child, in_root_fiber, watched};
 
 fn cancel_myself(message: &'static str) {
@@ -526,7 +526,7 @@ fn catch_cancel_lets_other_panics_pass() {
 
 #[test]
 fn catch_cancel_lets_a_deadline_pass() {
-    in_root_fiber(|| {
+    in_paused_fiber(|| {
         let inner = Cell::new(false);
         let result = with_timeout(Duration::ZERO, || {
             let _ = catch_cancel(|| yield_now().wait());
@@ -665,7 +665,7 @@ fn try_wait_returns_a_cancel_while_the_fiber_unwinds() {
 
 #[test]
 fn try_wait_in_an_expired_deadline_returns_that_each_time() {
-    in_root_fiber(|| {
+    in_paused_fiber(|| {
         let result = with_timeout(Duration::ZERO, || {
             for _ in 0..2 {
                 let cancelled = ready(()).try_wait().unwrap_err();
@@ -864,7 +864,8 @@ fn a_joiner_that_is_cancelled_leaves_the_result_to_the_next() {
         settle().await;
         joiner.cancel();
         assert!(joiner.join().await.unwrap_err().is_cancelled());
-        assert_eq!(child.borrow_mut().join().await.unwrap(), 42);
+        let mut child = Rc::into_inner(child).unwrap().into_inner();
+        assert_eq!(child.join().await.unwrap(), 42);
     });
 }
 

@@ -100,22 +100,6 @@ fn the_third_of_five_deadlines_is_told_apart() {
 }
 
 #[test]
-fn a_deadline_that_one_fiber_rethrows_is_not_taken_for_that_of_another() {
-    in_paused_fiber(|| {
-        let mut thrower = spawn(|| {
-            let payload = with_timeout(Duration::ZERO, || {
-                catch_unwind(|| yield_now().wait()).unwrap_err()
-            });
-            resume_unwind(payload.unwrap());
-        });
-        assert!(unwinds(|| with_timeout(ms(100), || -> () {
-            let error = thrower.join().wait().unwrap_err();
-            resume_unwind(error.into_panic())
-        })));
-    });
-}
-
-#[test]
 fn a_deadline_that_is_rethrown_after_its_end_is_not_caught_by_the_next_call() {
     in_paused_fiber(|| {
         let payload = with_timeout(Duration::ZERO, || {
@@ -470,6 +454,14 @@ fn a_deadline_works_in_a_bridge() {
 }
 
 #[test]
+fn a_deadline_works_in_a_bridge_without_a_runtime() {
+    watched(|| {
+        let expired = bridge(|| with_timeout(ms(5), forever).is_err());
+        assert!(futures::executor::block_on(expired));
+    });
+}
+
+#[test]
 fn a_deadline_in_a_bridge_wakes_the_task_that_polls_it_now() {
     in_paused(|| async {
         let mut future = Box::pin(bridge(|| with_timeout(ms(10), forever)));
@@ -579,7 +571,11 @@ fn it_is_refused_in_async_code_with_the_callers_line() {
     in_async(|| async {
         let place = Location::caller();
         let panic = panic_of(|| with_timeout(ms(1), || ()));
-        assert!(panic.message.starts_with("`with_timeout` was called outside of a fiber"));
+        assert!(
+            panic
+                .message
+                .starts_with("`with_timeout` was called outside of a fiber")
+        );
         assert_eq!(panic.file, place.file());
     });
 }
@@ -591,7 +587,11 @@ fn it_is_refused_on_a_plain_thread_without_running_the_body() {
     let panic = thread::spawn(move || panic_of(|| with_timeout(ms(1), || theirs.add())))
         .join()
         .unwrap();
-    assert!(panic.message.starts_with("`with_timeout` was called outside of a fiber"));
+    assert!(
+        panic
+            .message
+            .starts_with("`with_timeout` was called outside of a fiber")
+    );
     assert_eq!(panic.file, file!());
     assert_eq!(ran.get(), 0);
 }
@@ -603,5 +603,9 @@ fn it_is_refused_in_a_poll_of_a_fiber() {
         let mut fiber = spawn(|| async { panic_of(|| with_timeout(ms(1), || ())) }.wait());
         fiber.join().await.unwrap()
     });
-    assert!(panic.message.starts_with("`with_timeout` was called outside of a fiber"));
+    assert!(
+        panic
+            .message
+            .starts_with("`with_timeout` was called outside of a fiber")
+    );
 }
