@@ -19,7 +19,7 @@ use switchback::{
 use tokio::sync::mpsc;
 
 use support::ending::{Count, poll_once, settle, unwinds};
-use support::{Drops, OnDrop, in_child, multi_thread_runtime, runtime, watched};
+use support::{Drops, OnDrop, in_async, in_child, multi_thread_runtime, runtime, watched};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -265,6 +265,31 @@ fn a_runtime_that_is_dropped_while_the_thread_panics_completes_what_does_not_wai
     });
 }
 
+#[test]
+fn the_warning_claims_no_mark_on_the_thread_where_there_is_none() {
+    const NAME: &str = "the_warning_claims_no_mark_on_the_thread_where_there_is_none";
+    let child = in_child(NAME, || {
+        assert!(unwinds(|| {
+            let rt = runtime();
+            rt.block_on(async {
+                drop(spawn(|| {
+                    for _ in 0..2 {
+                        let _ = catch_cancel(forever);
+                    }
+                }));
+                settle().await;
+            });
+            panic!("around the runtime");
+        }));
+        assert!(!thread::panicking());
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(child.stderr.contains("its stack is leaked"), "{child:#?}");
+        assert!(!child.stderr.contains("counts as panicking"), "{child:#?}");
+    }
+}
+
 // Joiners.
 
 #[test]
@@ -343,6 +368,15 @@ fn fibers_of_two_runtimes_on_a_thread_end_with_their_own() {
         two.block_on(async { second.await.unwrap() });
         assert!(futures::executor::block_on(first).is_err());
         assert_eq!(drops.count(), 2);
+    });
+}
+
+#[test]
+fn a_yield_of_another_task_is_not_lost_when_run_until_is_dropped() {
+    in_async(|| async {
+        let mut driven = Box::pin(Hub::run_until(pending::<()>()));
+        assert!(poll_once(driven.as_mut()).is_pending());
+        tokio::join!(yield_now(), async { drop(driven) });
     });
 }
 
@@ -616,6 +650,51 @@ thread_local! {
     static KEPT_RUNTIME: RefCell<Option<tokio::runtime::Runtime>> = const { RefCell::new(None) };
     static KEPT_BRIDGE: RefCell<Option<Pin<Box<switchback::Bridge<()>>>>> =
         const { RefCell::new(None) };
+}
+
+#[test]
+fn a_runtime_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing() {
+    const NAME: &str =
+        "a_runtime_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing";
+    let child = in_child(NAME, || {
+        thread::spawn(|| {
+            // Destroyed in the opposite order: the local, the runtime, the hubs.
+            runtime().block_on(async { spawn(|| ()).await.unwrap() });
+            KEPT_RUNTIME.set(Some(runtime()));
+            KEPT_RUNTIME.with_borrow(|rt| {
+                rt.as_ref().unwrap().block_on(async {
+                    drop(spawn(over_a_thread_local));
+                    settle().await;
+                });
+            });
+        })
+        .join()
+        .unwrap();
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(!child.stdout.contains("destroyed"), "{child:#?}");
+    }
+}
+
+#[test]
+fn a_bridge_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing() {
+    const NAME: &str =
+        "a_bridge_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing";
+    let child = in_child(NAME, || {
+        thread::spawn(|| {
+            KEPT_BRIDGE.set(Some(Box::pin(bridge(over_a_thread_local))));
+            KEPT_BRIDGE.with_borrow_mut(|kept| {
+                assert!(poll_once(kept.as_mut().unwrap().as_mut()).is_pending());
+            });
+        })
+        .join()
+        .unwrap();
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(!child.stdout.contains("destroyed"), "{child:#?}");
+    }
 }
 
 #[test]

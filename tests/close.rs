@@ -481,6 +481,73 @@ fn run_until_after_a_close_makes_a_new_hub() {
 }
 
 #[test]
+fn run_until_while_another_is_closing_does_not_keep_that_from_its_end() {
+    in_async(|| async {
+        let marks = InDrop::new();
+        let theirs = marks.clone();
+        let first = Hub::run_until(async {
+            drop(spawn(move || {
+                let _guard = theirs.guard(|| sleep(ms(5)).wait());
+                forever();
+            }));
+            settle().await;
+        });
+        let second = async {
+            tokio::time::sleep(ms(2)).await;
+            Hub::run_until(async { spawn(|| 42).await.unwrap() }).await
+        };
+        let ((), out) = tokio::join!(first, second);
+        assert_eq!(out, 42);
+        marks.assert_completed();
+    });
+}
+
+#[test]
+fn run_until_while_another_is_closing_on_a_multi_thread_runtime_disturbs_neither() {
+    watched(|| {
+        multi_thread_runtime().block_on(async {
+            let marks = InDrop::new();
+            let theirs = marks.clone();
+            let first = Hub::run_until(async {
+                drop(spawn(move || {
+                    let _guard = theirs.guard(|| sleep(ms(5)).wait());
+                    forever();
+                }));
+                settle().await;
+            });
+            let second = async {
+                tokio::time::sleep(ms(2)).await;
+                Hub::run_until(async { spawn(|| 42).await.unwrap() }).await
+            };
+            let ((), out) = tokio::join!(first, second);
+            assert_eq!(out, 42);
+            marks.assert_completed();
+        });
+    });
+}
+
+#[test]
+fn run_until_while_a_hub_made_on_first_need_is_closing_does_not_keep_that_from_its_end() {
+    in_async(|| async {
+        let marks = InDrop::new();
+        let theirs = marks.clone();
+        drop(spawn(move || {
+            let _guard = theirs.guard(|| sleep(ms(5)).wait());
+            forever();
+        }));
+        settle().await;
+        let hub = Hub::current();
+        let second = async {
+            tokio::time::sleep(ms(2)).await;
+            Hub::run_until(async { spawn(|| 42).await.unwrap() }).await
+        };
+        let ((), out) = tokio::join!(hub.close(), second);
+        assert_eq!(out, 42);
+        marks.assert_completed();
+    });
+}
+
+#[test]
 fn the_last_of_two_that_drive_a_hub_closes_it() {
     watched(|| {
         let local = LocalSet::new();
@@ -501,6 +568,15 @@ fn the_last_of_two_that_drive_a_hub_closes_it() {
             tokio::join!(first, second);
             assert_eq!(log.take(), ["first", "second"]);
         });
+    });
+}
+
+#[test]
+fn a_yield_of_async_code_that_is_in_the_queue_ends_with_the_hub() {
+    in_async(|| async {
+        let hub = Hub::current();
+        settle().await;
+        tokio::join!(yield_now(), hub.close());
     });
 }
 

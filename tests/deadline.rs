@@ -100,6 +100,22 @@ fn the_third_of_five_deadlines_is_told_apart() {
 }
 
 #[test]
+fn a_deadline_that_one_fiber_rethrows_is_not_taken_for_that_of_another() {
+    in_paused_fiber(|| {
+        let mut thrower = spawn(|| {
+            let payload = with_timeout(Duration::ZERO, || {
+                catch_unwind(|| yield_now().wait()).unwrap_err()
+            });
+            resume_unwind(payload.unwrap());
+        });
+        assert!(unwinds(|| with_timeout(ms(100), || -> () {
+            let error = thrower.join().wait().unwrap_err();
+            resume_unwind(error.into_panic())
+        })));
+    });
+}
+
+#[test]
 fn a_deadline_that_is_rethrown_after_its_end_is_not_caught_by_the_next_call() {
     in_paused_fiber(|| {
         let payload = with_timeout(Duration::ZERO, || {

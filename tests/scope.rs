@@ -339,6 +339,93 @@ fn a_cancel_that_the_scope_passes_on_is_delivered_to_the_parent_once() {
 }
 
 #[test]
+fn a_cancel_that_comes_while_a_panic_waits_for_the_children_is_not_lost() {
+    in_async(|| async {
+        let go_on = Rc::new(Notify::new());
+        let gate = go_on.clone();
+        let mut parent = spawn(move || {
+            let panicked = unwinds(|| {
+                scope(|s| {
+                    let _ = s.spawn(|| shield(|| gate.notified().wait()));
+                    yield_now().wait();
+                    panic!("of the parent");
+                });
+            });
+            assert!(panicked);
+            ready(()).wait();
+        });
+        settle().await;
+        assert!(parent.cancel_with("meanwhile"));
+        settle().await;
+        go_on.notify_one();
+        let error = parent.join().await.unwrap_err();
+        assert_eq!(error.cancelled().unwrap().message(), Some("meanwhile"));
+    });
+}
+
+#[test]
+fn a_second_cancel_at_the_end_of_a_scope_is_not_lost() {
+    in_async(|| async {
+        let go_on = Rc::new(Notify::new());
+        let gate = go_on.clone();
+        let mut parent = spawn(move || {
+            let first = catch_cancel(|| {
+                scope(|s| {
+                    let _ = s.spawn(|| shield(|| gate.notified().wait()));
+                    forever();
+                });
+            });
+            assert_eq!(first.unwrap_err().message(), Some("first"));
+            ready(()).wait();
+        });
+        settle().await;
+        assert!(parent.cancel_with("first"));
+        settle().await;
+        assert!(parent.cancel_with("second"));
+        settle().await;
+        go_on.notify_one();
+        let error = parent.join().await.unwrap_err();
+        assert_eq!(error.cancelled().unwrap().message(), Some("second"));
+    });
+}
+
+#[test]
+fn a_child_that_is_spawned_after_the_scope_began_to_unwind_is_cancelled_too() {
+    in_async(|| async {
+        let mut parent = spawn(|| {
+            scope(|s| {
+                let _ = s.spawn(|| {
+                    let _ = catch_cancel(forever);
+                    let _ = s.spawn(forever);
+                });
+                yield_now().wait();
+                panic!("of the parent");
+            });
+        });
+        assert!(parent.join().await.unwrap_err().is_panic());
+    });
+}
+
+#[test]
+fn a_second_cancel_reaches_the_children_that_caught_the_first() {
+    in_async(|| async {
+        let mut parent = spawn(|| {
+            scope(|s| {
+                let _ = s.spawn(|| {
+                    let _ = catch_cancel(forever);
+                    forever();
+                });
+            });
+        });
+        settle().await;
+        parent.cancel();
+        settle().await;
+        parent.cancel();
+        assert!(parent.join().await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
 fn a_child_that_never_ran_is_cancelled_from_another_thread_before_the_parent_leaves() {
     in_root_fiber(|| {
         let marks = InDrop::new();
@@ -657,6 +744,32 @@ fn a_bridge_that_is_dropped_before_its_children_ran_drops_their_closures() {
 }
 
 #[test]
+fn a_fiber_that_is_cancelled_ends_the_children_of_a_scope_in_its_bridge() {
+    in_async(|| async {
+        let drops = support::Drops::new();
+        let tokens = drops.clone();
+        let mut fiber = spawn(move || {
+            bridge(move || {
+                let data = tokens.token();
+                scope(|s| {
+                    let (data, token) = (&data, tokens.token());
+                    let _ = s.spawn(move || {
+                        let _borrows = (data, token);
+                        forever();
+                    });
+                    forever();
+                });
+            })
+            .wait();
+        });
+        settle().await;
+        fiber.cancel();
+        assert!(fiber.join().await.unwrap_err().is_cancelled());
+        assert_eq!(drops.count(), 2);
+    });
+}
+
+#[test]
 fn a_child_that_drops_its_parents_bridge_leaves_the_parent_for_ever() {
     const NAME: &str = "a_child_that_drops_its_parents_bridge_leaves_the_parent_for_ever";
     let child = in_child(NAME, || {
@@ -833,6 +946,46 @@ fn a_scope_in_a_destructor_when_the_runtime_is_dropped_does_not_abort() {
         dropped_with_a_parent(5, || {
             let _guard = OnDrop(|| scope(|_| ()));
             forever();
+        });
+        println!("survived");
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(child.stdout.contains("survived"));
+    }
+}
+
+#[test]
+fn a_scoped_spawn_in_a_destructor_when_the_runtime_is_dropped_does_not_abort() {
+    const NAME: &str = "a_scoped_spawn_in_a_destructor_when_the_runtime_is_dropped_does_not_abort";
+    let child = in_child(NAME, || {
+        dropped_with_a_parent(5, || {
+            scope(|s| {
+                let _guard = OnDrop(|| drop(s.spawn(|| ())));
+                forever();
+            });
+        });
+        println!("survived");
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(child.stdout.contains("survived"));
+    }
+}
+
+#[test]
+fn a_scoped_spawn_in_a_destructor_while_the_hub_closes_does_not_abort() {
+    const NAME: &str = "a_scoped_spawn_in_a_destructor_while_the_hub_closes_does_not_abort";
+    let child = in_child(NAME, || {
+        runtime().block_on(async {
+            drop(spawn(|| {
+                scope(|s| {
+                    let _guard = OnDrop(|| drop(s.spawn(|| ())));
+                    forever();
+                });
+            }));
+            settle().await;
+            Hub::current().close().await;
         });
         println!("survived");
     });

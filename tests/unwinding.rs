@@ -19,8 +19,11 @@ use switchback::{
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::Notify;
 
-use support::ending::{Count, InDrop, in_paused_fiber, settle, unwinds};
-use support::{Log, OnDrop, in_async, in_child, in_paused, in_root_fiber, runtime, watched};
+use support::ending::{Count, InDrop, in_paused_fiber, poll_once, settle, unwinds};
+use support::{
+    Log, OnDrop, in_async, in_child, in_paused, in_root_fiber, multi_thread_runtime, runtime,
+    watched,
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -295,6 +298,30 @@ fn after_a_caught_panic_waits_take_their_time_again() {
     });
 }
 
+#[test]
+fn a_refused_wait_in_a_destructor_that_unwinds_returns_its_error() {
+    // A panic there would be the second one, which aborts.
+    const NAME: &str = "a_refused_wait_in_a_destructor_that_unwinds_returns_its_error";
+    let child = in_child(NAME, || {
+        runtime().block_on(async {
+            let mut fiber = spawn(|| {
+                async {
+                    let _guard = OnDrop(|| {
+                        assert!(ready(()).try_wait().is_err());
+                        assert!(ready(()).wait_timeout(ms(1)).is_err());
+                    });
+                    panic!("in a poll");
+                }
+                .wait();
+            });
+            assert!(fiber.join().await.unwrap_err().is_panic());
+        });
+    });
+    if let Some(child) = child {
+        child.assert_success();
+    }
+}
+
 // What it does to other fibers.
 
 #[test]
@@ -451,6 +478,79 @@ fn try_wait_is_cancelled_while_another_fiber_unwinds() {
         assert_eq!(cancelled.message(), Some("at once"));
         go_on.notify_one();
         first.join().await.unwrap();
+    });
+}
+
+#[test]
+fn a_cancel_that_waits_for_a_bridge_that_unwinds_is_delivered_when_that_has_finished() {
+    in_async(|| async {
+        let go_on = Rc::new(Notify::new());
+        let gate = go_on.clone();
+        let unwinding = bridge(move || {
+            assert!(unwinds(|| {
+                let _guard = OnDrop(|| gate.notified().wait());
+                panic_any("of the bridge");
+            }));
+        });
+        let rest = async {
+            settle().await;
+            assert!(thread::panicking());
+            let mut second = spawn(|| pending::<()>().wait());
+            settle().await;
+            second.cancel();
+            settle().await;
+            go_on.notify_one();
+            assert!(second.join().await.unwrap_err().is_cancelled());
+        };
+        tokio::join!(unwinding, rest);
+    });
+}
+
+#[test]
+fn a_cancel_that_waits_for_a_fiber_of_another_hub_is_delivered_when_that_has_finished() {
+    watched(|| {
+        let (one, two) = (runtime(), runtime());
+        let go_on = Rc::new(Notify::new());
+        let mut unwinding = one.block_on(async {
+            let fiber = unwinding_fiber(&go_on, || ());
+            settle().await;
+            fiber
+        });
+        let mut second = two.block_on(async {
+            let fiber = spawn(|| pending::<()>().wait());
+            settle().await;
+            fiber.cancel();
+            settle().await;
+            fiber
+        });
+        assert!(second.is_alive());
+        one.block_on(async {
+            go_on.notify_one();
+            unwinding.join().await.unwrap();
+        });
+        assert!(!thread::panicking());
+        two.block_on(async {
+            assert!(second.join().await.unwrap_err().is_cancelled());
+        });
+    });
+}
+
+#[test]
+fn a_deadline_of_a_bridge_that_was_put_off_is_delivered_when_the_other_has_finished() {
+    in_async(|| async {
+        let go_on = Rc::new(Notify::new());
+        let mut first = unwinding_fiber(&go_on, || ());
+        settle().await;
+        let local = tokio::task::LocalSet::new();
+        let in_tasks = local.run_until(async {
+            let body = || with_timeout(ms(2), || pending::<()>().wait()).is_err();
+            let late = tokio::task::spawn_local(bridge(body));
+            tokio::time::sleep(ms(20)).await;
+            go_on.notify_one();
+            first.join().await.unwrap();
+            assert!(late.await.unwrap());
+        });
+        in_tasks.await;
     });
 }
 
@@ -701,7 +801,82 @@ fn a_sleep_in_a_destructor_when_the_runtime_is_dropped_is_abandoned_and_not_poll
     }
 }
 
+#[test]
+fn a_hub_in_a_multi_thread_runtime_that_is_dropped_outside_of_it_does_not_abort() {
+    const NAME: &str =
+        "a_hub_in_a_multi_thread_runtime_that_is_dropped_outside_of_it_does_not_abort";
+    let child = in_child(NAME, || {
+        let rt = multi_thread_runtime();
+        let mut driven = Box::pin(Hub::run_until(async {
+            drop(spawn(|| {
+                let _guard = OnDrop(|| {
+                    let _ = pending::<()>().wait_timeout(ms(1));
+                    pending::<()>().wait();
+                });
+                pending::<()>().wait();
+            }));
+            pending::<()>().await;
+        }));
+        rt.block_on(async {
+            assert!(poll_once(driven.as_mut()).is_pending());
+            assert!(poll_once(driven.as_mut()).is_pending());
+        });
+        drop(driven); // no runtime is entered here
+        println!("survived");
+    });
+    if let Some(child) = child {
+        child.assert_success();
+        assert!(child.stdout.contains("survived"));
+    }
+}
+
+#[test]
+fn a_fiber_told_of_the_end_by_try_wait_is_unwound_at_its_next_wait() {
+    // An error that it handled is no unwinding.
+    watched(|| {
+        let marks = InDrop::new();
+        let theirs = marks.clone();
+        let rt = runtime();
+        rt.block_on(async {
+            drop(spawn(move || {
+                let _guard = theirs.guard(|| ());
+                assert!(pending::<()>().try_wait().is_err());
+                pending::<()>().wait();
+            }));
+            settle().await;
+        });
+        drop(rt);
+        marks.assert_completed();
+    });
+}
+
 // Payloads.
+
+#[test]
+fn a_panic_whose_payload_panics_when_nobody_takes_it_is_no_abort() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any(Bomb2);
+        }
+    }
+    struct Bomb2;
+    impl Drop for Bomb2 {
+        fn drop(&mut self) {
+            panic!("in the payload of the payload");
+        }
+    }
+    const NAME: &str = "a_panic_whose_payload_panics_when_nobody_takes_it_is_no_abort";
+    let child = in_child(NAME, || {
+        runtime().block_on(async {
+            drop(spawn(|| panic_any(Bomb)));
+            settle().await;
+        });
+    });
+    if let Some(child) = child {
+        child.assert_success();
+    }
+}
 
 #[test]
 fn a_payload_that_waits_in_its_destructor_is_dropped_on_the_stack_of_its_fiber() {
