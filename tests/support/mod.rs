@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+pub(crate) mod ending;
+
 /// Longer than any test takes on a machine that is busy with others.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a test's body on a thread of its own and fails the test if it hangs.
 ///
