@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use crate::cancel::{self, Unwinding};
 use crate::fiber::{FiberState, Owner};
 use crate::foreign;
 use crate::outside::Surroundings;
@@ -228,9 +229,10 @@ impl<T> Unpin for Bridge<T> {}
 
 impl<T> Drop for Bridge<T> {
     fn drop(&mut self) {
-        if self.strand.end() == Some(Suspension::Abandoned) {
+        if let Err(Abandoned(unwinding)) = self.strand.end() {
             report::warn(format_args!(
-                "a bridge waited again while it was being dropped; its stack is leaked",
+                "a bridge waited again while it was being dropped; its stack is leaked{}",
+                unwinding.mark(),
             ));
         }
     }
@@ -238,7 +240,7 @@ impl<T> Drop for Bridge<T> {
 
 impl<T> Drop for BridgeBorrowed<'_, T> {
     fn drop(&mut self) {
-        if self.bridge.strand.end() == Some(Suspension::Abandoned) {
+        if self.bridge.strand.end().is_err() {
             report::error(format_args!(
                 "a borrowing bridge waited again while it was being dropped; its stack can \
                  neither be unwound nor leaked, so the process is aborted",
@@ -283,49 +285,62 @@ impl Strand {
             return Poll::Ready(());
         };
         assert!(
-            !self.task.abandoned.get(),
+            self.task.abandoned.get().is_none(),
             "a bridge was polled whose {ABANDONED}"
         );
         self.task.resumed(cx);
-        match coroutine.resume() {
+        let step = coroutine.resume();
+        cancel::wake_deferred();
+        match step {
             Step::Suspended(Suspension::Waiting | Suspension::Yielding) => Poll::Pending,
-            Step::Suspended(Suspension::Abandoned) => {
-                self.task.abandoned.set(true);
+            Step::Suspended(Suspension::Abandoned(unwinding)) => {
+                self.task.abandoned.set(Some(unwinding));
                 panic!("the body of a bridge cannot go on: its {ABANDONED}");
             }
             Step::Finished => {
-                self.finish();
+                if let Some(coroutine) = self.coroutine.take() {
+                    reuse(coroutine);
+                }
                 Poll::Ready(())
             }
         }
     }
 
-    /// Unwinds the body. `None` if there is nothing left of it.
-    fn end(&mut self) -> Option<Suspension> {
-        let coroutine = self.coroutine.as_mut()?;
+    /// Unwinds the body, so that there is nothing left of it, or leaks it.
+    fn end(&mut self) -> Result<(), Abandoned> {
+        let Some(mut coroutine) = self.coroutine.take() else {
+            return Ok(());
+        };
         self.task.ended.set(true);
         // On a thread that is ending, frames may refer to thread-locals that are
         // gone, as far as that can be told.
         let thread_ends = STACKS.try_with(|_| ()).is_err();
-        if !self.task.abandoned.get() && !thread_ends {
+        let mut unwinding = self.task.abandoned.get();
+        if unwinding.is_none() && !thread_ends {
             self.task.resumed(&mut Context::from_waker(Waker::noop()));
-            if coroutine.resume() == Step::Finished {
-                self.finish();
-                return None;
+            let step = coroutine.resume();
+            cancel::wake_deferred();
+            match step {
+                Step::Finished => {
+                    reuse(coroutine);
+                    return Ok(());
+                }
+                Step::Suspended(Suspension::Abandoned(state)) => unwinding = Some(state),
+                Step::Suspended(_) => debug_assert!(false, "nobody would resume it"),
             }
         }
-        if let Some(coroutine) = self.coroutine.take() {
-            coroutine.leak();
-        }
-        Some(Suspension::Abandoned)
+        coroutine.leak();
+        Err(Abandoned(unwinding.unwrap_or(Unwinding::No)))
     }
+}
 
-    fn finish(&mut self) {
-        if let Some(coroutine) = self.coroutine.take() {
-            let stack = coroutine.into_stack();
-            let _ = STACKS.try_with(|stacks| stacks.put(stack));
-        }
-    }
+/// The stack of a bridge could not be unwound.
+struct Abandoned(Unwinding);
+
+/// Takes back the stack of a body that has ended.
+fn reuse(coroutine: Coroutine) {
+    let stack = coroutine.into_stack();
+    let _ = STACKS.try_with(|stacks| stacks.put(stack));
 }
 
 thread_local! {
@@ -353,7 +368,7 @@ fn take_stack() -> stack::Stack {
 pub(crate) struct BridgeTask {
     waker: RefCell<Option<Waker>>,
     ended: Cell<bool>,
-    abandoned: Cell<bool>,
+    abandoned: Cell<Option<Unwinding>>,
     /// Where the stack was resumed.
     resumed_in: Cell<Surroundings>,
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::panicking;
 
-use crate::cancel::{Answer, Interrupt};
+use crate::cancel::check_cancelled;
 use crate::fiber::{self, Fiber, FiberHandle, FiberId, FiberState, Record};
 use crate::foreign::{self, AbortOnUnwind};
 use crate::hub::{Core, registry};
@@ -119,14 +119,14 @@ where
     if result.is_err() {
         scope.data.cancel_children("the scope is unwinding");
     }
-    let interrupt = scope.end();
+    scope.end();
     mem::forget(bomb);
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(value) => {
-            if let Some(Interrupt::Thrown(thrown)) = interrupt {
-                drop(value);
-                thrown.throw();
+            if scope.data.was_interrupted.get() {
+                // What came at the end is delivered now; the value goes with it.
+                check_cancelled();
             }
             assert!(!scope.data.has_unclaimed_panic(), "a scoped fiber panicked");
             value
@@ -179,6 +179,11 @@ impl<'scope> Scope<'scope, '_> {
                     scope: PhantomData,
                 }
             }
+            // A second panic would abort the process.
+            Err(e) if panicking() => ScopedFiber {
+                fiber: Fiber::stillborn(e.to_string()),
+                scope: PhantomData,
+            },
             Err(e) => panic!("{e}"),
         }
     }
@@ -203,17 +208,16 @@ impl<'scope> Scope<'scope, '_> {
         Ok(Fiber::from_parts(record, packet))
     }
 
-    /// Waits until every child has ended. Returns the interrupt that came
-    /// meanwhile, if one was passed on to the children.
-    fn end(&self) -> Option<Interrupt> {
+    /// Waits until every child has ended.
+    fn end(&self) {
         switch::with_place(|place| match place {
             Place::Fiber(state) => self.end_in(state),
             _ => unreachable!("a scope ends in the fiber where it began"),
         })
     }
 
-    fn end_in(&self, state: &FiberState) -> Option<Interrupt> {
-        let mut passed_on = false;
+    fn end_in(&self, state: &FiberState) {
+        let mut taken = None;
         while self.data.has_children() {
             if state.has_ended() {
                 // Nobody will wake this stack any more: the children end now.
@@ -229,17 +233,21 @@ impl<'scope> Scope<'scope, '_> {
             if self.data.lost.get() {
                 state.abandon::<()>();
             }
-            if !passed_on && state.is_pending() {
-                passed_on = true;
-                self.data.cancel_children("the scope was interrupted");
+            if state.is_pending() {
+                // A cancel is taken, so that the next one is seen and passed on
+                // too, to children that caught this one.
+                let cancelled = state.take_cancel();
+                if cancelled.is_some() || !self.data.was_interrupted.replace(true) {
+                    self.data.was_interrupted.set(true);
+                    self.data.cancel_children("the scope was interrupted");
+                }
+                taken = taken.or(cancelled);
             }
             state.with_waker(|waker| self.data.set_parent(waker));
             state.pause();
         }
-        if passed_on {
-            state.interrupted(panicking(), Answer::UnwindOrError)
-        } else {
-            None
+        if let Some(cancelled) = taken {
+            state.owner.put_back_cancel(cancelled);
         }
     }
 }
@@ -317,6 +325,10 @@ pub(crate) struct ScopeData {
     panicked: RefCell<Vec<Arc<Record>>>,
     /// Whether a child's stack was abandoned: it will never return.
     lost: Cell<bool>,
+    /// Why the children were cancelled: so is each that comes later.
+    cancelled: Cell<Option<&'static str>>,
+    /// Whether the parent was interrupted while it waited for them.
+    was_interrupted: Cell<bool>,
     /// Whoever waits for the last child.
     parent: RefCell<Option<Waker>>,
 }
@@ -344,6 +356,9 @@ impl ScopeData {
     }
 
     fn began(&self, child: Arc<Record>) {
+        if let Some(message) = self.cancelled.get() {
+            child.cancel(Some(message.into()));
+        }
         self.running.borrow_mut().insert(child.id(), child);
     }
 
@@ -362,6 +377,7 @@ impl ScopeData {
     }
 
     fn cancel_children(&self, message: &'static str) {
+        self.cancelled.set(Some(message));
         for child in self.children() {
             child.cancel(Some(message.into()));
         }

@@ -46,6 +46,7 @@ use std::rc::Rc;
 
 use corosensei::{CoroutineResult, Yielder};
 
+use crate::cancel::Unwinding;
 use crate::fiber::FiberState;
 use crate::foreign::AbortOnUnwind;
 use crate::hub::Core;
@@ -58,8 +59,9 @@ pub(crate) enum Suspension {
     Waiting,
     /// It wants to be resumed after everything that is ready.
     Yielding,
-    /// It cannot go on and must never be resumed: leak it.
-    Abandoned,
+    /// It cannot go on and must never be resumed: leak it. With what is known of
+    /// its unwinding.
+    Abandoned(Unwinding),
 }
 
 /// What came of a [`Coroutine::resume`].

@@ -82,9 +82,11 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait`](Wait::wait).
     #[track_caller]
     fn try_wait(self) -> Result<Self::Output, Cancelled> {
-        let spot = Spot::here("`.try_wait()`");
-        spot.block_on(self.into_future(), Answer::Error)
-            .map_err(Interrupt::into_cancelled)
+        let result = match Spot::here_or_error("`.try_wait()`") {
+            Some(spot) => spot.block_on(self.into_future(), Answer::Error),
+            None => Err(Interrupt::Unwinding),
+        };
+        result.map_err(Interrupt::into_cancelled)
     }
 
     /// Waits until the future is done, but no longer than `duration`.
@@ -102,8 +104,10 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
-        let spot = Spot::here("`.wait_timeout()`");
-        spot.block_until(self.into_future(), deadline_after(duration))
+        match Spot::here_or_error("`.wait_timeout()`") {
+            Some(spot) => spot.block_until(self.into_future(), deadline_after(duration)),
+            None => Err(Elapsed::unwinding()),
+        }
     }
 
     /// Waits until the future is done, but not beyond `deadline`.
@@ -117,8 +121,10 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
-        let spot = Spot::here("`.wait_until()`");
-        spot.block_until(self.into_future(), deadline.into())
+        match Spot::here_or_error("`.wait_until()`") {
+            Some(spot) => spot.block_until(self.into_future(), deadline.into()),
+            None => Err(Elapsed::unwinding()),
+        }
     }
 }
 
@@ -152,17 +158,36 @@ impl Spot {
     #[track_caller]
     #[inline]
     pub(crate) fn here(call: &str) -> Spot {
-        let place = switch::with_place(|place| match place {
-            Place::Fiber(state) if state.owner.is_elsewhere() => Err(Refusal::Elsewhere),
+        match Spot::find() {
+            Ok(spot) => spot,
+            Err(refusal) => refusal.panic(call),
+        }
+    }
+
+    /// As [`here`](Spot::here), for a call that can return an error: `None` where
+    /// a panic would be a second one, which aborts the process.
+    #[track_caller]
+    #[inline]
+    fn here_or_error(call: &str) -> Option<Spot> {
+        match Spot::find() {
+            Ok(spot) => Some(spot),
+            Err(_) if panicking() => None,
+            Err(refusal) => refusal.panic(call),
+        }
+    }
+
+    #[inline]
+    fn find() -> Result<Spot, Refusal> {
+        switch::with_place(|place| match place {
+            // A stack whose hub has ended does not suspend to be resumed.
+            Place::Fiber(state) if state.owner.is_elsewhere() && !state.has_ended() => {
+                Err(Refusal::Elsewhere)
+            }
             Place::Fiber(_) => Ok(Spot::Fiber),
             Place::Outside | Place::Driver(_) => Spot::outside(),
             Place::Hub(_) => Err(Refusal::Hub),
             Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
-        });
-        match place {
-            Ok(spot) => spot,
-            Err(refusal) => refusal.panic(call),
-        }
+        })
     }
 
     #[cold]

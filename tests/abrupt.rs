@@ -286,7 +286,8 @@ fn the_warning_claims_no_mark_on_the_thread_where_there_is_none() {
     if let Some(child) = child {
         child.assert_success();
         assert!(child.stderr.contains("its stack is leaked"), "{child:#?}");
-        assert!(!child.stderr.contains("counts as panicking"), "{child:#?}");
+        // Whether it was unwinding cannot be known: the thread was panicking.
+        assert!(!child.stderr.contains("it was unwinding"), "{child:#?}");
     }
 }
 
@@ -650,51 +651,6 @@ thread_local! {
     static KEPT_RUNTIME: RefCell<Option<tokio::runtime::Runtime>> = const { RefCell::new(None) };
     static KEPT_BRIDGE: RefCell<Option<Pin<Box<switchback::Bridge<()>>>>> =
         const { RefCell::new(None) };
-}
-
-#[test]
-fn a_runtime_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing() {
-    const NAME: &str =
-        "a_runtime_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing";
-    let child = in_child(NAME, || {
-        thread::spawn(|| {
-            // Destroyed in the opposite order: the local, the runtime, the hubs.
-            runtime().block_on(async { spawn(|| ()).await.unwrap() });
-            KEPT_RUNTIME.set(Some(runtime()));
-            KEPT_RUNTIME.with_borrow(|rt| {
-                rt.as_ref().unwrap().block_on(async {
-                    drop(spawn(over_a_thread_local));
-                    settle().await;
-                });
-            });
-        })
-        .join()
-        .unwrap();
-    });
-    if let Some(child) = child {
-        child.assert_success();
-        assert!(!child.stdout.contains("destroyed"), "{child:#?}");
-    }
-}
-
-#[test]
-fn a_bridge_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing() {
-    const NAME: &str =
-        "a_bridge_in_a_thread_local_that_is_destroyed_at_the_threads_exit_unwinds_nothing";
-    let child = in_child(NAME, || {
-        thread::spawn(|| {
-            KEPT_BRIDGE.set(Some(Box::pin(bridge(over_a_thread_local))));
-            KEPT_BRIDGE.with_borrow_mut(|kept| {
-                assert!(poll_once(kept.as_mut().unwrap().as_mut()).is_pending());
-            });
-        })
-        .join()
-        .unwrap();
-    });
-    if let Some(child) = child {
-        child.assert_success();
-        assert!(!child.stdout.contains("destroyed"), "{child:#?}");
-    }
 }
 
 #[test]

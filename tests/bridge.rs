@@ -763,90 +763,11 @@ fn a_wait_in_a_nested_block_on_is_refused() {
             assert!(
                 panic
                     .message
-                    .contains("would suspend that runtime half way"),
+                    .contains("would suspend that executor half way"),
                 "{panic:?}"
             );
         });
     });
-}
-
-#[test]
-fn a_wait_in_a_nested_block_on_of_the_same_runtime_is_refused() {
-    // The runtime is the same, but its scheduler is entered once more.
-    const NAME: &str = "a_wait_in_a_nested_block_on_of_the_same_runtime_is_refused";
-    let child = in_child(NAME, || {
-        multi_thread_runtime().block_on(async {
-            let refused = bridge(|| {
-                let refused = tokio::task::block_in_place(|| {
-                    let handle = tokio::runtime::Handle::current();
-                    handle.block_on(async { unwinds(|| yield_now().wait()) })
-                });
-                yield_now().wait();
-                refused
-            });
-            println!("refused: {}", refused.await);
-        });
-    });
-    if let Some(child) = child {
-        child.assert_success();
-        assert!(child.stdout.contains("refused: true"), "{child:#?}");
-    }
-}
-
-#[test]
-fn a_wait_in_block_in_place_does_not_upset_the_runtime() {
-    const NAME: &str = "a_wait_in_block_in_place_does_not_upset_the_runtime";
-    let child = in_child(NAME, || {
-        let rt = multi_thread_runtime();
-        rt.block_on(async {
-            let waits = bridge(|| {
-                let _ = catch_unwind(|| {
-                    tokio::task::block_in_place(|| sleep(ms(5)).wait());
-                });
-            });
-            // Meanwhile the thread must still count as driving a runtime.
-            let nested = async {
-                tokio::time::sleep(ms(1)).await;
-                unwinds(|| tokio::runtime::Handle::current().block_on(async {}))
-            };
-            let ((), refused) = tokio::join!(waits, nested);
-            assert!(refused, "tokio has lost track of what the thread does");
-        });
-        println!("survived");
-    });
-    if let Some(child) = child {
-        child.assert_success();
-        assert!(child.stdout.contains("survived"), "{child:#?}");
-    }
-}
-
-#[test]
-fn a_bridge_left_inside_a_nested_block_on_does_not_upset_the_runtime() {
-    const NAME: &str = "a_bridge_left_inside_a_nested_block_on_does_not_upset_the_runtime";
-    let child = in_child(NAME, || {
-        let rt = multi_thread_runtime();
-        let mut left = Box::pin(bridge(|| {
-            let _ = catch_unwind(|| {
-                tokio::task::block_in_place(|| {
-                    let handle = tokio::runtime::Handle::current();
-                    handle.block_on(async { forever() });
-                });
-            });
-        }));
-        rt.block_on(async {
-            let _ = poll_once(left.as_mut());
-        });
-        rt.block_on(async {
-            let _ = poll_once(left.as_mut());
-        });
-        drop(left);
-        rt.block_on(async {});
-        println!("survived");
-    });
-    if let Some(child) = child {
-        child.assert_success();
-        assert!(child.stdout.contains("survived"), "{child:#?}");
-    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! Each call has a frame in its fiber's [`Deadlines`] and a timer whose waker
 //! marks that frame as expired and wakes the fiber. From then on each wait inside
-//! the frame throws [`Expired`] with the frame's number, and the frame that knows
-//! the number catches it: so nested deadlines are told apart, and code that
-//! catches panics cannot use one up.
+//! the frame throws [`Expired`] with the frame's mark, and only the frame with that
+//! mark catches it: so nested deadlines are told apart, also from those of other
+//! fibers, and code that catches panics cannot use one up.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -71,16 +71,26 @@ pub fn with_timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, E
          code use `tokio::time::timeout`, on a plain thread `wait_timeout` at each wait",
     );
     let timer = Timer::new(deadline_after(duration));
+    let is_due = duration.is_zero();
     switch::with_place(|place| match place {
-        Place::Fiber(state) => run(state, timer, f),
+        Place::Fiber(state) => run(state, timer, is_due, f),
         _ => unreachable!("it was a fiber just now"),
     })
 }
 
-fn run<T>(state: &FiberState, timer: Timer, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
-    let flag = Arc::new(Flag::default());
+fn run<T>(
+    state: &FiberState,
+    timer: Timer,
+    is_due: bool,
+    f: impl FnOnce() -> T,
+) -> Result<T, Elapsed> {
+    let flag = Arc::new(Flag {
+        // A timer rounds up to its resolution.
+        expired: AtomicBool::new(is_due),
+        fiber: AtomicWaker::new(),
+    });
     state.with_waker(|waker| flag.fiber.register(waker));
-    let frame = state.deadlines.enter(flag.clone(), state.shields.get());
+    let _frame = state.deadlines.enter(flag.clone(), state.shields.get());
     let mut timer = pin!(timer);
     {
         let _polling = switch::enter_poll(state);
@@ -92,17 +102,15 @@ fn run<T>(state: &FiberState, timer: Timer, f: impl FnOnce() -> T) -> Result<T, 
         }
     }
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match payload.downcast::<Expired>() {
-        Ok(expired) if expired.frame == frame.number => Elapsed::deadline(),
+        Ok(expired) if Arc::ptr_eq(&expired.0, &flag) => Elapsed::deadline(),
         Ok(outer) => resume_unwind(outer),
         Err(payload) => resume_unwind(payload),
     })
 }
 
-/// What a fiber unwinds with when a deadline has passed.
+/// What a fiber unwinds with when a deadline has passed: which one.
 #[derive(Debug)]
-pub(crate) struct Expired {
-    frame: u64,
-}
+pub(crate) struct Expired(Arc<Flag>);
 
 /// The deadlines that a fiber is under, outermost first.
 #[derive(Debug, Default)]
@@ -110,19 +118,17 @@ pub(crate) struct Deadlines {
     frames: RefCell<Vec<Frame>>,
     /// `frames.len()`, for the wait path.
     len: Cell<usize>,
-    entered: Cell<u64>,
 }
 
 #[derive(Debug)]
 struct Frame {
-    number: u64,
     flag: Arc<Flag>,
     /// How many shields there were around it: more than these hold it off.
     shields: u32,
 }
 
 /// Set when the timer fires. The timer has it as its waker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Flag {
     expired: AtomicBool,
     fiber: AtomicWaker,
@@ -149,9 +155,7 @@ impl Deadlines {
         let frames = self.frames.borrow();
         let mut expired = frames.iter().filter(|frame| frame.has_expired());
         let frame = expired.find(|frame| frame.shields >= shields)?;
-        Some(Expired {
-            frame: frame.number,
-        })
+        Some(Expired(frame.flag.clone()))
     }
 
     /// Whoever is woken for this stack has changed.
@@ -166,18 +170,9 @@ impl Deadlines {
     }
 
     fn enter(&self, flag: Arc<Flag>, shields: u32) -> Leave<'_> {
-        let number = self.entered.get() + 1;
-        self.entered.set(number);
-        self.frames.borrow_mut().push(Frame {
-            number,
-            flag,
-            shields,
-        });
+        self.frames.borrow_mut().push(Frame { flag, shields });
         self.len.set(self.len.get() + 1);
-        Leave {
-            deadlines: self,
-            number,
-        }
+        Leave(self)
     }
 }
 
@@ -189,15 +184,13 @@ impl Frame {
 }
 
 /// Leaves the frame when dropped, also on unwind.
-struct Leave<'a> {
-    deadlines: &'a Deadlines,
-    number: u64,
-}
+struct Leave<'a>(&'a Deadlines);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let left = self.deadlines.frames.borrow_mut().pop();
-        self.deadlines.len.set(self.deadlines.len.get() - 1);
-        debug_assert_eq!(left.map(|frame| frame.number), Some(self.number));
+        // Calls nest on a stack, so the innermost frame is this one's.
+        let left = self.0.frames.borrow_mut().pop();
+        self.0.len.set(self.0.len.get() - 1);
+        debug_assert!(left.is_some());
     }
 }

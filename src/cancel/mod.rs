@@ -36,10 +36,12 @@ mod shield;
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Waker;
 use std::thread::panicking;
 
 pub use deadline::with_timeout;
@@ -47,6 +49,7 @@ pub(crate) use deadline::{Deadlines, Expired};
 pub use shield::shield;
 
 use crate::fiber::{FiberState, interrupt};
+use crate::foreign;
 use crate::switch::{self, Place};
 
 /// What a cancelled fiber unwinds with, and what its joiner is told.
@@ -65,6 +68,10 @@ impl Cancelled {
 
     fn because(message: &'static str) -> Cancelled {
         Cancelled::new(Some(message.into()))
+    }
+
+    pub(crate) fn into_message(self) -> Option<Cow<'static, str>> {
+        self.message
     }
 
     /// What the canceller had to say, if anything.
@@ -164,6 +171,24 @@ pub(crate) enum Unwinding {
     Maybe,
 }
 
+impl Unwinding {
+    /// What a warning says of a stack that was abandoned in this state.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Unwinding::No => "",
+            Unwinding::Yes => {
+                "; it was unwinding, so from now on this thread counts as panicking: std's \
+                 mutexes poison, and cancels reach waits only through `try_wait`"
+            }
+            Unwinding::Maybe => {
+                "; it may have been unwinding, in which case this thread counts as panicking \
+                 from now on: std's mutexes poison, and cancels reach waits only through \
+                 `try_wait`"
+            }
+        }
+    }
+}
+
 /// What a wait can do about an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -221,6 +246,36 @@ const HUB_CLOSING: &str = "the hub is closing";
 const DEADLINE: &str = "deadline has elapsed";
 const UNWINDING: &str = "the fiber is unwinding and cannot wait";
 
+thread_local! {
+    /// Those whose interrupt waits until nobody on the thread is unwinding, in
+    /// whatever hub or bridge.
+    static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Has `waker` woken when the thread's panic count has fallen.
+fn defer(waker: &Waker) {
+    let waker = waker.clone();
+    let _ = DEFERRED.try_with(|deferred| {
+        let known = |known: &Waker| known.will_wake(&waker);
+        if !deferred.borrow().iter().any(known) {
+            deferred.borrow_mut().push(waker);
+        }
+    });
+}
+
+/// Wakes those whose interrupt was put off, if nobody unwinds any more. Called
+/// after stacks have run.
+#[inline]
+pub(crate) fn wake_deferred() {
+    let deferred = DEFERRED.try_with(|deferred| {
+        if deferred.borrow().is_empty() || panicking() {
+            return Vec::new();
+        }
+        deferred.take()
+    });
+    deferred.into_iter().flatten().for_each(foreign::wake);
+}
+
 /// How many waits a stack may try after its hub has ended.
 const MAX_REFUSED: u32 = 1000;
 
@@ -253,12 +308,12 @@ impl FiberState {
     fn interrupted_cold(&self, may_unwind: bool, answer: Answer) -> Option<Interrupt> {
         let can_throw = CAN_UNWIND && !may_unwind;
         if self.has_ended() {
-            let refused = self.refused_at_end.get();
-            self.refused_at_end.set(refused + 1);
-            if refused == 0 && can_throw {
+            if can_throw && answer != Answer::Error && !self.told_of_end.replace(true) {
                 let cancelled = Cancelled::because(HUB_GONE);
                 return Some(Interrupt::Thrown(Thrown::Cancelled(cancelled)));
             }
+            let refused = self.refused_at_end.get();
+            self.refused_at_end.set(refused + 1);
             // A loop that tries again for ever must not keep the thread.
             if answer == Answer::Unwind || refused >= MAX_REFUSED {
                 self.abandon::<()>();
@@ -269,8 +324,7 @@ impl FiberState {
             return self.pending().map(Interrupt::Thrown);
         }
         if may_unwind && self.is_pending() {
-            // The hub wakes the fiber when the thread's panic count has fallen.
-            self.owner.defer_interrupt();
+            self.with_waker(defer);
         }
         None
     }
@@ -278,7 +332,7 @@ impl FiberState {
     /// The interrupt that may be thrown here without a wait.
     fn check(&self) -> Option<Thrown> {
         let can_throw = CAN_UNWIND && !panicking();
-        let told = self.has_ended() && self.refused_at_end.get() > 0;
+        let told = self.has_ended() && self.told_of_end.get();
         if !can_throw || told {
             return None;
         }
@@ -295,13 +349,19 @@ impl FiberState {
             || self.deadlines.expired(self.shields.get()).is_some()
     }
 
+    /// Takes a cancel that is not shielded.
+    pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
+        match self.shields.get() {
+            0 => self.owner.take_cancel(),
+            _ => None,
+        }
+    }
+
     /// Takes the first interrupt that is not shielded, the end apart.
     fn pending(&self) -> Option<Thrown> {
         let shielded = self.shields.get() > 0;
-        if !shielded {
-            if let Some(cancelled) = self.owner.take_cancel() {
-                return Some(Thrown::Cancelled(cancelled));
-            }
+        if let Some(cancelled) = self.take_cancel() {
+            return Some(Thrown::Cancelled(cancelled));
         }
         if let Some(expired) = self.deadlines.expired(self.shields.get()) {
             return Some(Thrown::Expired(expired));

@@ -209,6 +209,16 @@ impl<T> Fiber<T> {
         Fiber { record, packet }
     }
 
+    /// A fiber that was cancelled before it was made.
+    pub(crate) fn stillborn(why: String) -> Fiber<T> {
+        let no_hub = Arc::new(Shared::new(None));
+        let record = Arc::new(Record::new(no_hub, usize::MAX, None));
+        let packet = Arc::new(Packet::new());
+        let cancelled = Cancelled::new(Some(why.into()));
+        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
+        Fiber { record, packet }
+    }
+
     pub(crate) fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         self.packet.poll(&self.record, cx)
     }
@@ -231,16 +241,6 @@ impl<T: 'static> Fiber<T> {
             Coroutine::new(stack, body(core, record, &packet, f))
         });
         Ok(Fiber { record, packet })
-    }
-
-    /// A fiber that was cancelled before it was made.
-    fn stillborn(why: String) -> Fiber<T> {
-        let no_hub = Arc::new(Shared::new(None));
-        let record = Arc::new(Record::new(no_hub, usize::MAX, None));
-        let packet = Arc::new(Packet::new());
-        let cancelled = Cancelled::new(Some(why.into()));
-        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
-        Fiber { record, packet }
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct FiberState {
     /// Whether somebody else's unwinding may be what `panicking` reports in this
     /// run: see [`crate::cancel`].
     pub(crate) ambient: Cell<bool>,
+    /// Whether the stack was told to unwind because the hub or the task is gone.
+    pub(crate) told_of_end: Cell<bool>,
     /// How many waits were refused because the hub or the task is gone.
     pub(crate) refused_at_end: Cell<u32>,
     /// How many `shield`s the running code is in.
@@ -56,6 +58,7 @@ impl FiberState {
             suspender,
             owner,
             ambient: Cell::new(panicking()),
+            told_of_end: Cell::new(false),
             refused_at_end: Cell::new(0),
             shields: Cell::new(0),
             deadlines: Deadlines::default(),
@@ -153,8 +156,10 @@ impl FiberState {
         if panicking() {
             SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
         }
+        let unwinding = self.unwinding();
         loop {
-            self.suspender.suspend(self, Suspension::Abandoned);
+            self.suspender
+                .suspend(self, Suspension::Abandoned(unwinding));
             debug_assert!(false, "an abandoned stack was resumed");
         }
     }
@@ -180,6 +185,13 @@ impl Owner {
         }
     }
 
+    /// Makes a cancel pending again that was taken and not delivered.
+    pub(crate) fn put_back_cancel(&self, cancelled: Cancelled) {
+        if let Owner::Fiber { record, .. } = self {
+            record.cancel(cancelled.into_message());
+        }
+    }
+
     pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
         match self {
             Owner::Fiber { record, .. } => record.take_cancel(),
@@ -195,14 +207,6 @@ impl Owner {
         match self {
             Owner::Fiber { hub, .. } => hub.is_elsewhere(),
             Owner::Bridge(task) => task.is_elsewhere(),
-        }
-    }
-
-    /// Has the fiber woken when nobody on the thread is unwinding any more. (A
-    /// bridge has nothing that could be put off but its deadlines.)
-    pub(crate) fn defer_interrupt(&self) {
-        if let Owner::Fiber { record, hub, .. } = self {
-            hub.defer_interrupt(record);
         }
     }
 }

@@ -70,8 +70,6 @@ pub(crate) struct Core {
     pub(super) turn: Cell<u64>,
     /// Fibers resumed since tokio last had a chance to poll for I/O.
     pub(super) resumes_since_io: Cell<u32>,
-    /// Fibers whose cancel waits until nobody on the thread is unwinding.
-    pub(super) deferred: RefCell<Vec<Arc<Record>>>,
     /// The root fiber, if the hub was made to run one.
     pub(super) root: RefCell<Option<Arc<Record>>>,
     pub(super) close: Closing,
@@ -143,7 +141,6 @@ impl Core {
             awake: Cell::new(false),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
-            deferred: RefCell::default(),
             root: RefCell::default(),
             close: Closing::default(),
         })
@@ -276,7 +273,6 @@ impl Core {
                 foreign::wake(waker);
             }
         }
-        drop(self.deferred.take());
     }
 
     /// Leaks what is queued.
@@ -291,15 +287,6 @@ impl Core {
             // is resumed, so that a wake after this is a new one.
             record.queued_remotely.swap(false, Ordering::AcqRel);
             self.wake(&record);
-        }
-    }
-
-    /// The fiber has a cancel that cannot be delivered while the thread counts
-    /// a panic: wake it when that is over.
-    pub(crate) fn defer_interrupt(&self, record: &Arc<Record>) {
-        let mut deferred = self.deferred.borrow_mut();
-        if !deferred.iter().any(|known| Arc::ptr_eq(known, record)) {
-            deferred.push(record.clone());
         }
     }
 

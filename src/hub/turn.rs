@@ -21,11 +21,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
-use std::thread::panicking;
 
 use tokio::task::coop;
 
 use super::core::{Core, DrivenIn, Live, Ready, Stage, State};
+use crate::cancel::{self, Unwinding};
 use crate::fiber::{Phase, Record, interrupt};
 use crate::foreign;
 use crate::report;
@@ -69,7 +69,7 @@ impl Core {
             }
             handled += 1;
         }
-        self.wake_deferred();
+        cancel::wake_deferred();
         handled
     }
 
@@ -139,9 +139,9 @@ impl Core {
                     self.ran_below(slot);
                 }
             }
-            Step::Suspended(Suspension::Abandoned) => {
+            Step::Suspended(Suspension::Abandoned(unwinding)) => {
                 coroutine.leak();
-                self.abandoned(slot);
+                self.abandoned(slot, unwinding);
             }
             Step::Finished => {
                 self.stacks.put(coroutine.into_stack());
@@ -190,30 +190,14 @@ impl Core {
 
     /// A fiber has suspended itself for ever.
     #[cold]
-    fn abandoned(&self, slot: usize) {
-        let unwinding = if panicking() {
-            "; it was unwinding, so from now on this thread counts as panicking: \
-             std's mutexes poison, and cancels reach waits only through `try_wait`"
-        } else {
-            ""
-        };
+    fn abandoned(&self, slot: usize, unwinding: Unwinding) {
         let record = self.live.borrow()[slot].record.clone();
         report::warn(format_args!(
-            "fiber '{}' waited again while it was being ended; its stack is leaked{unwinding}",
+            "fiber '{}' waited again while it was being ended; its stack is leaked{}",
             record.name(),
+            unwinding.mark(),
         ));
         self.retire(slot, |scope, _| scope.child_abandoned());
-    }
-
-    /// Wakes the fibers whose cancel was put off, if nobody unwinds any more.
-    #[inline]
-    fn wake_deferred(&self) {
-        if self.deferred.borrow().is_empty() || panicking() {
-            return;
-        }
-        for record in self.deferred.take() {
-            self.wake(&record);
-        }
     }
 
     /// Ends a child of a scope whose parent cannot wait for it. Called on the

@@ -194,7 +194,10 @@ fn joins_same_hub(record: &Record) -> bool {
 fn discard<T>(record: &Record, result: Result<T, Cause>) {
     report_unclaimed(record, &result);
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
-        report_unclaimed::<T>(record, &Err(Cause::from_panic(payload)));
+        let result = Err(Cause::from_panic(payload));
+        report_unclaimed::<T>(record, &result);
+        // Its drop could panic again, and so on.
+        std::mem::forget(result);
     }
 }
 
