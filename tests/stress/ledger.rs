@@ -60,6 +60,10 @@ impl Ledger {
         lock(&self.faults).push(what);
     }
 
+    pub(crate) fn is_faultless(&self) -> bool {
+        lock(&self.faults).is_empty()
+    }
+
     pub(crate) fn take_faults(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.faults))
     }

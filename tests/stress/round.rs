@@ -121,6 +121,9 @@ pub(crate) fn play(
         }
     }
     check(&world);
+    if !world.ledger.is_faultless() {
+        world.fault(format!("that was a round of {host:?}, {end:?}, {rules:?}"));
+    }
     Outcome {
         trace: world.trace(),
         faults: world.ledger.take_faults(),
@@ -290,11 +293,6 @@ fn check(world: &Rc<World>) {
     let actors = world.books.borrow().len();
     for actor in 0..actors {
         let lost = world.is_abandoned(actor);
-        let with_host = world.with_book(actor, |book| match book.holder {
-            Some(host) if book.is_bridge => Some(host),
-            _ => None,
-        });
-        let with_host = with_host.is_some_and(|host| world.is_lost(host));
         let excused = world.with_book(actor, |book| {
             let ambient = world.unwound.get() > 0;
             book.is_bridge
@@ -304,10 +302,11 @@ fn check(world: &Rc<World>) {
                 || book.scope_ends > 0
                 || ambient
         });
-        if lost && !with_host {
+        if lost {
             abandoned += 1;
             if !excused {
-                world.fault(format!("actor {actor} was abandoned at its first wait"));
+                let book = world.with_book(actor, |book| format!("{book:?}"));
+                world.fault(format!("{actor} was abandoned at its first wait: {book}"));
             }
         }
         if world.ended.get() && (lost || world.chance(10)) {

@@ -257,7 +257,7 @@ impl World {
         let stuck = book.waiting.is_some() || (book.scope_ends > 0 && !book.ended);
         match &book.handle {
             Some(handle) => stuck && !handle.is_alive(),
-            None => stuck && book.gone,
+            None => stuck && book.gone && !book.forgotten,
         }
     }
 
