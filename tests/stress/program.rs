@@ -229,6 +229,8 @@ impl Cx {
         mark.went_on();
         if let Err(cancelled) = &output {
             self.hit(Op::TryWaitCancelled);
+            let ended = self.world.ended.get();
+            self.book(|book| book.told_of_end |= ended);
             self.saw(cancelled);
         }
         output
@@ -322,7 +324,8 @@ impl Drop for WaitMark<'_> {
         let wrong = self.cx.book(|book| {
             book.told_of_end |= ended;
             let inside = book.deadlines.iter().any(|(_, s)| *s >= book.shields);
-            book.shields > 0 && !inside && !ended && !book.is_bridge
+            let may_be_ended = ended || book.is_bridge || book.under_bridge;
+            book.shields > 0 && !inside && !may_be_ended
         });
         if wrong {
             world.fault(format!("actor {} was unwound in a shield", self.cx.me));
