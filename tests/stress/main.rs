@@ -38,7 +38,7 @@ use world::splitmix;
 
 /// Real time without a word from the child after which it counts as hung. Only
 /// a busy loop or a thread that is blocked gets there: see `round::PATIENCE`.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Operations of a round, about.
 const ROUND: u32 = 120;

@@ -990,7 +990,7 @@ impl Cx {
 
     fn waits_in_drop(&self, in_result: bool) -> WaitsInDrop {
         let rules = self.world.rules;
-        let in_bridge = self.book(|book| book.is_bridge);
+        let in_bridge = self.book(|book| book.is_bridge || book.under_bridge);
         let bare = rules.bare_waits_in_drop && (!in_bridge || rules.brutal);
         let style = match self.below(4) {
             0 | 1 if bare => Style::Bare,

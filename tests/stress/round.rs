@@ -140,7 +140,12 @@ fn runtime() -> LocalRuntime {
 
 /// Keeps the round going until its operations are used up, then ends it.
 async fn control(world: Rc<World>, end: Op) {
-    let cx = Cx::outside(&world);
+    drive(&world, end).await;
+    watch(&world);
+}
+
+async fn drive(world: &Rc<World>, end: Op) {
+    let cx = Cx::outside(world);
     for _ in 0..world.below(5) + 2 {
         cx.spawn_into_pool();
     }
@@ -155,21 +160,21 @@ async fn control(world: Rc<World>, end: Op) {
     match end {
         Op::EndGraceful => {
             world.stop.set(true);
-            open_the_doors(&world);
-            all_end(&world, "every wait was answered").await;
+            open_the_doors(world);
+            all_end(world, "every wait was answered").await;
         }
         Op::EndCancelAll => {
             world.stop.set(true);
-            abort_tasks(&world);
+            abort_tasks(world);
             let actors = world.books.borrow().len();
             (0..actors).for_each(|actor| cx.cancel(actor));
-            all_end(&world, "all were cancelled").await;
+            all_end(world, "all were cancelled").await;
         }
         Op::EndClose => {
             world.closing.set(true);
-            close(&world).await;
-            abort_tasks(&world);
-            all_end(&world, "the close").await;
+            close(world).await;
+            abort_tasks(world);
+            all_end(world, "the close").await;
         }
         Op::EndCloseWithin => {
             world.closing.set(true);
@@ -181,15 +186,15 @@ async fn control(world: Rc<World>, end: Op) {
             if !expected {
                 world.fault("`close_within` was late and named nobody");
             }
-            close(&world).await;
-            abort_tasks(&world);
-            all_end(&world, "the close").await;
+            close(world).await;
+            abort_tasks(world);
+            all_end(world, "the close").await;
         }
         Op::EndRootCloses => {
             world.closing.set(true);
-            close(&world).await;
-            abort_tasks(&world);
-            all_end(&world, "the root's close").await;
+            close(world).await;
+            abort_tasks(world);
+            all_end(world, "the root's close").await;
         }
         Op::EndRunUntilDropped => {
             world.operations_left.set(world.below(40) as u32);
@@ -199,7 +204,7 @@ async fn control(world: Rc<World>, end: Op) {
         // What is left is closed by `run` and `run_until`.
         _ => {
             world.closing.set(true);
-            abort_tasks(&world);
+            abort_tasks(world);
             yield_now().await;
         }
     }
@@ -219,6 +224,20 @@ async fn close(world: &World) {
     if handles.iter().any(cancels) {
         world.fault("a fiber outlived the close of its hub");
     }
+}
+
+/// Ends the process if the hub does not end its fibers after this: nobody is
+/// there who could look.
+fn watch(world: &Rc<World>) {
+    let watched = world.clone();
+    tokio::task::spawn_local(async move {
+        sleep(PATIENCE).await;
+        for fault in watched.ledger.take_faults() {
+            eprintln!("{fault}");
+        }
+        eprintln!("these do not end: {}", unended(&watched).join("; "));
+        std::process::exit(3);
+    });
 }
 
 /// Lets every wait be over by itself, once.
@@ -343,7 +362,16 @@ fn check(world: &Rc<World>) {
     let mut excused = [0, 0];
     for owner in world.ledger.left() {
         if !world.excuses(owner) {
-            world.fault(format!("an object was leaked: {owner:?}"));
+            let lost: Vec<_> = (0..actors).filter(|actor| world.is_lost(*actor)).collect();
+            let book = match owner {
+                Owner::Stack(actor) | Owner::Result(actor) => {
+                    world.with_book(actor, |book| format!("{book:?}"))
+                }
+                _ => String::new(),
+            };
+            world.fault(format!(
+                "an object was leaked: {owner:?} {book}; lost are {lost:?}"
+            ));
         }
         let forgotten = match owner {
             Owner::Result(actor) => world.with_book(actor, |book| book.forgotten),

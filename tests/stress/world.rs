@@ -24,8 +24,9 @@ use crate::tally::{Op, State, Tally};
 pub(crate) struct Rules {
     /// Destructors may wait by a bare `.wait()`.
     pub(crate) bare_waits_in_drop: bool,
-    /// The round ends abruptly, so bridges may do the same: one that is dropped
-    /// there is abandoned in its unwinding and marks the thread.
+    /// The round ends abruptly, so bridges and the fibers of their scopes may do
+    /// the same: one that is dropped there is abandoned in its unwinding, which
+    /// marks the thread.
     pub(crate) brutal: bool,
     /// The hub may be driven from inside its own fibers.
     pub(crate) nests: bool,
