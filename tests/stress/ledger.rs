@@ -1,5 +1,6 @@
 //! Counts every object, and knows on whose stack it lies.
 
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What keeps an object alive. One that is left over at the end of a round is a
@@ -26,14 +27,17 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Object {
     owner: Owner,
+    made_at: u32,
     dropped: bool,
 }
 
 impl Ledger {
+    #[track_caller]
     pub(crate) fn count(self: &Arc<Self>, owner: Owner) -> Counted {
         let mut objects = lock(&self.objects);
         objects.push(Object {
             owner,
+            made_at: Location::caller().line(),
             dropped: false,
         });
         Counted {
@@ -47,11 +51,12 @@ impl Ledger {
         lock(&self.objects).len()
     }
 
-    /// The owners of the objects that have not been dropped.
-    pub(crate) fn left(&self) -> Vec<Owner> {
+    /// The owners of the objects that have not been dropped, and the lines that
+    /// made these.
+    pub(crate) fn left(&self) -> Vec<(Owner, u32)> {
         let objects = lock(&self.objects);
         let left = objects.iter().filter(|object| !object.dropped);
-        left.map(|object| object.owner).collect()
+        left.map(|object| (object.owner, object.made_at)).collect()
     }
 
     /// Something that the library must not do has happened. It is not a panic,

@@ -9,8 +9,8 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `SWITCHBACK_STRESS_SEED` | the first seed | 1 |
-//! | `SWITCHBACK_STRESS_SEEDS` | how many seeds | 8 |
-//! | `SWITCHBACK_STRESS_OPS` | operations per seed | 3000 |
+//! | `SWITCHBACK_STRESS_SEEDS` | how many seeds | 24 |
+//! | `SWITCHBACK_STRESS_OPS` | operations per seed | 5000 |
 //!
 //! The full size is `SWITCHBACK_STRESS_SEEDS=100 SWITCHBACK_STRESS_OPS=10000`.
 
@@ -44,7 +44,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 const ROUND: u32 = 120;
 
 /// From this many operations on, everything must have been hit.
-const FULL: u64 = 1_000_000;
+const FULL: u64 = 100_000;
 
 fn variable(name: &str, default: u64) -> u64 {
     match env::var(name) {
@@ -56,8 +56,8 @@ fn variable(name: &str, default: u64) -> u64 {
 #[test]
 fn random_products_leak_nothing_and_lose_no_wake() {
     let seed = variable("SWITCHBACK_STRESS_SEED", 1);
-    let seeds = variable("SWITCHBACK_STRESS_SEEDS", 8);
-    let operations = variable("SWITCHBACK_STRESS_OPS", 3000);
+    let seeds = variable("SWITCHBACK_STRESS_SEEDS", 24);
+    let operations = variable("SWITCHBACK_STRESS_OPS", 5000);
     let report = run_child(seed, seeds, operations);
     println!("{}", report.tally);
     println!("trace {}", report.trace);
@@ -148,7 +148,11 @@ fn run_child(seed: u64, seeds: u64, operations: u64) -> Report {
         "seed {at} failed ({}); again with\n    SWITCHBACK_STRESS_SEED={at} \
          SWITCHBACK_STRESS_SEEDS=1 SWITCHBACK_STRESS_OPS={operations} cargo test --test stress \
          random\n{}",
-        if hung { "it hangs".into() } else { status.to_string() },
+        if hung {
+            "it hangs".into()
+        } else {
+            status.to_string()
+        },
         others.join("\n"),
     );
     report
@@ -162,6 +166,9 @@ const EXPECTED: &[&str] = &[
     "a scoped fiber panicked",
     "the hub is closed",
     "the body of a bridge cannot go on",
+    // A bridge in a task that is dropped with its runtime.
+    "this thread does not drive the runtime",
+    "there is no tokio runtime here",
 ];
 
 #[test]
@@ -169,7 +176,7 @@ const EXPECTED: &[&str] = &[
 fn child() {
     let first = variable("SWITCHBACK_STRESS_SEED", 1);
     let seeds = variable("SWITCHBACK_STRESS_SEEDS", 1);
-    let operations = variable("SWITCHBACK_STRESS_OPS", 3000);
+    let operations = variable("SWITCHBACK_STRESS_OPS", 5000);
     std::panic::set_hook(Box::new(|info| {
         if info.payload().is::<Payload>() {
             return;
@@ -189,16 +196,25 @@ fn child() {
         faults.append(&mut lock(&UNEXPECTED));
         if !faults.is_empty() {
             eprintln!("seed {seed}:");
-            faults.iter().take(20).for_each(|fault| eprintln!("  {fault}"));
+            faults
+                .iter()
+                .take(20)
+                .for_each(|fault| eprintln!("  {fault}"));
             std::process::exit(3);
         }
     }
-    total.to_string().lines().for_each(|line| println!("tally {line}"));
+    total
+        .to_string()
+        .lines()
+        .for_each(|line| println!("tally {line}"));
     println!("trace {trace:016x}");
     println!("abandoned {}", total.abandoned);
     if total.operations >= FULL {
         let missed = total.missed(1);
-        assert!(missed.is_empty(), "never hit: {missed:?}");
+        if !missed.is_empty() {
+            eprintln!("never hit: {missed:?}");
+            std::process::exit(4);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 use std::time::Duration;
 
@@ -203,7 +203,11 @@ impl Cx {
     /// `.wait()` for a future that runs fibers or a bridge when it is polled.
     fn wait_busy<F: Future>(&self, future: F) -> F::Output {
         let mark = self.begin_wait(true);
-        self.book(|book| book.waiting.iter_mut().for_each(|waiting| waiting.busy = true));
+        self.book(|book| {
+            book.waiting
+                .iter_mut()
+                .for_each(|waiting| waiting.busy = true)
+        });
         let output = future.wait();
         mark.went_on();
         output
@@ -297,10 +301,11 @@ impl WaitMark<'_> {
             return;
         };
         let calm = waiting.calm_since == Some(world.unwound.get());
-        if waiting.must_throw && calm {
+        if waiting.must_throw && calm && !world.ended.get() {
             world.fault(format!(
-                "actor {} came out of a wait {waiting:?} that it should have been thrown out of",
-                self.cx.me
+                "actor {} came out of a wait {waiting:?} that it should have been thrown out of: {:?}",
+                self.cx.me,
+                self.cx.book(|book| format!("{book:?}")),
             ));
         }
         self.leave();
@@ -445,7 +450,9 @@ impl Cx {
         self.world.with_book(last, |book| book.started = true);
         fiber.start();
         self.world.helper.join(fiber);
-        self.world.remote_joins.set(self.world.remote_joins.get() + 1);
+        self.world
+            .remote_joins
+            .set(self.world.remote_joins.get() + 1);
     }
 
     fn drop_unstarted_remotely(&self) {
@@ -638,6 +645,15 @@ impl Cx {
             self.hit(Op::AbortTask);
             task.abort();
         }
+    }
+
+    /// Joins a fiber whose hub is over, which cannot take time.
+    pub(crate) fn join_now(&self, actor: usize, mut fiber: Fiber<Output>) {
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(fiber.join()).poll(&mut cx) {
+            Poll::Ready(outcome) => drop(self.joined(actor, outcome)),
+            Poll::Pending => self.world.fault("a fiber without a hub has not ended"),
+        };
     }
 
     /// Checks how a fiber that was joined has ended. Gives back its panic.

@@ -101,6 +101,7 @@ pub(crate) fn play(
                 let _ = tokio::time::timeout(Duration::from_secs(3), &mut driven).await;
                 world.ended.set(true);
                 drop(driven);
+                tokio::task::yield_now().await;
                 world.stop.set(true);
                 abort_tasks(&world);
                 sleep(Duration::from_millis(5)).await;
@@ -172,12 +173,14 @@ async fn drive(world: &Rc<World>, end: Op) {
         }
         Op::EndClose => {
             world.closing.set(true);
+            world.operations_left.set(world.below(80) as u32);
             close(world).await;
             abort_tasks(world);
             all_end(world, "the close").await;
         }
         Op::EndCloseWithin => {
             world.closing.set(true);
+            world.operations_left.set(world.below(80) as u32);
             let within = Hub::current().close_within(Duration::from_millis(world.below(4)));
             let expected = match within.await {
                 Ok(()) => true,
@@ -186,12 +189,16 @@ async fn drive(world: &Rc<World>, end: Op) {
             if !expected {
                 world.fault("`close_within` was late and named nobody");
             }
+            while world.spend() {
+                cx.poke();
+            }
             close(world).await;
             abort_tasks(world);
             all_end(world, "the close").await;
         }
         Op::EndRootCloses => {
             world.closing.set(true);
+            world.operations_left.set(world.below(80) as u32);
             close(world).await;
             abort_tasks(world);
             all_end(world, "the root's close").await;
@@ -204,6 +211,7 @@ async fn drive(world: &Rc<World>, end: Op) {
         // What is left is closed by `run` and `run_until`.
         _ => {
             world.closing.set(true);
+            world.operations_left.set(world.below(80) as u32);
             abort_tasks(world);
             yield_now().await;
         }
@@ -278,7 +286,10 @@ async fn all_end(world: &World, after: &str) {
     }
     let left = unended(world);
     if !left.is_empty() {
-        world.fault(format!("after {after} these did not end: {}", left.join("; ")));
+        world.fault(format!(
+            "after {after} these did not end: {}",
+            left.join("; ")
+        ));
     }
 }
 
@@ -332,8 +343,9 @@ fn check(world: &Rc<World>) {
             cx.cancel(actor);
         }
     }
-    let pool = world.pool.take();
-    drop(pool);
+    for (actor, fiber) in world.pool.take() {
+        cx.join_now(actor, fiber);
+    }
     let channels = {
         let mut channels = world.channels.borrow_mut();
         channels
@@ -360,7 +372,7 @@ fn check(world: &Rc<World>) {
         }
     }
     let mut excused = [0, 0];
-    for owner in world.ledger.left() {
+    for (owner, line) in world.ledger.left() {
         if !world.excuses(owner) {
             let lost: Vec<_> = (0..actors).filter(|actor| world.is_lost(*actor)).collect();
             let book = match owner {
@@ -370,7 +382,7 @@ fn check(world: &Rc<World>) {
                 _ => String::new(),
             };
             world.fault(format!(
-                "an object was leaked: {owner:?} {book}; lost are {lost:?}"
+                "an object made in line {line} was leaked: {owner:?} {book}; lost are {lost:?}"
             ));
         }
         let forgotten = match owner {

@@ -94,13 +94,17 @@ impl Tally {
 
     /// The names of what was hit less than `times` times.
     pub(crate) fn missed(&self, times: u64) -> Vec<String> {
-        let ops = Op::ALL.iter().map(|op| (format!("{op:?}"), self.ops[*op as usize]));
+        let ops = Op::ALL
+            .iter()
+            .map(|op| (format!("{op:?}"), self.ops[*op as usize]));
         let states = State::ALL.iter().map(|state| {
             let name = format!("cancelled in {state:?}");
             (name, self.cancelled_in[*state as usize])
         });
         let all = ops.chain(states);
-        all.filter(|(_, hits)| *hits < times).map(|(name, _)| name).collect()
+        all.filter(|(_, hits)| *hits < times)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 

@@ -283,8 +283,12 @@ impl World {
             Owner::Nobody => false,
             Owner::Stack(actor) => self.is_lost(actor),
             Owner::Result(actor) => {
-                let (forgotten, holder) = self.with_book(actor, |b| (b.forgotten, b.holder));
-                forgotten || self.is_lost(actor) || holder.is_some_and(|h| self.is_lost(h))
+                let (forgotten, is_bridge, holder) =
+                    self.with_book(actor, |b| (b.forgotten, b.is_bridge, b.holder));
+                // The panic of a bridge goes on in its host.
+                let with_host =
+                    |host| self.is_lost(host) || (is_bridge && self.excuses(Owner::Result(host)));
+                forgotten || self.is_lost(actor) || holder.is_some_and(with_host)
             }
             Owner::Channel(channel) => {
                 let holder = self.channels.borrow()[channel].holder;
