@@ -1,5 +1,6 @@
 //! Two other threads: one that wakes, cancels and drops, one that joins.
 
+use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -16,9 +17,9 @@ pub(crate) enum Job {
 }
 
 pub(crate) struct Helper {
-    jobs: Sender<Job>,
+    jobs: RefCell<Option<Sender<Job>>>,
     done: Receiver<()>,
-    joins: Sender<Fiber<u8>>,
+    joins: RefCell<Option<Sender<Fiber<u8>>>>,
     joined: Receiver<Result<u8, JoinError>>,
 }
 
@@ -49,9 +50,9 @@ impl Helper {
             }
         });
         Helper {
-            jobs,
+            jobs: RefCell::new(Some(jobs)),
             done,
-            joins,
+            joins: RefCell::new(Some(joins)),
             joined,
         }
     }
@@ -59,14 +60,22 @@ impl Helper {
     /// Has it done elsewhere, and waits for that: so the order of events does not
     /// depend on the other thread's speed.
     pub(crate) fn run(&self, job: Job) {
-        let sent = self.jobs.send(job).is_ok();
+        let jobs = self.jobs.borrow();
+        let sent = jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         assert!(sent && self.done.recv().is_ok(), "the helper is there");
     }
 
     /// Joins a fiber elsewhere, meanwhile: nobody here is woken by that.
     pub(crate) fn join(&self, fiber: Fiber<u8>) {
-        let sent = self.joins.send(fiber).is_ok();
+        let joins = self.joins.borrow();
+        let sent = joins.as_ref().is_some_and(|joins| joins.send(fiber).is_ok());
         assert!(sent, "the helper is there");
+    }
+
+    /// Ends the threads. Not a destructor: abandoned stacks refer to this too.
+    pub(crate) fn stop(&self) {
+        self.jobs.take();
+        self.joins.take();
     }
 
     /// The outcome of the oldest of those joins; `None` if it does not come.

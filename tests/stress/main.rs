@@ -237,6 +237,7 @@ fn run_seed(seed: u64, operations: u64) -> (Tally, u64, Vec<String>) {
                 trace = trace.rotate_left(5) ^ outcome.trace;
                 let done = tally.borrow().operations >= left;
                 if done || !outcome.faults.is_empty() || thread::panicking() {
+                    helper.stop();
                     let tally = tally.borrow().clone();
                     return (tally, trace, outcome.faults);
                 }

@@ -101,6 +101,8 @@ impl Drop for WaitsInDrop {
         }
         if panicking() {
             cx.hit(Op::UnwindingWait);
+            // Nothing may come of it: it would be a second unwind.
+            check_cancelled();
         }
         cx.book(|book| book.in_drop += 1);
         let _leave = defer(|| cx.book(|book| book.in_drop -= 1));
@@ -217,6 +219,9 @@ impl Cx {
         let mark = self.begin_wait(true);
         let output = future.wait_timeout(d);
         mark.went_on();
+        if let Err(elapsed) = &output {
+            self.refused(&elapsed.to_string());
+        }
         output
     }
 
@@ -235,6 +240,7 @@ impl Cx {
             self.hit(Op::TryWaitCancelled);
             let ended = self.world.ended.get();
             self.book(|book| book.told_of_end |= ended);
+            self.refused(cancelled.message().unwrap_or_default());
             self.saw(cancelled);
         }
         output
@@ -271,9 +277,17 @@ impl Cx {
         WaitMark { cx: self }
     }
 
+    /// Only in its destructors can an actor be refused a wait because it unwinds.
+    fn refused(&self, why: &str) {
+        if why.contains("the fiber is unwinding") && self.book(|book| book.in_drop == 0) {
+            self.world
+                .fault(format!("actor {} was taken for unwinding", self.me));
+        }
+    }
+
     /// An interrupt was caught, and the actor goes on.
     fn saw(&self, cancelled: &Cancelled) {
-        if cancelled.message() == Some(MESSAGE) {
+        if cancelled.message().is_none_or(|message| message == MESSAGE) {
             let (seen, sent) = self.book(|book| {
                 book.cancels_seen += 1;
                 (book.cancels_seen, book.cancels_sent)
@@ -326,7 +340,10 @@ impl Drop for WaitMark<'_> {
     fn drop(&mut self) {
         let world = &self.cx.world;
         let ended = world.ended.get();
+        let mut told_again = false;
         let wrong = self.cx.book(|book| {
+            let again = std::mem::replace(&mut book.end_thrown, ended) && !book.is_bridge;
+            told_again = again;
             book.told_of_end |= ended;
             let inside = book.deadlines.iter().any(|(_, s)| *s >= book.shields);
             let may_be_ended = ended || book.is_bridge || book.under_bridge;
@@ -334,6 +351,9 @@ impl Drop for WaitMark<'_> {
         });
         if wrong {
             world.fault(format!("actor {} was unwound in a shield", self.cx.me));
+        }
+        if told_again {
+            world.fault(format!("actor {} was told of the end twice", self.cx.me));
         }
         self.leave();
     }
@@ -702,7 +722,9 @@ impl Cx {
 impl Body {
     fn run(self, depth: u32) -> Output {
         let cx = self.cx.clone();
-        cx.book(|book| book.began = true);
+        if cx.book(|book| std::mem::replace(&mut book.began, true) || !book.started) {
+            cx.world.fault("a fiber ran before it was started");
+        }
         cx.acts(depth, 8);
         let _waits = cx.world.chance(20).then(|| {
             cx.hit(Op::ResultWaits);

@@ -264,7 +264,9 @@ fn open_the_doors(world: &World) {
         .iter()
         .filter_map(|book| book.handle.as_ref())
         .for_each(|handle| handle.unpark());
-    for (_, fiber) in &*world.pool.borrow() {
+    drop(books);
+    for (actor, fiber) in &*world.pool.borrow() {
+        world.with_book(*actor, |book| book.started = true);
         fiber.start();
     }
 }
@@ -323,13 +325,17 @@ fn check(world: &Rc<World>) {
     let actors = world.books.borrow().len();
     for actor in 0..actors {
         let lost = world.is_abandoned(actor);
+        // The end of a scope is excused by a child that is lost.
+        let childless = (0..actors).all(|child| {
+            world.with_book(child, |book| book.holder) != Some(actor) || !world.is_lost(child)
+        });
         let excused = world.with_book(actor, |book| {
             let ambient = world.unwound.get() > 0;
             book.is_bridge
                 || book.under_bridge
                 || book.in_drop > 0
                 || book.told_of_end
-                || book.scope_ends > 0
+                || (book.scope_ends > 0 && !childless)
                 || ambient
         });
         if lost {

@@ -106,6 +106,8 @@ pub(crate) struct Book {
     pub(crate) under_bridge: bool,
     /// It was told that its hub has ended.
     pub(crate) told_of_end: bool,
+    /// A wait of it threw that.
+    pub(crate) end_thrown: bool,
     pub(crate) cancels_sent: u32,
     pub(crate) cancels_seen: u32,
     /// The actor on whose stack its handle or, for a bridge, its future lies.
