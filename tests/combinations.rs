@@ -196,7 +196,13 @@ fn program(case: Case, drops: &Drops) -> impl FnOnce() -> Output + use<> {
         };
         let outcome = match case.catch {
             Catch::Nothing => in_time(),
-            Catch::Cancels => catch_cancel(in_time).unwrap_or(Outcome::Caught),
+            Catch::Cancels => catch_cancel(in_time).unwrap_or_else(|_| {
+                if case.end == End::Late {
+                    // It was delivered, and is over.
+                    yield_now().wait();
+                }
+                Outcome::Caught
+            }),
         };
         (outcome, drops.result())
     }

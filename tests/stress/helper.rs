@@ -68,7 +68,9 @@ impl Helper {
     /// Joins a fiber elsewhere, meanwhile: nobody here is woken by that.
     pub(crate) fn join(&self, fiber: Fiber<u8>) {
         let joins = self.joins.borrow();
-        let sent = joins.as_ref().is_some_and(|joins| joins.send(fiber).is_ok());
+        let sent = joins
+            .as_ref()
+            .is_some_and(|joins| joins.send(fiber).is_ok());
         assert!(sent, "the helper is there");
     }
 
