@@ -200,7 +200,7 @@ impl Spot {
     }
 
     /// Waits for `future` here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block_on<F: Future>(
         self,
         future: F,
@@ -258,7 +258,7 @@ impl Refusal {
 impl FiberState {
     /// Polls `future` on the fiber's stack until it is ready, switching back to
     /// the hub in between.
-    #[inline]
+    #[inline(always)]
     fn drive<F: Future>(
         &self,
         mut future: Pin<&mut F>,

@@ -112,7 +112,7 @@ impl FiberState {
 
     /// Suspends the stack until it is woken. Returns whether it may be unwinding,
     /// as in [`crate::cancel`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pause(&self) -> bool {
         let may_unwind = if panicking() {
             self.pause_panicking()

@@ -76,7 +76,7 @@ impl Core {
     /// Handles the next entry of the ready queue. False if the turn is over: the
     /// queue is empty, or the next fiber has given way in this turn and stays
     /// where it is.
-    #[inline]
+    #[inline(always)]
     fn step(self: &Rc<Self>) -> bool {
         let Some(slot) = self.peek_fiber() else {
             return self.step_waker();
@@ -118,7 +118,7 @@ impl Core {
     }
 
     /// Runs a fiber until it suspends or ends, and puts it where it belongs.
-    #[inline]
+    #[inline(always)]
     fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
         match coroutine.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
