@@ -3,6 +3,7 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::process::abort;
@@ -12,7 +13,7 @@ use std::thread;
 
 use crate::cancel::{self, Unwinding};
 use crate::fiber::{FiberState, Owner};
-use crate::foreign;
+use crate::foreign::{self, AbortOnUnwind};
 use crate::outside::Surroundings;
 use crate::report;
 use crate::stack::{self, StackPool};
@@ -240,6 +241,8 @@ impl<T> Drop for Bridge<T> {
 
 impl<T> Drop for BridgeBorrowed<'_, T> {
     fn drop(&mut self) {
+        // Whatever panics here, the bridge inside must not come to leak the stack.
+        let bomb = AbortOnUnwind;
         if self.bridge.strand.end().is_err() {
             report::error(format_args!(
                 "a borrowing bridge waited again while it was being dropped; its stack can \
@@ -247,6 +250,7 @@ impl<T> Drop for BridgeBorrowed<'_, T> {
             ));
             abort();
         }
+        mem::forget(bomb);
     }
 }
 
@@ -289,8 +293,7 @@ impl Strand {
             "a bridge was polled whose {ABANDONED}"
         );
         self.task.resumed(cx);
-        let step = coroutine.resume();
-        cancel::wake_deferred();
+        let step = cancel::nested(|| coroutine.resume());
         match step {
             Step::Suspended(Suspension::Waiting | Suspension::Yielding) => Poll::Pending,
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
@@ -318,8 +321,7 @@ impl Strand {
         let mut unwinding = self.task.abandoned.get();
         if unwinding.is_none() && !thread_ends {
             self.task.resumed(&mut Context::from_waker(Waker::noop()));
-            let step = coroutine.resume();
-            cancel::wake_deferred();
+            let step = cancel::nested(|| coroutine.resume());
             match step {
                 Step::Finished => {
                     reuse(coroutine);
@@ -395,7 +397,8 @@ impl BridgeTask {
     fn resumed(&self, cx: &mut Context<'_>) {
         let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
         if !known {
-            let _old = self.waker.replace(Some(cx.waker().clone()));
+            let old = self.waker.replace(Some(cx.waker().clone()));
+            foreign::run("the drop of a waker", || drop(old));
         }
         self.resumed_in.set(Surroundings::now());
     }

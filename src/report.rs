@@ -7,7 +7,7 @@ use std::fmt::Arguments;
 #[cold]
 pub(crate) fn error(message: Arguments<'_>) {
     #[cfg(feature = "tracing")]
-    tracing::error!("{message}");
+    contain(|| tracing::error!("{message}"));
     #[cfg(not(feature = "tracing"))]
     write(message);
 }
@@ -16,7 +16,7 @@ pub(crate) fn error(message: Arguments<'_>) {
 #[cold]
 pub(crate) fn warn(message: Arguments<'_>) {
     #[cfg(feature = "tracing")]
-    tracing::warn!("{message}");
+    contain(|| tracing::warn!("{message}"));
     #[cfg(not(feature = "tracing"))]
     write(message);
 }
@@ -26,4 +26,12 @@ fn write(message: Arguments<'_>) {
     use std::io::Write as _;
     // Not `eprintln!`, which panics where stderr is closed.
     let _ = writeln!(std::io::stderr(), "switchback: {message}");
+}
+
+/// A subscriber is not our code: its panic must not end what we were doing.
+#[cfg(feature = "tracing")]
+fn contain(report: impl FnOnce()) {
+    if let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(report)) {
+        std::mem::forget(payload);
+    }
 }

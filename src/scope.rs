@@ -342,7 +342,12 @@ impl ScopeData {
             running.is_empty()
         };
         if child.has_unclaimed_panic() {
-            self.panicked.borrow_mut().push(child);
+            let mut panicked = self.panicked.borrow_mut();
+            // What was claimed goes when the list would have to grow.
+            if panicked.len() == panicked.capacity() {
+                panicked.retain(|child| child.has_unclaimed_panic());
+            }
+            panicked.push(child);
         }
         if last {
             self.wake_parent();

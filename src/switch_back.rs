@@ -1,7 +1,7 @@
 //! The waker bridge: turns a wake from any thread into a ready fiber.
 //!
-//! A fiber's waker is its [`Record`], made once with the fiber and cloned by
-//! whatever it waits for. Waking never runs the fiber: it queues it.
+//! A fiber's waker is its [`Record`], made with the fiber, lent to each poll and
+//! cloned by whatever it waits for. Waking never runs the fiber: it queues it.
 //!
 //! | woken on | what happens |
 //! |---|---|
@@ -13,18 +13,15 @@
 //! doubled wake can never end a wait that it was not meant for.
 
 use std::sync::Arc;
-use std::task::Wake;
+
+use futures::task::ArcWake;
 
 use crate::fiber::Record;
 use crate::hub::registry;
 
-impl Wake for Record {
-    fn wake(self: Arc<Self>) {
-        wake(&self);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        wake(self);
+impl ArcWake for Record {
+    fn wake_by_ref(record: &Arc<Self>) {
+        wake(record);
     }
 }
 

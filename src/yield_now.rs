@@ -63,10 +63,10 @@ impl Future for YieldNow {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.0 {
+        match &mut self.0 {
             State::New => {
                 self.0 = match Place::last() {
-                    Some(place) => {
+                    Some(mut place) => {
                         place.queue(cx);
                         State::Queued(place)
                     }
@@ -87,10 +87,14 @@ impl Future for YieldNow {
 /// was taken.
 #[derive(Debug)]
 enum Place {
-    /// In the queue of the hub of the fiber that polls.
-    Own(Ticket),
-    /// In the queue of this hub, for a task.
-    Of(Arc<Shared>, Ticket),
+    /// In the queue of the hub, with this number, of the fiber that polls.
+    Own { hub: u64, ticket: Ticket },
+    /// In the queue of this hub, for the task with this waker.
+    Of {
+        hub: Arc<Shared>,
+        ticket: Ticket,
+        queued: Option<Waker>,
+    },
 }
 
 impl Place {
@@ -98,43 +102,59 @@ impl Place {
     /// running gives way, if there is one.
     #[inline]
     fn last() -> Option<Place> {
-        let own = with_own_hub(|_, core| Place::Own(core.ticket()));
+        let own = with_own_hub(|_, core| Place::Own {
+            hub: core.number,
+            ticket: core.ticket(),
+        });
         own.or_else(Place::last_for_task)
     }
 
     #[cold]
     fn last_for_task() -> Option<Place> {
         let core = registry::driven_here()?;
-        Some(Place::Of(core.shared.clone(), core.ticket()))
+        Some(Place::Of {
+            hub: core.shared.clone(),
+            ticket: core.ticket(),
+            queued: None,
+        })
     }
 
     /// Sees to it that `cx` is woken from the end of the queue.
     #[inline]
-    fn queue(&self, cx: &mut Context<'_>) {
+    fn queue(&mut self, cx: &mut Context<'_>) {
         match self {
-            Place::Own(_) => {
+            Place::Own { .. } => {
                 let given = with_own_hub(|state, _| state.give_way(cx.waker()));
                 if given != Some(true) {
                     // A combinator's waker, that wakes the fiber's in its turn.
                     cx.waker().wake_by_ref();
                 }
             }
-            Place::Of(hub, _) => {
-                let waker = Ready::Waker(cx.waker().clone());
-                let _ = registry::with_local(hub, |core| core.push(waker));
+            Place::Of { hub, queued, .. } => {
+                // The entry of an earlier poll may still be there.
+                if !queued
+                    .as_ref()
+                    .is_some_and(|known| known.will_wake(cx.waker()))
+                {
+                    *queued = Some(cx.waker().clone());
+                    let entry = Ready::Waker(cx.waker().clone());
+                    let _ = registry::with_local(hub, |core| core.push(entry));
+                }
             }
         }
     }
 
     /// Ready if the queue has come to this place; if not, `cx` is woken again.
     #[inline]
-    fn poll_passed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_before = |core: &Rc<Core>, ticket| core.is_running() && !core.has_passed(ticket);
+    fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = match self {
-            Place::Own(ticket) => with_own_hub(|_, core| is_before(core, *ticket)),
-            Place::Of(hub, ticket) => registry::with_local(hub, |core| is_before(core, *ticket)),
+            Place::Own { hub, ticket } => with_own_hub(|_, core| {
+                core.number == *hub && core.is_running() && !core.has_passed(*ticket)
+            }),
+            Place::Of { hub, ticket, .. } => registry::driven_here()
+                .map(|core| Arc::ptr_eq(&core.shared, hub) && !core.has_passed(*ticket)),
         };
-        // `None`: the future has moved to where it cannot go behind that hub.
+        // Otherwise the future has moved to where it cannot go behind that hub.
         if before != Some(true) {
             return Poll::Ready(());
         }
@@ -160,7 +180,7 @@ pub(crate) struct AfterIo {
 
 impl AfterIo {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((io, place)) = &self.state else {
+        let Some((io, place)) = &mut self.state else {
             let io = Arc::new(IoPolled::default());
             io.waker.register(cx.waker());
             self.state = Some((io.clone(), Place::last()));

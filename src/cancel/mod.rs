@@ -36,7 +36,7 @@ mod shield;
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -250,17 +250,32 @@ thread_local! {
     /// Those whose interrupt waits until nobody on the thread is unwinding, in
     /// whatever hub or bridge.
     static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    /// Counts how often they were woken; tells a stack that it is in the list.
+    static DEFERRED_ROUND: Cell<u64> = const { Cell::new(1) };
 }
 
 /// Has `waker` woken when the thread's panic count has fallen.
 fn defer(waker: &Waker) {
     let waker = waker.clone();
-    let _ = DEFERRED.try_with(|deferred| {
-        let known = |known: &Waker| known.will_wake(&waker);
-        if !deferred.borrow().iter().any(known) {
-            deferred.borrow_mut().push(waker);
-        }
-    });
+    let _ = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(waker));
+}
+
+/// Runs other stacks from this one. If one of them suspends in its unwinding, the
+/// panics that the thread counts from then on need not be this stack's: rule 3
+/// does not hold for it any more.
+#[inline]
+pub(crate) fn nested<R>(resume: impl FnOnce() -> R) -> R {
+    let before = panicking();
+    let result = resume();
+    if !before && panicking() {
+        switch::with_place(|place| {
+            if let Place::Poll(state) | Place::Fiber(state) = place {
+                state.ambient.set(true);
+            }
+        });
+    }
+    wake_deferred();
+    result
 }
 
 /// Wakes those whose interrupt was put off, if nobody unwinds any more. Called
@@ -271,6 +286,7 @@ pub(crate) fn wake_deferred() {
         if deferred.borrow().is_empty() || panicking() {
             return Vec::new();
         }
+        DEFERRED_ROUND.set(DEFERRED_ROUND.get() + 1);
         deferred.take()
     });
     deferred.into_iter().flatten().for_each(foreign::wake);
@@ -324,7 +340,10 @@ impl FiberState {
             return self.pending().map(Interrupt::Thrown);
         }
         if may_unwind && self.is_pending() {
-            self.with_waker(defer);
+            let round = DEFERRED_ROUND.get();
+            if self.deferred_in.replace(round) != round {
+                self.with_waker(defer);
+            }
         }
         None
     }

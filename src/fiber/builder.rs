@@ -1,6 +1,7 @@
 //! [`Builder`]: what can be set about a fiber before it is made.
 
 use std::io;
+use std::thread::panicking;
 
 use super::Fiber;
 use crate::hub::registry;
@@ -87,6 +88,8 @@ impl Builder {
     {
         match registry::current() {
             Ok(core) => Fiber::create(&core, self.name, self.stack_size, f),
+            // A second panic would abort the process.
+            Err(none) if panicking() => Err(io::Error::other(none.to_string())),
             Err(none) => panic!("{none}"),
         }
     }

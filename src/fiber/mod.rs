@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread::panicking;
 
 pub use builder::Builder;
@@ -31,7 +31,7 @@ pub use handle::{FiberHandle, current_fiber, in_fiber};
 pub use park::park;
 pub use record::FiberId;
 pub(crate) use record::{Phase, Record, interrupt};
-pub(crate) use state::{FiberState, Owner};
+pub(crate) use state::{FiberState, Owner, counts_a_panic_for_ever};
 
 use crate::cancel::Cancelled;
 use crate::hub::{Core, Shared, registry};
@@ -167,7 +167,7 @@ impl<T> Fiber<T> {
             "a fiber cannot join itself: it would wait for ever"
         );
         assert!(
-            !self.packet.is_taken(),
+            !self.record.is_claimed(),
             "the result of fiber '{}' was taken by an earlier join",
             self.name(),
         );
@@ -212,6 +212,7 @@ impl<T> Fiber<T> {
     /// A fiber that was cancelled before it was made.
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Arc::new(Shared::new(None));
+        no_hub.end();
         let record = Arc::new(Record::new(no_hub, usize::MAX, None));
         let packet = Arc::new(Packet::new());
         let cancelled = Cancelled::new(Some(why.into()));
@@ -240,7 +241,7 @@ impl<T: 'static> Fiber<T> {
         let record = core.insert(name.map(String::into_boxed_str), None, |record| {
             Coroutine::new(stack, body(core, record, &packet, f))
         });
-        Ok(Fiber { record, packet })
+        Ok(Fiber::from_parts(record, packet))
     }
 }
 
@@ -257,7 +258,6 @@ where
     let (hub, record, packet) = (hub.clone(), record.clone(), packet.clone());
     move |suspender| {
         let owner = Owner::Fiber {
-            waker: Waker::from(record.clone()),
             record: record.clone(),
             hub,
         };
@@ -282,10 +282,8 @@ where
             Some(Cause::Cancelled(cancelled))
         }
     }));
-    packet.complete(
-        record,
-        outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload))),
-    );
+    let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
+    packet.complete(record, cause);
 }
 
 impl<T> Future for Fiber<T> {
@@ -300,6 +298,9 @@ impl<T> Future for Fiber<T> {
 
 impl<T> Drop for Fiber<T> {
     fn drop(&mut self) {
+        if self.record.is_claimed() {
+            return;
+        }
         if self.record.phase() == Phase::New {
             self.record.cancel(None);
         }

@@ -105,6 +105,8 @@ pub(crate) struct Record {
     pub(crate) queued_remotely: AtomicBool,
     /// The token of `park` and `unpark`.
     pub(crate) unparked: AtomicBool,
+    /// Whether a join has taken the result, or an error instead of it.
+    claimed: AtomicBool,
     /// Whether the fiber panicked and nobody has taken the panic.
     unclaimed_panic: AtomicBool,
     /// Whoever waits in `Join`.
@@ -126,6 +128,7 @@ impl Record {
             cancel: Mutex::new(None),
             queued_remotely: AtomicBool::new(false),
             unparked: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             joiner: AtomicWaker::new(),
             watch_key: AtomicUsize::new(UNWATCHED),
@@ -151,7 +154,11 @@ impl Record {
     }
 
     /// Moves from `New` to `Started`; false if it was not `New`.
+    #[inline]
     pub(crate) fn claim_start(&self) -> bool {
+        if self.phase() != Phase::New {
+            return false;
+        }
         self.phase
             .compare_exchange(
                 Phase::New as u8,
@@ -164,6 +171,14 @@ impl Record {
 
     pub(crate) fn is_alive(&self) -> bool {
         matches!(self.phase(), Phase::New | Phase::Started) && self.hub.failure().is_none()
+    }
+
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_claimed(&self) {
+        self.claimed.store(true, Ordering::Release);
     }
 
     pub(crate) fn has_unclaimed_panic(&self) -> bool {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::panicking;
 
+use futures::task::waker_ref;
+
 use super::record::{Phase, Record, interrupt};
 use crate::bridge::BridgeTask;
 use crate::cancel::{Cancelled, Deadlines, Unwinding};
@@ -23,6 +25,8 @@ pub(crate) struct FiberState {
     pub(crate) ambient: Cell<bool>,
     /// Whether the stack was told to unwind because the hub or the task is gone.
     pub(crate) told_of_end: Cell<bool>,
+    /// The round of those that are woken when nobody unwinds in which it is one.
+    pub(crate) deferred_in: Cell<u64>,
     /// How many waits were refused because the hub or the task is gone.
     pub(crate) refused_at_end: Cell<u32>,
     /// How many `shield`s the running code is in.
@@ -36,12 +40,7 @@ pub(crate) struct FiberState {
 /// Who resumes a stack.
 pub(crate) enum Owner {
     /// A hub.
-    Fiber {
-        record: Arc<Record>,
-        hub: Rc<Core>,
-        /// The record as a waker, made once.
-        waker: Waker,
-    },
+    Fiber { record: Arc<Record>, hub: Rc<Core> },
     /// A task that polls a bridge.
     Bridge(Rc<BridgeTask>),
 }
@@ -50,6 +49,15 @@ thread_local! {
     /// How many stacks of this thread are suspended while the thread counts a
     /// panic. It never falls for those that were abandoned like that.
     static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
+    /// How many of these were abandoned.
+    static ABANDONED_PANICKING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether the thread counts a panic, asked while no stack of ours runs, that
+/// none of its suspended stacks can end: those that unwind were abandoned, or it
+/// is the panic of whoever drives the hub.
+pub(crate) fn counts_a_panic_for_ever() -> bool {
+    panicking() && SUSPENDED_PANICKING.get() == ABANDONED_PANICKING.get()
 }
 
 impl FiberState {
@@ -59,6 +67,7 @@ impl FiberState {
             owner,
             ambient: Cell::new(panicking()),
             told_of_end: Cell::new(false),
+            deferred_in: Cell::new(0),
             refused_at_end: Cell::new(0),
             shields: Cell::new(0),
             deadlines: Deadlines::default(),
@@ -92,7 +101,8 @@ impl FiberState {
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
         match &self.owner {
-            Owner::Fiber { waker, .. } => f(waker),
+            // The record is the waker; nothing is counted to lend it.
+            Owner::Fiber { record, .. } => f(&waker_ref(record)),
             // Borrowed while `f` runs: nobody resumes the stack meanwhile.
             Owner::Bridge(task) => f(&task.waker()),
         }
@@ -102,7 +112,7 @@ impl FiberState {
     #[inline]
     pub(crate) fn give_way(&self, waker: &Waker) -> bool {
         match &self.owner {
-            Owner::Fiber { waker: own, .. } if own.will_wake(waker) => {
+            Owner::Fiber { record, .. } if waker_ref(record).will_wake(waker) => {
                 self.yields.set(true);
                 true
             }
@@ -155,6 +165,7 @@ impl FiberState {
         }
         if panicking() {
             SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
+            ABANDONED_PANICKING.set(ABANDONED_PANICKING.get() + 1);
         }
         let unwinding = self.unwinding();
         loop {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use slab::Slab;
 
 use super::core::{Core, State};
 use crate::cancel::CAN_UNWIND;
-use crate::fiber::{FiberHandle, Record, interrupt};
+use crate::fiber::{FiberHandle, Record, counts_a_panic_for_ever, interrupt};
 use crate::foreign;
 use crate::switch::{self, Place};
 use crate::time::{Timeout, deadline_after};
@@ -24,22 +26,35 @@ use crate::time::{Timeout, deadline_after};
 pub(super) struct Closing {
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.
     exempt: RefCell<Option<Arc<Record>>>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Slab<Waker>>,
 }
 
 impl Closing {
-    fn register(&self, waker: &Waker) {
-        let known = |known: &Waker| known.will_wake(waker);
-        if !self.waiting.borrow().iter().any(known) {
-            let waker = waker.clone();
-            self.waiting.borrow_mut().push(waker);
-        }
+    /// Has `waker` woken when the hub has closed or ended. `key` is that of an
+    /// earlier call, if there was one.
+    fn register(&self, key: Option<usize>, waker: &Waker) -> usize {
+        let waker = waker.clone();
+        let (key, _old) = {
+            let mut waiting = self.waiting.borrow_mut();
+            match key.and_then(|key| Some((key, waiting.get_mut(key)?))) {
+                Some((key, known)) => (key, Some(mem::replace(known, waker))),
+                None => (waiting.insert(waker), None),
+            }
+        };
+        key
+    }
+
+    /// Whoever registered under this key waits no longer.
+    fn unregister(&self, key: usize) {
+        let _waker = self.waiting.borrow_mut().try_remove(key);
     }
 
     /// Wakes whoever waits for the close.
     pub(super) fn wake(&self) {
         let waiting = self.waiting.take();
-        waiting.into_iter().for_each(foreign::wake);
+        for (_, waker) in waiting {
+            foreign::wake(waker);
+        }
     }
 
     fn exempts(&self, record: &Arc<Record>) -> bool {
@@ -91,36 +106,52 @@ impl Core {
         }
     }
 
-    /// Ready when the hub has closed, its root apart.
-    fn poll_closed(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.get() == State::Ended {
-            return Poll::Ready(());
+    /// Whether the hub has closed, its root apart.
+    fn has_closed(self: &Rc<Self>) -> bool {
+        if self.shared.failure().is_some() {
+            // Nobody will drive it any more.
+            self.end_abruptly();
         }
-        if !self.only_exempt_live() {
-            self.close.register(cx.waker());
-            return Poll::Pending;
+        if self.state.get() == State::Ended {
+            return true;
         }
         if self.live.borrow().is_empty() {
             self.set_ended();
         }
-        Poll::Ready(())
+        self.only_exempt_live()
     }
 
-    /// Ready when the hub has ended, for the last of its drivers.
+    /// Ready when the hub has ended.
+    pub(super) fn poll_ended(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_closed() && self.state.get() == State::Ended {
+            return Poll::Ready(());
+        }
+        self.close.register(None, cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready when the hub has closed, for the last of its drivers.
     pub(super) fn poll_end(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.live.borrow().is_empty() {
-            self.close.exempt.take();
-        } else if !CAN_UNWIND && !self.has_ready() {
-            // Whoever can be cancelled has been; the others never will be.
+        // Whoever can be cancelled has been; the others never will be.
+        let stuck = !CAN_UNWIND || counts_a_panic_for_ever();
+        if stuck && !self.has_ready() && !self.live.borrow().is_empty() {
             self.end_abruptly();
         }
-        self.poll_closed(cx)
+        if self.has_closed() {
+            return Poll::Ready(());
+        }
+        self.close.register(None, cx.waker());
+        Poll::Pending
     }
 
     fn only_exempt_live(&self) -> bool {
         let live = self.live.borrow();
-        live.iter()
-            .all(|(_, fiber)| self.close.exempts(&fiber.record))
+        let exempt = self.close.exempt.borrow();
+        let is_live = |root: &Arc<Record>| {
+            let fiber = live.get(root.slot);
+            fiber.is_some_and(|fiber| Arc::ptr_eq(&fiber.record, root))
+        };
+        live.len() == usize::from(exempt.as_ref().is_some_and(is_live))
     }
 }
 
@@ -130,6 +161,7 @@ impl Core {
 pub struct Close {
     core: Rc<Core>,
     began: bool,
+    key: Option<usize>,
 }
 
 impl Close {
@@ -145,6 +177,7 @@ impl Close {
         Close {
             core: core.clone(),
             began: false,
+            key: None,
         }
     }
 }
@@ -168,7 +201,25 @@ impl Future for Close {
             }
             self.core.begin_close(own);
         }
-        self.core.poll_closed(cx)
+        if self.core.has_closed() {
+            return Poll::Ready(());
+        }
+        let blocks = switch::with_place(|place| matches!(place, Place::ThreadPoll));
+        assert!(
+            !blocks,
+            "this wait blocks the thread of the hub whose close it waits for: it would wait for \
+             ever; await it in the runtime",
+        );
+        self.key = Some(self.core.close.register(self.key, cx.waker()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Close {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.core.close.unregister(key);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use slab::Slab;
@@ -53,6 +53,8 @@ pub(crate) enum State {
 /// A hub, seen from its own thread.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
+    /// Unlike that of any other hub of the process.
+    pub(crate) number: u64,
     pub(crate) runtime: Handle,
     /// Where the driver is polled that runs this turn.
     pub(super) driven_in: Cell<DrivenIn>,
@@ -128,7 +130,9 @@ pub(crate) struct Ticket(u64);
 
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Rc::new(Core {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             shared: Arc::new(Shared::new(Some(runtime.id()))),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),

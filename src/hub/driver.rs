@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::shared::{Failure, Shared};
 use crate::cancel::CAN_UNWIND;
 use crate::outside::{self, Surroundings};
 use crate::report;
-use crate::switch::{self, Place};
+use crate::switch;
 use crate::time::helper_sleep;
 
 /// A place among the drivers of a hub. The last one that leaves ends the hub.
@@ -50,13 +49,10 @@ impl Seat {
             self.waker = Some(cx.waker().clone());
         }
         let driven = registry::with_local(&self.shared, |core| {
-            if self.shared.failure().is_some() || core.state.get() == State::Ended {
-                return;
+            let runs = core.state.get() != State::Ended && self.shared.set_driven();
+            if runs {
+                core.drive(cx, driven_in);
             }
-            if !self.shared.driven.load(Ordering::Relaxed) {
-                self.shared.driven.store(true, Ordering::Release);
-            }
-            core.drive(cx, driven_in);
         });
         driven.is_some()
     }
@@ -82,8 +78,7 @@ impl Drop for Seat {
 /// The task that drives a hub made on first need, until its runtime is dropped.
 #[derive(Debug)]
 pub(super) struct Driver {
-    /// Present until the drop.
-    seat: Option<Seat>,
+    seat: Seat,
     shared: Arc<Shared>,
     /// Set while the driver is polled on another thread than the hub's: when it
     /// tries again, since that poll may have used up a wake.
@@ -97,7 +92,7 @@ const DORMANT: Duration = Duration::from_millis(10);
 impl Driver {
     pub(super) fn new(core: &Core) -> Driver {
         Driver {
-            seat: Some(Seat::take(core, false)),
+            seat: Seat::take(core, false),
             shared: core.shared.clone(),
             dormant: None,
             said_dormant: false,
@@ -113,19 +108,22 @@ impl Future for Driver {
         let driven_in = DrivenIn::Task {
             in_executor: outside::in_executor(),
         };
-        let seat = this.seat.as_mut();
-        if seat.is_some_and(|seat| seat.drive(cx, driven_in)) {
+        if this.seat.drive(cx, driven_in) {
             this.dormant = None;
             return Poll::Pending;
         }
         let shared = &this.shared;
-        if !shared.driven.load(Ordering::Acquire) {
-            shared.fail(Failure::NeverRan);
+        if shared.fail_unless_driven() {
             return Poll::Ready(());
         }
         let retry = this.dormant.insert(Box::pin(helper_sleep(DORMANT)));
-        let fired = pin!(coop::unconstrained(retry.as_mut())).poll(cx);
-        debug_assert!(fired.is_pending(), "it was just set");
+        if pin!(coop::unconstrained(retry.as_mut()))
+            .poll(cx)
+            .is_ready()
+        {
+            // The thread was away for so long.
+            cx.waker().wake_by_ref();
+        }
         if !this.said_dormant {
             this.said_dormant = true;
             report::warn(format_args!(
@@ -140,25 +138,20 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let core = registry::with_local(&self.shared, Rc::clone);
-        drop(self.seat.take());
-        // The runtime is going: nobody will ask for this hub again.
-        if let Some(core) = core {
-            registry::remove(&core);
+        // The runtime is going, whoever else drives the hub: nobody will wake its
+        // fibers, or ask for it again.
+        let ended = registry::with_local(&self.shared, |core| {
+            core.end_abruptly();
+            registry::remove(core);
+        });
+        if ended.is_none() && !self.shared.has_ended() {
+            self.shared.fail(Failure::Lost);
         }
     }
 }
 
 /// Drives a hub inside the calling task while `future` runs, then closes it.
 pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output {
-    let in_own_fiber = switch::with_place(|place| match place {
-        Place::Poll(fiber) => fiber.hub().is_some_and(|hub| Rc::ptr_eq(hub, &core)),
-        _ => false,
-    });
-    if in_own_fiber {
-        // A fiber of this hub: who resumes it drives the hub.
-        return future.await;
-    }
     let mut seat = Seat::take(&core, true);
     let mut future = pin!(future);
     let output = poll_fn(|cx| {

@@ -34,6 +34,7 @@ mod shared;
 mod turn;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -97,14 +98,15 @@ impl Hub {
     /// returns when all of them have ended.
     ///
     /// Where the thread already has an open hub for the runtime, that one is
-    /// shared: whoever is polled drives it, and the last to end closes it. A hub
+    /// shared: whoever is polled drives it, and the last to end closes it. In a
+    /// fiber of that hub, it just awaits `future`. A hub
     /// that is closing is waited for, and one that has closed is replaced.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped before it has returned, the hub ends at once: each fiber
-    /// is unwound, and a fiber that waits while it unwinds is leaked with a
-    /// warning.
+    /// If it is dropped before it has returned, and the hub is not shared, the hub
+    /// ends at once: each fiber is unwound, and a fiber that waits while it unwinds
+    /// is leaked with a warning.
     ///
     /// # Panics
     ///
@@ -126,11 +128,15 @@ impl Hub {
     /// }
     /// ```
     pub async fn run_until<F: Future>(future: F) -> F::Output {
+        if registry::in_fiber_of_current_runtime() {
+            // Who resumes the fiber drives its hub.
+            return future.await;
+        }
         loop {
             match registry::attach() {
                 Ok(core) if core.is_open() => break driver::run_until(core, future).await,
-                // It goes when it has ended.
-                Ok(closing) => Close::new(&closing).await,
+                // One that is closing makes way when it has ended.
+                Ok(closing) => poll_fn(|cx| closing.poll_ended(cx)).await,
                 Err(none) => panic!("{none}"),
             }
         }

@@ -5,14 +5,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 
 use super::core::{Config, Core};
 use super::driver::Driver;
-use super::shared::{Failure, Shared};
+use super::shared::Shared;
 use crate::outside;
 use crate::switch::{self, Place};
 use crate::sync_util::lock;
@@ -216,6 +215,18 @@ fn find_closed(runtime: &Handle) -> Option<Rc<Core>> {
     })
 }
 
+/// Whether the code that runs is a future that a fiber polls, of a hub of the
+/// current runtime.
+pub(super) fn in_fiber_of_current_runtime() -> bool {
+    let runtime = Handle::try_current().map(|runtime| runtime.id()).ok();
+    switch::with_place(|place| match place {
+        Place::Poll(fiber) => fiber
+            .hub()
+            .is_some_and(|hub| Some(hub.runtime.id()) == runtime),
+        _ => false,
+    })
+}
+
 /// Whether the code that runs is a future whose wait blocks this thread.
 fn in_thread_poll() -> bool {
     switch::with_place(|place| matches!(place, Place::ThreadPoll))
@@ -247,24 +258,21 @@ fn find(runtime: &Handle) -> Option<Rc<Core>> {
 /// other thread that was wrong: its hub fails.
 fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
     let owner = {
-        let mut owners = lock(&OWNERS);
-        owners.retain(|hub| hub.strong_count() > 0);
+        let owners = lock(&OWNERS);
         let hubs = owners.iter().filter_map(Weak::upgrade);
         hubs.filter(|hub| !hub.has_ended())
             .find(|hub| hub.runtime() == Some(runtime.id()))
     };
     match owner {
-        Some(owner) if driving && !owner.driven.load(Ordering::Acquire) => {
-            owner.fail(Failure::NeverRan);
-            Ok(())
-        }
+        Some(owner) if driving && owner.fail_unless_driven() => Ok(()),
         Some(owner) => Err(NoHub::OtherThread(owner.thread_label())),
         None => Ok(()),
     }
 }
 
 fn add(config: Config, runtime: &Handle) -> Rc<Core> {
-    // What failed before does not outlive the next need.
+    // What failed or ended before does not outlive the next need.
+    lock(&OWNERS).retain(|hub| hub.upgrade().is_some_and(|hub| !hub.has_ended()));
     while let Some(failed) = with_listed(|core| core.shared.failure().is_some(), Rc::clone) {
         failed.end_abruptly();
         remove(&failed);

@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::runtime;
 
 use crate::fiber::Record;
+use crate::foreign;
 use crate::sync_util::lock;
 
 /// Why a hub will never run its fibers again although nobody closed it.
@@ -33,8 +34,9 @@ pub(crate) struct Shared {
     /// Ordering: the `Release` store by whoever queues pairs with the `Acquire`
     /// load by the hub.
     pending: AtomicBool,
-    /// Whether a driver was ever polled on the hub's own thread.
-    pub(crate) driven: AtomicBool,
+    /// Whether a driver was ever polled on the hub's own thread. Written under the
+    /// lock, so that it and a failure rule each other out.
+    driven: AtomicBool,
     failure: AtomicU8,
     remote: Mutex<Remote>,
 }
@@ -162,14 +164,44 @@ impl Shared {
         };
     }
 
+    /// Notes that the hub runs on its own thread; false if it has failed.
+    pub(crate) fn set_driven(&self) -> bool {
+        if !self.driven.load(Ordering::Relaxed) {
+            let _remote = lock(&self.remote);
+            let failed = self.failure().is_some();
+            self.driven.store(!failed, Ordering::Release);
+        }
+        self.failure().is_none()
+    }
+
+    /// Fails the hub if it has never run: it was made on the wrong thread.
+    pub(crate) fn fail_unless_driven(&self) -> bool {
+        {
+            let _remote = lock(&self.remote);
+            if self.driven.load(Ordering::Acquire) {
+                return false;
+            }
+            if self.failure().is_none() {
+                let failure = Failure::NeverRan as u8;
+                self.failure.store(failure, Ordering::Release);
+            }
+        }
+        self.tell_joiners();
+        true
+    }
+
     /// The hub cannot end its fibers any more: their joins fail from now on.
     pub(crate) fn fail(&self, failure: Failure) {
         let unset =
             self.failure
                 .compare_exchange(0, failure as u8, Ordering::AcqRel, Ordering::Acquire);
-        if unset.is_err() {
-            return;
+        if unset.is_ok() {
+            self.tell_joiners();
         }
+    }
+
+    /// The hub has failed: whoever waits for its fibers learns it.
+    fn tell_joiners(&self) {
         let (_queue, watched) = {
             let mut remote = lock(&self.remote);
             remote.ended = true;
@@ -237,7 +269,7 @@ struct Wakers {
 impl Wakers {
     fn wake(self) {
         for waker in self.first.iter().chain(&self.rest) {
-            waker.wake_by_ref();
+            foreign::run("a waker", || waker.wake_by_ref());
         }
     }
 }

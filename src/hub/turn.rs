@@ -42,7 +42,7 @@ impl Core {
         self.awake.set(true);
         // A hub may be driven from inside one of its own fibers.
         let outer = self.driven_in.replace(driven_in);
-        let resumes = self.run_turn();
+        let resumes = cancel::nested(|| self.run_turn());
         self.driven_in.set(outer);
         let since_io = self.resumes_since_io.get() + resumes;
         if !self.has_ready() {
@@ -69,7 +69,6 @@ impl Core {
             }
             handled += 1;
         }
-        cancel::wake_deferred();
         handled
     }
 
@@ -208,8 +207,10 @@ impl Core {
             Some(fiber) if Arc::ptr_eq(&fiber.record, child)
         );
         if is_there {
-            let _hub = switch::enter_hub(self);
-            self.end_fiber(child.slot);
+            cancel::nested(|| {
+                let _hub = switch::enter_hub(self);
+                self.end_fiber(child.slot);
+            });
         }
     }
 

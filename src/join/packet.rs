@@ -34,7 +34,7 @@ enum Stage {
     Empty,
     /// It has, and nobody has asked yet.
     Done,
-    /// The joiner has it.
+    /// The joiner has it, or an error instead.
     Taken,
     /// The `Fiber` was dropped: there will be no joiner.
     Detached,
@@ -46,10 +46,6 @@ impl<T> Packet<T> {
             stage: Stage::Empty,
             result: None,
         }))
-    }
-
-    pub(crate) fn is_taken(&self) -> bool {
-        lock(&self.0).stage == Stage::Taken
     }
 
     /// The fiber's closure has returned `value`.
@@ -77,8 +73,10 @@ impl<T> Packet<T> {
                     record.set_phase(Phase::Ended);
                     None
                 }
-                Stage::Detached => slot.result.take(),
-                Stage::Done | Stage::Taken => unreachable!("a fiber ends once"),
+                // Taken: a join was told that the fiber was lost with its hub, and
+                // its thread has come to unwind it since.
+                Stage::Detached | Stage::Taken => slot.result.take(),
+                Stage::Done => unreachable!("a fiber ends once"),
             }
         };
         if let Some(result) = unclaimed {
@@ -124,6 +122,10 @@ impl<T> Packet<T> {
     }
 
     fn take(&self, record: &Arc<Record>) -> Poll<Result<T, JoinError>> {
+        // Without the lock, and so the usual answer: the phase is set inside it.
+        if record.is_alive() {
+            return Poll::Pending;
+        }
         let mut slot = lock(&self.0);
         let result = match slot.stage {
             Stage::Done => slot.result.take(),
@@ -142,6 +144,7 @@ impl<T> Packet<T> {
         };
         slot.stage = Stage::Taken;
         drop(slot);
+        record.set_claimed();
         if let Err(Cause::Panic { .. }) = result {
             record.set_unclaimed_panic(false);
         }
