@@ -370,7 +370,10 @@ fn a_join_on_another_thread_is_told_that_the_thread_of_the_hub_has_ended() {
         std::thread::sleep(Duration::from_millis(50));
     });
     let mut fiber = told.recv().unwrap();
-    let error = fiber.join().wait().unwrap_err();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(fiber.join().wait()));
+    let joined = told.recv_timeout(Duration::from_secs(20));
+    let error = joined.expect("it is told").unwrap_err();
     assert!(
         error.to_string().contains("was lost with its hub"),
         "{error}"
@@ -429,14 +432,15 @@ fn a_join_elsewhere_that_races_with_the_end_is_not_lost() {
         }
         tell.send(joined).unwrap();
     });
-    let runtime = Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        for _ in 0..ROUNDS {
-            fibers.send(spawn(|| 1)).unwrap();
-            yield_now().await;
-        }
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..ROUNDS {
+                fibers.send(spawn(|| 1)).unwrap();
+                yield_now().await;
+            }
+        });
     });
-    drop(fibers);
     let joined = told.recv_timeout(Duration::from_secs(20));
     assert_eq!(joined, Ok(ROUNDS));
 }
