@@ -360,12 +360,11 @@ fn a_join_on_another_thread_is_told_that_the_thread_of_the_hub_has_ended() {
     let hub = std::thread::spawn(move || {
         // The runtime outlives its thread: nobody ends the fibers.
         let runtime = Builder::new_current_thread().build().unwrap();
-        let fiber = runtime.block_on(async {
+        runtime.block_on(async {
             let fiber = spawn(|| pending::<u8>().wait());
             yield_now().await;
-            fiber
+            tell.send(fiber).unwrap();
         });
-        tell.send(fiber).unwrap();
         std::mem::forget(runtime);
         std::thread::sleep(Duration::from_millis(50));
     });
@@ -456,5 +455,41 @@ fn a_driver_that_leaves_hands_the_hub_to_another() {
             assert!(inside.as_mut().poll(&mut cx).is_pending());
         }
         timeout(LONG, fiber.join()).await.expect("it ends").unwrap();
+    });
+}
+
+#[test]
+fn a_wait_inside_a_poll_of_the_same_fiber_is_refused_by_name() {
+    runtime().block_on(async {
+        let mut fiber = spawn(|| {
+            poll_fn(|_| {
+                yield_now().wait();
+                Poll::Ready(())
+            })
+            .wait();
+        });
+        let error = fiber.join().await.unwrap_err();
+        assert!(
+            error.to_string().contains("inside a future's `poll`"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_fiber_that_gives_way_gives_way_to_tasks_too() {
+    runtime().block_on(async {
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        // Always ready: it is polled as often as its turn comes.
+        let task = tokio::task::spawn_local(poll_fn(move |cx| {
+            counted.set(counted.get() + 1);
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        let mut fiber = spawn(|| (0..100).for_each(|_| yield_now().wait()));
+        fiber.join().await.unwrap();
+        assert!(polls.get() > 50, "{} polls", polls.get());
+        task.abort();
     });
 }
