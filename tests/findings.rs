@@ -155,12 +155,13 @@ fn a_hub_that_is_closing_is_not_replaced() {
 #[test]
 fn a_driver_inside_a_fiber_does_not_keep_its_own_hub_from_its_end() {
     let runtime = runtime();
-    let mut fiber = runtime.block_on(async {
-        let fiber = spawn(|| Hub::run_until(pending::<()>()).wait());
+    let out = std::cell::Cell::new(None);
+    runtime.block_on(async {
+        out.set(Some(spawn(|| Hub::run_until(pending::<()>()).wait())));
         sleep(MS).await;
-        fiber
     });
     drop(runtime);
+    let mut fiber = out.take().unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     assert!(pin!(fiber.join()).poll(&mut cx).is_ready());
 }
@@ -168,12 +169,13 @@ fn a_driver_inside_a_fiber_does_not_keep_its_own_hub_from_its_end() {
 #[test]
 fn run_until_closes_although_a_fiber_of_it_drives_the_hub_too() {
     runtime().block_on(async {
-        let mut fiber = Hub::run_until(async {
-            let fiber = spawn(|| Hub::run_until(pending::<()>()).wait());
+        let out = std::cell::Cell::new(None);
+        Hub::run_until(async {
+            out.set(Some(spawn(|| Hub::run_until(pending::<()>()).wait())));
             sleep(MS).await;
-            fiber
         })
         .await;
+        let mut fiber = out.take().unwrap();
         assert!(ends(&mut fiber).await.unwrap_err().is_cancelled());
     });
 }

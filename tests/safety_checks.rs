@@ -362,17 +362,19 @@ fn a_join_on_another_thread_is_told_that_the_thread_of_the_hub_has_ended() {
     let hub = std::thread::spawn(move || {
         // The runtime outlives its thread: nobody ends the fibers.
         let runtime = Builder::new_current_thread().build().unwrap();
-        let fiber = runtime.block_on(async {
+        runtime.block_on(async {
             let fiber = spawn(|| pending::<u8>().wait());
             yield_now().await;
-            fiber
+            tell.send(fiber).unwrap();
         });
-        tell.send(fiber).unwrap();
         std::mem::forget(runtime);
         std::thread::sleep(Duration::from_millis(50));
     });
     let mut fiber = told.recv().unwrap();
-    let error = fiber.join().wait().unwrap_err();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(fiber.join().wait()));
+    let joined = told.recv_timeout(Duration::from_secs(20));
+    let error = joined.expect("it is told").unwrap_err();
     assert!(
         error.to_string().contains("was lost with its hub"),
         "{error}"
@@ -431,14 +433,15 @@ fn a_join_elsewhere_that_races_with_the_end_is_not_lost() {
         }
         tell.send(joined).unwrap();
     });
-    let runtime = Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        for _ in 0..ROUNDS {
-            fibers.send(spawn(|| 1)).unwrap();
-            yield_now().await;
-        }
+    std::thread::spawn(move || {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..ROUNDS {
+                fibers.send(spawn(|| 1)).unwrap();
+                yield_now().await;
+            }
+        });
     });
-    drop(fibers);
     let joined = told.recv_timeout(Duration::from_secs(20));
     assert_eq!(joined, Ok(ROUNDS));
 }
@@ -454,5 +457,48 @@ fn a_driver_that_leaves_hands_the_hub_to_another() {
             assert!(inside.as_mut().poll(&mut cx).is_pending());
         }
         timeout(LONG, fiber.join()).await.expect("it ends").unwrap();
+    });
+}
+
+#[test]
+fn a_wait_inside_a_poll_of_the_same_fiber_is_refused_by_name() {
+    runtime().block_on(async {
+        let mut fiber = spawn(|| {
+            poll_fn(|_| {
+                yield_now().wait();
+                Poll::Ready(())
+            })
+            .wait();
+        });
+        let error = fiber.join().await.unwrap_err();
+        assert!(
+            error.to_string().contains("inside a future's `poll`"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn a_fiber_that_gives_way_gives_way_to_tasks_too() {
+    runtime().block_on(async {
+        let polls = Rc::new(Cell::new(0));
+        let counted = polls.clone();
+        // Always ready: it is polled as often as its turn comes.
+        let task = tokio::task::spawn_local(poll_fn(move |cx| {
+            counted.set(counted.get() + 1);
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        let mut fiber = spawn(move || {
+            let gave_way = (0..100).filter(|_| {
+                let before = polls.get();
+                yield_now().wait();
+                polls.get() > before
+            });
+            gave_way.count()
+        });
+        let gave_way = fiber.join().await.unwrap();
+        assert!(gave_way > 90, "{gave_way} of 100 times");
+        task.abort();
     });
 }
