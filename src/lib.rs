@@ -119,16 +119,19 @@
 //! # Limits
 //!
 //! Stack switching is invisible to code that assumes that one thread has one
-//! stack. With safe code alone, three things can go wrong up to undefined
+//! stack. With safe code alone, four things can go wrong up to undefined
 //! behaviour, here as with every stackful coroutine; SECURITY.md has more on them.
-//! Do not wait
+//! Do not
 //!
-//! 1. inside the initialiser of a `thread_local!`: another fiber may initialise it
-//!    meanwhile, and std then replaces a value that is in use;
-//! 2. inside a closure of an API whose calls must nest last-in first-out on each
-//!    thread: `scoped-tls`, pyo3's GIL guards, rayon's workers;
-//! 3. over a stack that is then abandoned (see the guide) on a thread that exits
-//!    while other threads use what that stack borrows from thread-locals.
+//! 1. wait inside the initialiser of a `thread_local!`: another fiber may
+//!    initialise it meanwhile, and std then replaces a value that is in use;
+//! 2. wait inside a closure of an API whose calls must nest last-in first-out on
+//!    each thread: `scoped-tls`, pyo3's GIL guards, rayon's workers;
+//! 3. wait over a stack that is then abandoned (see the guide) on a thread that
+//!    exits while other threads use what that stack borrows from thread-locals;
+//! 4. keep a runtime, a `LocalSet` or a [`Bridge`] in a `thread_local!` until its
+//!    thread ends: it is dropped there and unwinds stacks that may refer to
+//!    thread-locals that are gone.
 //!
 //! Other things only give wrong results or stand still:
 //!
@@ -142,7 +145,7 @@
 //!   blocking calls with "Cannot start a runtime from within a runtime" (so do
 //!   libraries that use it inside, such as `reqwest::blocking` and `postgres`):
 //!   run such code with `tokio::task::spawn_blocking(f).wait()`. The `block_on` of
-//!   `futures` and `pollster` is not noticed, and freezes the hub.
+//!   `futures` and `pollster` is not refused, and freezes the hub.
 //! * `errno`, the signal mask and the floating-point control word are the
 //!   thread's, not the fiber's.
 //! * A stack that is too small overflows into its guard page: the process dies

@@ -30,7 +30,8 @@ use crate::time::{Elapsed, Timer, deadline_after};
 /// (one millisecond). `f` is not stopped between waits; if it ends without one,
 /// its result counts. Calls can be nested: each catches its own deadline only.
 /// Inside `f`, destructors run, and code that catches panics goes on to its next
-/// wait at most.
+/// wait at most. Like a cancel, a deadline is held off on a stack that is, or may
+/// be, unwinding.
 ///
 /// # Errors
 ///

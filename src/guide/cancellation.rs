@@ -80,7 +80,8 @@
 //! is on it, never freed or reused, since others may hold pointers into it; a
 //! warning names the fiber, and its joiner gets an error. If it was unwinding just
 //! then, its thread counts as panicking for ever: from then on, cancels reach waits
-//! that begin there only through `try_wait`. A borrowing bridge
+//! that begin there only through `try_wait`, and a close ends those abruptly that
+//! it cannot reach. A borrowing bridge
 //! ([`bridge_borrowed`](crate::bridge_borrowed)) cannot be leaked, so the process
 //! is aborted instead.
 //!
