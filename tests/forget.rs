@@ -10,7 +10,7 @@ use futures::future::FutureExt as _;
 use switchback::{Builder, Fiber, Hub, bridge, prelude::*, scope, sleep, spawn, yield_now};
 use tokio::sync::mpsc;
 
-use support::ending::{Count, poll_once, settle};
+use support::ending::{Count, in_paused_fiber, poll_once, settle};
 use support::{Drops, in_async, in_root_fiber, runtime, watched};
 
 const fn ms(n: u64) -> Duration {
@@ -190,7 +190,7 @@ fn a_forgotten_sleep_that_fires_wakes_nobody() {
 
 #[test]
 fn a_wait_of_a_fiber_forgets_a_future_that_its_timer_wakes_later() {
-    in_root_fiber(|| {
+    in_paused_fiber(|| {
         let timer = Box::pin(sleep(ms(2)));
         let mut timer = std::mem::ManuallyDrop::new(timer);
         assert!(timer.as_mut().wait_timeout(ms(1)).is_err());

@@ -49,15 +49,16 @@ thread_local! {
     /// How many stacks of this thread are suspended while the thread counts a
     /// panic. It never falls for those that were abandoned like that.
     static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
-    /// How many of these were abandoned.
-    static ABANDONED_PANICKING: Cell<usize> = const { Cell::new(0) };
+    /// Whether a stack was abandoned here while it was, or may have been,
+    /// unwinding: then the thread's panic count does not fall to zero again.
+    static MARKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the thread counts a panic, asked while no stack of ours runs, that
-/// none of its suspended stacks can end: those that unwind were abandoned, or it
-/// is the panic of whoever drives the hub.
-pub(crate) fn counts_a_panic_for_ever() -> bool {
-    panicking() && SUSPENDED_PANICKING.get() == ABANDONED_PANICKING.get()
+/// Whether the thread counts a panic that will not end while the hubs of this
+/// thread run: of a stack that was abandoned or, for a hub that was made while
+/// the thread was panicking, of whoever made it.
+pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
+    panicking() && (made_while_panicking || MARKED.get())
 }
 
 impl FiberState {
@@ -165,7 +166,7 @@ impl FiberState {
         }
         if panicking() {
             SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
-            ABANDONED_PANICKING.set(ABANDONED_PANICKING.get() + 1);
+            MARKED.set(true);
         }
         let unwinding = self.unwinding();
         loop {

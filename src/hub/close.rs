@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use slab::Slab;
 
 use super::core::{Core, State};
+use super::turn::wake_after_io;
 use crate::cancel::CAN_UNWIND;
 use crate::fiber::{FiberHandle, Record, counts_a_panic_for_ever, interrupt};
 use crate::foreign;
@@ -121,26 +122,38 @@ impl Core {
         self.only_exempt_live()
     }
 
-    /// Ready when the hub has ended.
-    pub(super) fn poll_ended(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the hub has ended. `key` is `None` at the first poll.
+    pub(super) fn poll_ended(
+        self: &Rc<Self>,
+        key: &mut Option<usize>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         if self.has_closed() && self.state.get() == State::Ended {
             return Poll::Ready(());
         }
-        self.close.register(None, cx.waker());
+        *key = Some(self.close.register(*key, cx.waker()));
         Poll::Pending
     }
 
-    /// Ready when the hub has closed, for the last of its drivers.
-    pub(super) fn poll_end(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever can be cancelled has been; the others never will be.
-        let stuck = !CAN_UNWIND || counts_a_panic_for_ever();
-        if stuck && !self.has_ready() && !self.live.borrow().is_empty() {
-            self.end_abruptly();
+    /// Ready when the hub has closed, for whoever made it run and lets it end.
+    /// `key` is `None` at the first poll.
+    pub(super) fn poll_end(
+        self: &Rc<Self>,
+        key: &mut Option<usize>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if !CAN_UNWIND || counts_a_panic_for_ever(self.made_while_panicking) {
+            // Whoever can be told is told; the others never will be.
+            if self.has_ready() {
+                wake_after_io(cx);
+            } else {
+                self.end_abruptly();
+            }
         }
         if self.has_closed() {
             return Poll::Ready(());
         }
-        self.close.register(None, cx.waker());
+        *key = Some(self.close.register(*key, cx.waker()));
         Poll::Pending
     }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+use std::thread::panicking;
 
 use slab::Slab;
 use tokio::runtime::Handle;
@@ -53,6 +54,8 @@ pub(crate) enum State {
 /// A hub, seen from its own thread.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
+    /// Whether the thread was panicking when the hub was made.
+    pub(super) made_while_panicking: bool,
     /// Unlike that of any other hub of the process.
     pub(crate) number: u64,
     pub(crate) runtime: Handle,
@@ -132,6 +135,7 @@ impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Rc::new(Core {
+            made_while_panicking: panicking(),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             shared: Arc::new(Shared::new(Some(runtime.id()))),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),

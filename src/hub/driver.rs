@@ -12,7 +12,6 @@ use tokio::task::coop;
 use super::core::{Core, DrivenIn, State};
 use super::registry;
 use super::shared::{Failure, Shared};
-use crate::cancel::CAN_UNWIND;
 use crate::outside::{self, Surroundings};
 use crate::report;
 use crate::switch;
@@ -165,9 +164,10 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     .await;
     if core.shared.is_last_driver() {
         core.begin_close(None);
+        let mut key = None;
         poll_fn(|cx| {
             seat.drive(cx, DrivenIn::Future(Surroundings::now()));
-            core.poll_end(cx)
+            core.poll_end(&mut key, cx)
         })
         .await;
     }
@@ -177,9 +177,6 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
 /// Closes a hub that a task drives, and waits until it has ended.
 pub(super) async fn close(core: &Rc<Core>) {
     core.begin_close(None);
-    if !CAN_UNWIND {
-        // Let those run that can be told by `try_wait`; see `Core::poll_end`.
-        tokio::task::yield_now().await;
-    }
-    poll_fn(|cx| core.poll_end(cx)).await;
+    let mut key = None;
+    poll_fn(|cx| core.poll_end(&mut key, cx)).await;
 }

@@ -136,7 +136,10 @@ impl Hub {
             match registry::attach() {
                 Ok(core) if core.is_open() => break driver::run_until(core, future).await,
                 // One that is closing makes way when it has ended.
-                Ok(closing) => poll_fn(|cx| closing.poll_ended(cx)).await,
+                Ok(closing) => {
+                    let mut key = None;
+                    poll_fn(|cx| closing.poll_ended(&mut key, cx)).await;
+                }
                 Err(none) => panic!("{none}"),
             }
         }
