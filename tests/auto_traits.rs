@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    Builder, Cancelled, Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError,
-    Sleep, YieldNow,
+    Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin, Elapsed, Fiber,
+    FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError, Scope, ScopedFiber, Sleep, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -73,6 +73,15 @@ macro_rules! facts {
     )*};
 }
 
+/// Neither `Send` nor `Sync`, whether it is `Unpin` or not.
+macro_rules! stays {
+    ($($type:ty)*) => {$(
+        let is = Is::<$type>(PhantomData);
+        assert!(!is.send(), "{} is Send", stringify!($type));
+        assert!(!is.sync(), "{} is Sync", stringify!($type));
+    )*};
+}
+
 /// Neither `Send` nor `Sync`.
 type Local = Rc<()>;
 /// `Send`, not `Sync`.
@@ -88,6 +97,7 @@ fn the_probe_tells_yes_from_no() {
     }
     assert!(Is::<u8>(PhantomData).cloned());
     assert!(!Is::<io::Error>(PhantomData).cloned());
+    stays! { Local std::cell::RefCell<Local> }
 }
 
 #[test]
@@ -111,6 +121,7 @@ fn handles_and_errors_go_anywhere() {
         JoinError: true Send, true Sync, true Unpin;
         Cancelled: true Send, true Sync, true Unpin;
         Elapsed: true Send, true Sync, true Unpin;
+        CloseTimeout: true Send, true Sync, true Unpin;
         Builder: true Send, true Sync, true Unpin;
         HubBuilder: true Send, true Sync, true Unpin;
     }
@@ -131,6 +142,23 @@ fn a_hub_stays_on_its_thread() {
         Hub: false Send, false Sync, true Unpin;
     }
     assert!(Is::<Hub>(PhantomData).cloned());
+}
+
+#[test]
+fn the_close_of_a_hub_is_awaited_on_its_thread() {
+    stays! { Close CloseWithin }
+}
+
+#[test]
+fn a_bridge_stays_on_its_thread_whatever_it_returns() {
+    stays! { Bridge<u8> Bridge<Local> BridgeBorrowed<'static, u8> BridgeBorrowed<'static, Local> }
+}
+
+#[test]
+fn a_scope_and_its_fibers_stay_on_their_thread() {
+    stays! { Scope<'static, 'static> }
+    assert!(!Is::<ScopedFiber<'static, u8>>(PhantomData).send());
+    assert!(!Is::<ScopedFiber<'static, Local>>(PhantomData).send());
 }
 
 #[test]
@@ -158,6 +186,13 @@ fn everything_public_has_debug() {
     debug::<FiberId>();
     debug::<Builder>();
     debug::<Hub>();
+    debug::<Bridge<Local>>();
+    debug::<BridgeBorrowed<'_, Local>>();
+    debug::<Scope<'_, '_>>();
+    debug::<ScopedFiber<'_, Local>>();
+    debug::<Close>();
+    debug::<CloseWithin>();
+    debug::<CloseTimeout>();
     debug::<HubBuilder>();
     debug::<JoinError>();
     debug::<Cancelled>();
@@ -172,6 +207,7 @@ fn errors_are_errors_of_threads_and_of_io() {
     error::<JoinError>();
     error::<Cancelled>();
     error::<Elapsed>();
+    error::<CloseTimeout>();
 }
 
 #[test]

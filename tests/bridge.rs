@@ -7,8 +7,10 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -659,6 +661,61 @@ fn a_borrowing_bridge_that_unwinds_when_it_is_dropped_aborts() {
             drop(future);
         },
     );
+}
+
+/// A waker whose last drop panics.
+struct PanicsInDrop;
+
+impl Wake for PanicsInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("of a waker's drop");
+    }
+}
+
+/// Polls a future once with such a waker, which nobody else keeps.
+fn poll_once_with_panicking_waker<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::new(PanicsInDrop));
+    future.poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_lets_no_borrowing_bridge_leak() {
+    assert_aborts(
+        "a_waker_that_panics_when_it_is_dropped_lets_no_borrowing_bridge_leak",
+        || {
+            let data = [1];
+            // SAFETY: dropped below.
+            let mut future = Box::pin(unsafe {
+                bridge_borrowed(|| {
+                    let _guard = OnDrop(|| yield_now().wait());
+                    forever();
+                    let _ = &data;
+                })
+            });
+            assert!(poll_once_with_panicking_waker(future.as_mut()).is_pending());
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            // Reached, the stack that borrows `data` has been leaked.
+        },
+    );
+}
+
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_does_not_keep_a_bridge_from_unwinding() {
+    watched(|| {
+        let drops = Drops::new();
+        let token = drops.token();
+        let mut future = Box::pin(bridge(move || {
+            let _token = token;
+            forever();
+        }));
+        assert!(poll_once_with_panicking_waker(future.as_mut()).is_pending());
+        assert!(!unwinds(|| drop(future)));
+        assert_eq!(drops.count(), 1);
+    });
 }
 
 #[test]
