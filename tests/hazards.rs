@@ -509,3 +509,55 @@ fn a_yield_that_is_polled_many_times_with_one_waker_is_queued_once() {
         assert!(Pin::new(&mut future).poll(&mut cx).is_ready());
     });
 }
+
+/// Runs a hub that is left with a fiber that waits for ever.
+fn run_leaves_a_fiber() {
+    let result = switchback::run(|| {
+        drop(spawn(forever));
+        yield_now().wait();
+        42
+    });
+    println!("run: {result:?}");
+}
+
+#[test]
+fn run_returns_in_a_destructor_of_a_thread_that_unwinds() {
+    const NAME: &str = "run_returns_in_a_destructor_of_a_thread_that_unwinds";
+    let child = in_child(NAME, || {
+        let unwound = catch_unwind(|| {
+            let _runs = OnDrop(run_leaves_a_fiber);
+            panic!("around the run");
+        });
+        assert!(unwound.is_err());
+        assert!(!std::thread::panicking());
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+    assert!(child.stdout.contains("run: Ok(42)"), "{child:#?}");
+}
+
+#[test]
+fn run_returns_on_a_thread_with_an_abandoned_stack_that_was_unwinding() {
+    const NAME: &str = "run_returns_on_a_thread_with_an_abandoned_stack_that_was_unwinding";
+    let child = in_child(NAME, || {
+        let runtime = runtime();
+        runtime.block_on(async {
+            drop(spawn(|| {
+                let _waits = OnDrop(forever);
+                forever();
+            }));
+            yield_now().await;
+        });
+        drop(runtime);
+        assert!(
+            std::thread::panicking(),
+            "the stack was leaked half unwound"
+        );
+        run_leaves_a_fiber();
+        // Nothing else is as it was on this thread.
+        std::process::exit(0);
+    });
+    let Some(child) = child else { return };
+    child.assert_success();
+    assert!(child.stdout.contains("run: Ok(42)"), "{child:#?}");
+}
