@@ -17,8 +17,12 @@
 //! 2. A fiber for which it was false when it suspended is not unwinding when it
 //!    is resumed, whatever the count says by then.
 //! 3. If it was false when a fiber was resumed and is true later in that same
-//!    run, the fiber itself is unwinding.
+//!    run, the fiber itself is unwinding, unless another stack that it ran
+//!    meanwhile (a bridge, a hub) has suspended in its own unwinding.
 //! 4. Otherwise it *may* be unwinding. It gets its cancel later.
+//!
+//! To throw, only rules 1 and 2 count. Rule 3 tells where a wait returns an error
+//! rather than suspend.
 //!
 //! Nor is it thrown inside [`shield()`]. What is not thrown stays pending.
 //!
