@@ -285,7 +285,7 @@ fn the_warning_claims_no_mark_on_the_thread_where_there_is_none() {
     });
     if let Some(child) = child {
         child.assert_success();
-        assert!(child.stderr.contains("its stack is leaked"), "{child:#?}");
+        assert!(child.reported("its stack is leaked"), "{child:#?}");
         // Whether it was unwinding cannot be known: the thread was panicking.
         assert!(!child.stderr.contains("it was unwinding"), "{child:#?}");
     }
@@ -638,12 +638,10 @@ fn a_thread_that_exits_leaves_its_suspended_fibers_alone_and_says_so() {
         child.assert_success();
         assert!(!child.stdout.contains("destroyed"), "{child:#?}");
         assert!(
-            child
-                .stderr
-                .contains("a thread ended with suspended fibers"),
+            child.reported("a thread ended with suspended fibers"),
             "{child:#?}"
         );
-        assert!(child.stderr.contains("left"), "{child:#?}");
+        assert!(child.reported("left"), "{child:#?}");
     }
 }
 

@@ -483,7 +483,7 @@ fn a_destructor_that_waits_while_it_is_dropped_leaks_it_with_a_warning() {
     });
     if let Some(child) = child {
         child.assert_success();
-        assert!(child.stderr.contains("its stack is leaked"), "{child:#?}");
+        assert!(child.reported("its stack is leaked"), "{child:#?}");
     }
 }
 
@@ -501,7 +501,7 @@ fn the_warning_says_when_a_leaked_bridge_marks_the_thread() {
     });
     if let Some(child) = child {
         child.assert_success();
-        assert!(child.stderr.contains("counts as panicking"), "{child:#?}");
+        assert!(child.reported("counts as panicking"), "{child:#?}");
     }
 }
 
@@ -616,10 +616,7 @@ fn assert_aborts(name: &str, body: impl FnOnce()) {
     if let Some(child) = in_child(name, body) {
         let signal = std::os::unix::process::ExitStatusExt::signal(&child.status);
         assert_eq!(signal, Some(6), "{child:#?}");
-        assert!(
-            child.stderr.contains("so the process is aborted"),
-            "{child:#?}"
-        );
+        assert!(child.reported("so the process is aborted"), "{child:#?}");
     }
 }
 

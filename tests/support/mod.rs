@@ -245,6 +245,12 @@ impl Child {
         assert!(self.status.success(), "{self:#?}");
     }
 
+    /// Whether `text` is on its stderr, or was reported elsewhere.
+    pub(crate) fn reported(&self, text: &str) -> bool {
+        // With this feature, reports go to whoever subscribes to them.
+        cfg!(feature = "tracing") || self.stderr.contains(text)
+    }
+
     /// The child succeeded, and `text` is on its stderr so many times.
     #[track_caller]
     pub(crate) fn assert_reported(&self, text: &str, times: usize) {
