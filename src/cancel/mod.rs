@@ -52,7 +52,7 @@ pub use deadline::with_timeout;
 pub(crate) use deadline::{Deadlines, Expired};
 pub use shield::shield;
 
-use crate::fiber::{FiberState, interrupt};
+use crate::fiber::{FiberState, clear_mark, interrupt};
 use crate::foreign;
 use crate::switch::{self, Place};
 
@@ -270,6 +270,9 @@ fn defer(waker: &Waker) {
 #[inline]
 pub(crate) fn nested<R>(resume: impl FnOnce() -> R) -> R {
     let before = panicking();
+    if !before {
+        clear_mark();
+    }
     let result = resume();
     if !before && panicking() {
         switch::with_place(|place| {
@@ -348,6 +351,7 @@ impl FiberState {
             if self.deferred_in.replace(round) != round {
                 self.with_waker(defer);
             }
+            self.owner.put_off(true);
         }
         None
     }

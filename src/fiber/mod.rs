@@ -31,7 +31,7 @@ pub use handle::{FiberHandle, current_fiber, in_fiber};
 pub use park::park;
 pub use record::FiberId;
 pub(crate) use record::{Phase, Record, interrupt};
-pub(crate) use state::{FiberState, Owner, counts_a_panic_for_ever};
+pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 
 use crate::cancel::Cancelled;
 use crate::hub::{Core, Shared, registry};

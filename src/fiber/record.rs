@@ -105,6 +105,8 @@ pub(crate) struct Record {
     pub(crate) queued_remotely: AtomicBool,
     /// The token of `park` and `unpark`.
     pub(crate) unparked: AtomicBool,
+    /// Whether an interrupt is put off until nobody on the thread unwinds.
+    put_off: AtomicBool,
     /// Whether a join has taken the result, or an error instead of it.
     claimed: AtomicBool,
     /// Whether the fiber panicked and nobody has taken the panic.
@@ -128,6 +130,7 @@ impl Record {
             cancel: Mutex::new(None),
             queued_remotely: AtomicBool::new(false),
             unparked: AtomicBool::new(false),
+            put_off: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             joiner: AtomicWaker::new(),
@@ -171,6 +174,14 @@ impl Record {
 
     pub(crate) fn is_alive(&self) -> bool {
         matches!(self.phase(), Phase::New | Phase::Started) && self.hub.failure().is_none()
+    }
+
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.put_off.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_put_off(&self, put_off: bool) {
+        self.put_off.store(put_off, Ordering::Relaxed);
     }
 
     pub(crate) fn is_claimed(&self) -> bool {

@@ -50,8 +50,14 @@ thread_local! {
     /// panic. It never falls for those that were abandoned like that.
     static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
     /// Whether a stack was abandoned here while it was, or may have been,
-    /// unwinding: then the thread's panic count does not fall to zero again.
+    /// unwinding. If it was, the thread's panic count does not fall to zero again.
     static MARKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The thread counts no panic: no stack that was abandoned here was unwinding.
+#[inline]
+pub(crate) fn clear_mark() {
+    MARKED.set(false);
 }
 
 /// Whether the thread counts a panic that will not end while the hubs of this
@@ -153,6 +159,7 @@ impl FiberState {
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
         self.suspender.suspend(self, self.how());
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
+        self.owner.put_off(false);
         let still = panicking();
         let alone = surely && SUSPENDED_PANICKING.get() == 0;
         self.ambient.set(still && !alone);
@@ -194,6 +201,16 @@ impl Owner {
             Owner::Fiber { record, .. } => record.interrupts(),
             Owner::Bridge(task) if task.has_ended() => interrupt::END,
             Owner::Bridge(_) => 0,
+        }
+    }
+
+    /// Notes whether an interrupt of the fiber is put off because it may unwind.
+    pub(crate) fn put_off(&self, put_off: bool) {
+        if let Owner::Fiber { record, hub } = self {
+            record.set_put_off(put_off);
+            if put_off {
+                hub.interrupt_put_off();
+            }
         }
     }
 

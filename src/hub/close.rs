@@ -142,8 +142,8 @@ impl Core {
         key: &mut Option<usize>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if !CAN_UNWIND || counts_a_panic_for_ever(self.made_while_panicking) {
-            // Whoever can be told is told; the others never will be.
+        // Whoever can be told is told; the others never will be.
+        if !CAN_UNWIND || self.is_put_off_for_ever() {
             if self.has_ready() {
                 wake_after_io(cx);
             } else {
@@ -155,6 +155,20 @@ impl Core {
         }
         *key = Some(self.close.register(*key, cx.waker()));
         Poll::Pending
+    }
+
+    /// Whether the close of every fiber that is left is put off, and for ever.
+    fn is_put_off_for_ever(&self) -> bool {
+        let live = self.live.borrow();
+        counts_a_panic_for_ever(self.made_while_panicking)
+            && live.iter().all(|(_, fiber)| fiber.record.is_put_off())
+    }
+
+    /// The interrupt of a fiber has been put off: see `poll_end`.
+    pub(crate) fn interrupt_put_off(&self) {
+        if self.state.get() == State::Closing {
+            self.close.wake();
+        }
     }
 
     fn only_exempt_live(&self) -> bool {
