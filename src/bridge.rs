@@ -146,8 +146,8 @@ where
         let body = move |suspender| run(suspender, task, f, &slot);
         // SAFETY: the caller promises that the future, which owns the coroutine,
         // is polled to its end or dropped before the borrows in `f` end. Its drop
-        // either brings the body to its end or aborts. The result slot that the
-        // body borrows from nowhere is reference-counted.
+        // either brings the body, begun or not, to its end or aborts; a coroutine
+        // of a borrowing bridge is never leaked otherwise.
         unsafe { Coroutine::new_unchecked(stack, body) }
     });
     BridgeBorrowed {

@@ -200,7 +200,8 @@ impl<'scope> Scope<'scope, '_> {
             let body = fiber::body(&self.hub, record, &packet, f);
             // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
             // or unwinds. By the Scope Invariant that is after the body has
-            // finished, or never. The hub never drops a coroutine that has not
+            // finished, or never. A child that was cancelled before it ran is run
+            // too, to drop `f`. The hub never drops a coroutine that has not
             // finished but to leak it, and then the parent is abandoned.
             unsafe { Coroutine::new_unchecked(stack, body) }
         });
