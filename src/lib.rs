@@ -202,6 +202,7 @@ pub use fiber::{Builder, Fiber, FiberHandle, FiberId, current_fiber, in_fiber, p
 pub use hub::{Close, CloseTimeout, CloseWithin, Hub, HubBuilder, run};
 pub use join::{Join, JoinError};
 pub use scope::{Scope, ScopedFiber, scope};
+pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};

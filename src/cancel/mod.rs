@@ -36,6 +36,7 @@
 //! 4. A close of the hub: at each wait.
 
 mod deadline;
+mod put_back;
 mod shield;
 
 use std::any::Any;
@@ -50,6 +51,7 @@ use std::thread::panicking;
 
 pub use deadline::with_timeout;
 pub(crate) use deadline::{Deadlines, Expired};
+pub(crate) use put_back::PutBack;
 pub use shield::shield;
 
 use crate::fiber::{FiberState, clear_mark, interrupt};
