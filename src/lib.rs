@@ -110,6 +110,46 @@
 //! [guide](guide::cancellation) has the rules, and for each waiting call what is
 //! lost when it is cancelled.
 //!
+//! # Callback APIs
+//!
+//! A [`SwitchBack`] is a future that a callback makes ready: what calls back
+//! becomes a call that waits and returns. Its [`Switcher`]s can be fired from
+//! anywhere, before the wait, during it or too late, and tell whether they won. For
+//! a C library, one goes through the user data:
+//!
+//! ```
+//! use std::ffi::{c_int, c_void};
+//! use std::time::Duration;
+//! use switchback::{SwitchBack, SwitchError, Switcher, prelude::*};
+//!
+//! # mod library {
+//! #     use super::*;
+//! #     pub unsafe fn measure(done: extern "C" fn(*mut c_void, c_int), user_data: *mut c_void) {
+//! #         let user_data = user_data.expose_provenance();
+//! #         std::thread::spawn(move || done(std::ptr::with_exposed_provenance_mut(user_data), 42));
+//! #     }
+//! # }
+//! fn measure() -> Result<c_int, SwitchError> {
+//!     extern "C" fn done(user_data: *mut c_void, value: c_int) {
+//!         // SAFETY: it is what `measure` made below, and the library calls back once.
+//!         let switcher = unsafe { Box::from_raw(user_data.cast::<Switcher<c_int>>()) };
+//!         switcher.switch(value);
+//!     }
+//!     let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
+//!     let user_data = Box::into_raw(Box::new(switch_back.switcher()));
+//!     // SAFETY: a switcher may be used on any thread, and `done` frees it.
+//!     unsafe { library::measure(done, user_data.cast()) };
+//!     switch_back.wait() // blocks this fiber only
+//! }
+//!
+//! # switchback::run(|| {
+//! assert_eq!(measure().unwrap(), 42);
+//! # }).unwrap();
+//! ```
+//!
+//! [Cleanups](SwitchBack::add_cleanup) take back a callback that did not come in
+//! time.
+//!
 //! # Panics
 //!
 //! A panic ends its fiber, not its hub: the joiner gets it as a [`JoinError`]. If

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use switchback::{
     Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin, Elapsed, Fiber,
-    FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError, Scope, ScopedFiber, Sleep, YieldNow,
+    FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError, Scope, ScopedFiber, Sleep, SwitchBack,
+    SwitchError, Switcher, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -121,6 +122,7 @@ fn handles_and_errors_go_anywhere() {
         JoinError: true Send, true Sync, true Unpin;
         Cancelled: true Send, true Sync, true Unpin;
         Elapsed: true Send, true Sync, true Unpin;
+        SwitchError: true Send, true Sync, true Unpin;
         CloseTimeout: true Send, true Sync, true Unpin;
         Builder: true Send, true Sync, true Unpin;
         HubBuilder: true Send, true Sync, true Unpin;
@@ -152,6 +154,29 @@ fn the_close_of_a_hub_is_awaited_on_its_thread() {
 #[test]
 fn a_bridge_stays_on_its_thread_whatever_it_returns() {
     stays! { Bridge<u8> Bridge<Local> BridgeBorrowed<'static, u8> BridgeBorrowed<'static, Local> }
+}
+
+#[test]
+fn a_switch_back_stays_on_its_thread_whatever_it_gives() {
+    facts! {
+        SwitchBack<u8>: false Send, false Sync, true Unpin;
+        SwitchBack<Local>: false Send, false Sync, true Unpin;
+        SwitchBack<std::marker::PhantomPinned>: false Send, false Sync, true Unpin;
+    }
+    assert!(!Is::<SwitchBack<u8>>(PhantomData).cloned());
+}
+
+#[test]
+fn a_switcher_goes_where_its_value_may_go() {
+    facts! {
+        Switcher<u8>: true Send, true Sync, true Unpin;
+        Switcher<Cell>: true Send, true Sync, true Unpin;
+        Switcher<Local>: false Send, false Sync, true Unpin;
+        Switcher<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<Switcher<u8>>(PhantomData).cloned());
+    // Whatever its value is.
+    assert!(Is::<Switcher<io::Error>>(PhantomData).cloned());
 }
 
 #[test]
@@ -198,6 +223,9 @@ fn everything_public_has_debug() {
     debug::<Cancelled>();
     debug::<Elapsed>();
     debug::<Sleep>();
+    debug::<SwitchBack<Local>>();
+    debug::<Switcher<Local>>();
+    debug::<SwitchError>();
     debug::<YieldNow>();
 }
 
@@ -207,6 +235,7 @@ fn errors_are_errors_of_threads_and_of_io() {
     error::<JoinError>();
     error::<Cancelled>();
     error::<Elapsed>();
+    error::<SwitchError>();
     error::<CloseTimeout>();
 }
 

@@ -41,6 +41,7 @@
 //! | ... of `read_exact`, `read_to_end`, `write_all` | how far it had come: bytes may have been moved |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
 //! | [`park`](crate::park) | nothing: it takes no token |
+//! | [`SwitchBack`](crate::SwitchBack) | it is dropped, with what it was fired with, and its cleanups run; `(&mut switch_back).wait()` loses nothing |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled and waited for |

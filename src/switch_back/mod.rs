@@ -280,12 +280,11 @@ impl<T> Future for SwitchBack<T> {
 impl<T> Drop for SwitchBack<T> {
     fn drop(&mut self) {
         let unclaimed = self.slot.end();
+        // A cleanup that waits need not be woken by it.
         self.timer = None;
         let mut put_back = PutBack::default();
         if let Some(fired) = unclaimed {
-            put_back.run("the drop of what a `SwitchBack` was fired with", || {
-                drop(fired)
-            });
+            put_back.run("the drop of what was fired", || drop(fired));
         }
         for cleanup in mem::take(&mut self.cleanups) {
             put_back.run("a cleanup of a `SwitchBack`", cleanup);
