@@ -199,7 +199,10 @@ mod yield_now;
 pub use bridge::{Bridge, BridgeBorrowed, bridge, bridge_borrowed};
 pub use cancel::{Cancelled, catch_cancel, check_cancelled, shield, with_timeout};
 pub use fiber::{Builder, Fiber, FiberHandle, FiberId, current_fiber, in_fiber, park, spawn};
-pub use hub::{Close, CloseTimeout, CloseWithin, Hub, HubBuilder, run};
+pub use hub::{
+    Close, CloseTimeout, CloseWithin, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics,
+    run,
+};
 pub use join::{Join, JoinError};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};

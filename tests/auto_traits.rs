@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use switchback::{
     Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin, Elapsed, Fiber,
-    FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError, Scope, ScopedFiber, Sleep, YieldNow,
+    FiberHandle, FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, Join,
+    JoinError, Scope, ScopedFiber, Sleep, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -122,6 +123,9 @@ fn handles_and_errors_go_anywhere() {
         Cancelled: true Send, true Sync, true Unpin;
         Elapsed: true Send, true Sync, true Unpin;
         CloseTimeout: true Send, true Sync, true Unpin;
+        HubClosed: true Send, true Sync, true Unpin;
+        HubHandle: true Send, true Sync, true Unpin;
+        HubMetrics: true Send, true Sync, true Unpin;
         Builder: true Send, true Sync, true Unpin;
         HubBuilder: true Send, true Sync, true Unpin;
     }
@@ -142,11 +146,15 @@ fn a_hub_stays_on_its_thread() {
         Hub: false Send, false Sync, true Unpin;
     }
     assert!(Is::<Hub>(PhantomData).cloned());
+    stays! { HubData }
 }
 
 #[test]
-fn the_close_of_a_hub_is_awaited_on_its_thread() {
-    stays! { Close CloseWithin }
+fn the_close_of_a_hub_is_awaited_anywhere_but_one_that_names_fibers_on_its_thread() {
+    facts! {
+        Close: true Send, true Sync, true Unpin;
+    }
+    stays! { CloseWithin }
 }
 
 #[test]

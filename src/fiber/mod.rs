@@ -213,7 +213,7 @@ impl<T> Fiber<T> {
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Arc::new(Shared::new(None));
         no_hub.end();
-        let record = Arc::new(Record::new(no_hub, usize::MAX, None));
+        let record = Arc::new(Record::new(no_hub, None));
         let packet = Arc::new(Packet::new());
         let cancelled = Cancelled::new(Some(why.into()));
         packet.complete(&record, Some(Cause::Cancelled(cancelled)));
@@ -238,9 +238,10 @@ impl<T: 'static> Fiber<T> {
     {
         let stack = core.stack_for_new(stack_size)?;
         let packet = Arc::new(Packet::new());
-        let record = core.insert(name.map(String::into_boxed_str), None, |record| {
-            Coroutine::new(stack, body(core, record, &packet, f))
-        });
+        let name = name.map(String::into_boxed_str);
+        let record = Arc::new(Record::new(core.shared.clone(), name));
+        let coroutine = Coroutine::new(stack, body(core, &record, &packet, f));
+        core.insert(&record, None, coroutine);
         Ok(Fiber::from_parts(record, packet))
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::core::{Core, State};
-use super::shared::Failure;
+use super::shared::{Failure, Takes};
 use crate::report;
 use crate::switch;
 
@@ -32,10 +32,11 @@ impl Core {
     /// The hub has no fibers any more: lets go of everything it still holds.
     pub(super) fn set_ended(&self) {
         self.state.set(State::Ended);
+        self.shared.restrict(Takes::Nothing);
         self.clear_ready();
         self.stacks.clear();
+        self.shared.counters.publish(&self.metrics());
         self.shared.end();
-        self.close.wake();
     }
 
     /// The hub's thread ends. Nothing is resumed, unwound or freed: frames of
