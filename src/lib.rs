@@ -186,6 +186,8 @@ pub mod guide;
 mod hub;
 mod join;
 mod outside;
+#[cfg(unix)]
+mod poll;
 mod report;
 mod scope;
 mod stack;
@@ -204,6 +206,9 @@ pub use hub::{
     run,
 };
 pub use join::{Join, JoinError};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use poll::{Events, PollHandle, Poller};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;

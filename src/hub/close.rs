@@ -83,6 +83,8 @@ impl Core {
         if self.state.get() == State::Closing && self.only_exempt_live() {
             self.state.set(State::Draining);
             self.shared.restrict(Takes::Nothing);
+            #[cfg(unix)]
+            self.poll.stop();
             // What was sent before that is taken.
             self.drain_remote();
         }
@@ -127,7 +129,7 @@ impl Core {
     pub(super) fn poll_end(self: &Rc<Self>, closer: &mut Closer, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever can be told is told; the others never will be.
         if !CAN_UNWIND || self.is_put_off_for_ever() {
-            if self.has_ready() {
+            if self.has_work() {
                 wake_after_io(cx);
             } else {
                 self.end_abruptly();

@@ -20,6 +20,8 @@ use super::shared::{Errand, Shared};
 use crate::fiber::{Phase, Record};
 use crate::foreign;
 use crate::outside::{self, Surroundings};
+#[cfg(unix)]
+use crate::poll::Poller;
 use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
 use crate::switch::Coroutine;
@@ -85,6 +87,8 @@ pub(crate) struct Core {
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.
     pub(super) exempt: RefCell<Option<Arc<Record>>>,
     pub(super) data: HubData,
+    #[cfg(unix)]
+    pub(super) poll: Poller,
     /// How many callbacks are in the ready queue.
     callbacks: Cell<usize>,
     spawned: Cell<u64>,
@@ -109,6 +113,9 @@ pub(crate) enum Ready {
     Waker(Waker),
     /// Call this.
     Callback(Box<dyn FnOnce()>),
+    /// Look for a descriptor that is ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// A fiber that has not ended, in the hub's table.
@@ -148,10 +155,14 @@ pub(crate) struct Ticket(u64);
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(Some(runtime.id())));
         Rc::new(Core {
             made_while_panicking: panicking(),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            shared: Arc::new(Shared::new(Some(runtime.id()))),
+            number,
+            #[cfg(unix)]
+            poll: Poller::new(&shared, number, &runtime),
+            shared,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
@@ -304,6 +315,12 @@ impl Core {
         }
     }
 
+    /// Whether the next entry is to look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(super) fn polls_next(&self) -> bool {
+        matches!(self.ready.borrow().front(), Some(Ready::Poll))
+    }
+
     #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
         let entry = self.ready.borrow_mut().pop_front()?;
@@ -315,6 +332,15 @@ impl Core {
         !self.ready.borrow().is_empty()
     }
 
+    /// Whether something is ready that may come to an end: polling never does.
+    pub(super) fn has_work(&self) -> bool {
+        let ready = self.ready.borrow();
+        #[cfg(unix)]
+        return ready.iter().any(|entry| !matches!(entry, Ready::Poll));
+        #[cfg(not(unix))]
+        return !ready.is_empty();
+    }
+
     /// Empties the queue: tasks in it are woken, fibers are not, callbacks are
     /// dropped.
     pub(super) fn clear_ready(&self) {
@@ -324,6 +350,8 @@ impl Core {
                 Ready::Fiber(_) => {}
                 Ready::Waker(waker) => foreign::wake(waker),
                 Ready::Callback(callback) => drop_callback(callback),
+                #[cfg(unix)]
+                Ready::Poll => {}
             }
         }
     }
@@ -351,6 +379,8 @@ impl Core {
                 }
                 Errand::Spawn(arrive) => arrive(self),
                 Errand::Close => closes = true,
+                #[cfg(unix)]
+                Errand::Poll => self.push(Ready::Poll),
             }
         }
         if closes {

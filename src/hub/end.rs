@@ -15,6 +15,8 @@ impl Core {
         if self.state.replace(State::Ended) == State::Ended {
             return;
         }
+        #[cfg(unix)]
+        self.poll.stop();
         let _hub = switch::enter_hub(self);
         // In the order in which they were made.
         let mut fibers: Vec<_> = {
@@ -53,6 +55,8 @@ impl Core {
             ));
         }
         self.forget_ready();
+        #[cfg(unix)]
+        self.poll.leak();
         // Live Stack Invariant: dropping a suspended coroutine leaks it.
         drop(self.live.take());
         self.shared.fail(Failure::Lost);

@@ -193,6 +193,13 @@ impl<F, T> Drop for Newcomer<F, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubClosed(());
 
+impl HubClosed {
+    #[cfg(unix)]
+    pub(crate) fn new() -> HubClosed {
+        HubClosed(())
+    }
+}
+
 impl fmt::Display for HubClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the hub is closed: it takes no new fibers or callbacks")

@@ -57,6 +57,8 @@ use self::shared::Closer;
 pub(crate) use self::shared::{Failure, Shared};
 pub(crate) use self::turn::wake_after_io;
 
+#[cfg(unix)]
+use crate::poll::Poller;
 use crate::report;
 
 /// The scheduler of this thread's fibers on one runtime.
@@ -269,6 +271,17 @@ impl Hub {
     /// What the program keeps with the hub.
     pub fn data(&self) -> &HubData {
         &self.0.data
+    }
+
+    /// Callbacks on the readiness of file descriptors.
+    ///
+    /// # Examples
+    ///
+    /// See [`Poller`].
+    #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
+    pub fn poll(&self) -> &Poller {
+        &self.0.poll
     }
 
     /// Numbers about the hub, as they are now.

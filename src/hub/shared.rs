@@ -56,6 +56,9 @@ pub(crate) enum Errand {
     Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
     /// Begin to close.
     Close,
+    /// Look for descriptors that are ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// What a hub still takes from elsewhere.
@@ -127,6 +130,13 @@ impl Shared {
         }
     }
 
+    /// Has the hub look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(crate) fn poll_remotely(&self) {
+        // Refused by a hub that has ended, which polls no more.
+        let _ = self.send(Errand::Poll);
+    }
+
     /// Queues an errand from whatever thread, unless the hub does not take it any
     /// more. Wakes the drivers once per burst: the hub takes the whole queue when
     /// it runs.
@@ -135,6 +145,8 @@ impl Shared {
             let mut remote = lock(&self.remote);
             let refused = match errand {
                 Errand::Wake(_) | Errand::Close => remote.ended,
+                #[cfg(unix)]
+                Errand::Poll => remote.ended,
                 Errand::Callback(_) => remote.takes > Takes::Callbacks,
                 Errand::Spawn(_) => remote.takes > Takes::Everything,
             };

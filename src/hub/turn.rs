@@ -107,9 +107,15 @@ impl Core {
         true
     }
 
-    /// Handles the next entry if it is no fiber's.
+    /// Handles the next entry if it is no fiber's. False as for
+    /// [`step`](Core::step); a pass over ready descriptors gives way as a fiber
+    /// does.
     #[cold]
     fn step_other(self: &Rc<Self>) -> bool {
+        #[cfg(unix)]
+        if self.polls_next() && self.poll.is_over_in(self.turn.get()) {
+            return false;
+        }
         match self.pop() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
             Some(Ready::Callback(callback)) => {
@@ -117,6 +123,8 @@ impl Core {
                 self.callback_ran();
                 self.check_closed();
             }
+            #[cfg(unix)]
+            Some(Ready::Poll) => self.poll.step(self.turn.get()),
             _ => return false,
         }
         true
