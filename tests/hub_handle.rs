@@ -290,9 +290,11 @@ fn what_was_sent_before_an_abrupt_end_is_dropped_and_told() {
         .join()
         .unwrap();
         assert!(fiber.is_alive());
-        let waiting = thread::spawn(move || fiber.join().wait());
+        let mut join = tokio_test::task::spawn(fiber.join());
+        tokio_test::assert_pending!(join.poll());
         drop(runtime);
-        let error = waiting.join().unwrap().unwrap_err();
+        assert!(join.is_woken());
+        let error = tokio_test::assert_ready!(join.poll()).unwrap_err();
         assert!(error.is_cancelled());
         let why = error.cancelled().unwrap().message().unwrap();
         assert_eq!(why, "its hub ended before it had begun");
