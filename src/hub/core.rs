@@ -362,7 +362,15 @@ impl Core {
     }
 
     /// Takes what other threads have sent into the ready queue, in their order.
-    pub(super) fn drain_remote(self: &Rc<Self>) {
+    #[inline]
+    pub(crate) fn drain_remote(self: &Rc<Self>) {
+        if self.shared.has_errands() {
+            self.take_errands();
+        }
+    }
+
+    #[cold]
+    fn take_errands(self: &Rc<Self>) {
         let mut closes = false;
         for errand in self.shared.take_errands() {
             match errand {

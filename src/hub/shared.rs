@@ -46,14 +46,18 @@ pub(crate) struct Shared {
     remote: Mutex<Remote>,
 }
 
+/// Makes a new fiber when it has come to the hub. If it is dropped instead, the
+/// fiber has been refused.
+pub(super) type Arrival = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
 /// What another thread asks of a hub.
-pub(crate) enum Errand {
+pub(super) enum Errand {
     /// Make this fiber ready.
     Wake(Arc<Record>),
     /// Queue this behind everything that is ready.
     Callback(Box<dyn FnOnce() + Send>),
-    /// Take a new fiber. What is dropped instead of called has been refused.
-    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    /// Take a new fiber.
+    Spawn(Arrival),
     /// Begin to close.
     Close,
     /// Look for descriptors that are ready.
@@ -164,11 +168,14 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether other threads have sent errands.
+    #[inline]
+    pub(super) fn has_errands(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// Takes the errands that other threads have sent, in their order.
     pub(super) fn take_errands(&self) -> Vec<Errand> {
-        if !self.pending.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let mut remote = lock(&self.remote);
         self.pending.store(false, Ordering::Relaxed);
         mem::take(&mut remote.queue)

@@ -136,6 +136,10 @@ impl Core {
         self.switches.set(self.switches.get() + 1);
         match coroutine.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
+                if how == Suspension::Yielding {
+                    // What other threads have sent until now comes before it.
+                    self.drain_remote();
+                }
                 let disturbed = {
                     let mut live = self.live.borrow_mut();
                     let fiber = &mut live[slot];
