@@ -155,7 +155,7 @@
 //!
 //! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
 //! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
-//! x86-64. It is tested on x86-64 Linux.
+//! x86-64. It is tested on x86-64 Linux. [`Hub::poll`] is for unix systems only.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
 //! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended

@@ -149,6 +149,18 @@ fn a_hub_stays_on_its_thread() {
     stays! { HubData }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_poller_stays_on_its_thread_and_what_refers_to_it_goes_anywhere() {
+    stays! { switchback::Poller }
+    facts! {
+        switchback::Events: true Send, true Sync, true Unpin;
+        switchback::PollHandle: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<switchback::PollHandle>(PhantomData).cloned());
+    assert!(Is::<switchback::Events>(PhantomData).cloned());
+}
+
 #[test]
 fn the_close_of_a_hub_is_awaited_anywhere_but_one_that_names_fibers_on_its_thread() {
     facts! {

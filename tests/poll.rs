@@ -838,8 +838,6 @@ fn what_cannot_be_polled_is_an_error_that_names_it() {
             .or_else(|_| File::open(file!()))
             .unwrap();
         let file = file.as_raw_fd();
-        const EPERM: i32 = 1;
-        const EBADF: i32 = 9;
         for (i, events) in [READABLE, WRITABLE, NONE].into_iter().enumerate() {
             for number in [-1, RawFd::MAX] {
                 let bad = error(number, events);
@@ -859,6 +857,9 @@ fn what_cannot_be_polled_is_an_error_that_names_it() {
         }
     });
 }
+
+const EPERM: i32 = 1;
+const EBADF: i32 = 9;
 
 const EMPTY: &str = "Poller { descriptors: 0, callbacks: 0, .. }";
 
@@ -929,12 +930,11 @@ fn a_descriptor_that_was_closed_is_not_polled_any_more() {
             settle();
             assert_eq!(log.len(), 0);
             let hub = Hub::current();
-            let error = hub.poll().update(&disabled, READABLE).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::NotFound);
-            assert!(
-                error.to_string().contains("closed while it was polled"),
-                "{error}"
-            );
+            for events in [READABLE, NONE, WRITABLE] {
+                let error = hub.poll().update(&disabled, events).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NotFound);
+                assert!(error.to_string().contains("closed while it was polled"));
+            }
             remove(&disabled);
             remove(&handle);
             assert!(!hub.poll().remove(&handle));
@@ -985,6 +985,7 @@ fn removing_from_a_descriptor_that_was_closed_leaves_nothing_of_its_duplicate() 
         settle();
         drop(near);
         remove(&handle);
+        assert_eq!(counts().watched, before.watched);
         drop((duplicate, far.write_all(b"x").unwrap(), far));
         assert_eq!(counts(), before);
         log.take();
@@ -1040,6 +1041,27 @@ fn a_number_that_is_used_again_and_not_added_is_not_polled() {
             remove(&handle);
         },
     );
+}
+
+#[test]
+fn an_update_that_fails_changes_nothing() {
+    alone("an_update_that_fails_changes_nothing", || {
+        let (near, _far) = readable();
+        let number = near.as_raw_fd();
+        let (old, log) = add_logged(&near, NONE);
+        drop(near);
+        let error = Hub::current().poll().update(&old, READABLE).unwrap_err();
+        assert_eq!(os_error(&error), Some(EBADF));
+        // What was asked for is nothing still. That its number stands for another
+        // file is not noticed then.
+        let (near, mut peer) = reopen(number);
+        let (_, new) = add_logged(&near, READABLE);
+        peer.write_all(b"x").unwrap();
+        wait_for(&new, 3);
+        assert_eq!(log.len(), 0);
+        update(&old, READABLE);
+        wait_for(&log, 3);
+    });
 }
 
 #[test]
@@ -1563,6 +1585,22 @@ fn descriptors_of_two_hubs_of_a_thread_are_polled_by_their_own() {
         two.block_on(async { settle_tasks().await });
         assert_eq!(first.len(), 0);
         assert!(second.len() > 0);
+    });
+}
+
+#[test]
+fn a_hub_looks_for_descriptors_once_however_often_it_is_asked_to() {
+    in_root_fiber(|| {
+        let (near, _far) = readable();
+        let hub = Hub::current();
+        for _ in 0..100 {
+            let (handle, _) = add_logged(&near, READABLE);
+            remove(&handle);
+        }
+        assert_eq!(hub.metrics().ready(), 1);
+        let (_, log) = add_logged(&near, READABLE);
+        wait_for(&log, 10);
+        assert!(hub.metrics().ready() <= 1);
     });
 }
 

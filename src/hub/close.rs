@@ -2,7 +2,8 @@
 //!
 //! 1. From the first poll of a `Close` on, no new fibers are taken, and each that
 //!    lives is told at each wait.
-//! 2. When the last has ended, no new callbacks are taken either.
+//! 2. When the last has ended, no new callbacks are taken either, and no
+//!    descriptors are polled any more.
 //! 3. When those that were queued have run, the hub has closed.
 //!
 //! A root fiber that waits for the close is left out of it: the hub has closed

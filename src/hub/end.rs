@@ -55,8 +55,6 @@ impl Core {
             ));
         }
         self.forget_ready();
-        #[cfg(unix)]
-        self.poll.leak();
         // Live Stack Invariant: dropping a suspended coroutine leaks it.
         drop(self.live.take());
         self.shared.fail(Failure::Lost);

@@ -5,8 +5,8 @@
 //! 2. Resume fibers and run callbacks from the front of the queue until one of
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
-//!    (it queued itself while it ran, as `yield_now` does); [`MAX_RESUMES`]
-//!    entries were handled; the cooperative budget of tokio, which all fibers of
+//!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
+//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
 //!    one poll share, is spent.
 //! 3. If entries are left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and

@@ -47,6 +47,18 @@
 #![forbid(unsafe_code)]
 
 mod events;
+// Where there is neither epoll, kqueue nor event ports.
+#[cfg_attr(
+    any(
+        target_os = "aix",
+        target_os = "cygwin",
+        target_os = "haiku",
+        target_os = "hurd",
+        target_os = "nto",
+        target_os = "nuttx",
+    ),
+    path = "no_set.rs"
+)]
 mod set;
 mod signal;
 mod table;
@@ -142,7 +154,7 @@ pub struct Poller {
     hub: Arc<Shared>,
     /// That of the hub: unlike that of any other.
     number: u64,
-    /// Whether the hub takes callbacks, and calls them.
+    /// Whether the hub takes callbacks.
     open: Cell<bool>,
     table: RefCell<Table>,
     signal: Arc<Signal>,
@@ -174,8 +186,9 @@ impl Poller {
     ///
     /// If there is no such descriptor, or it cannot be polled, as files cannot;
     /// the message names it, and the error's source is that of the operating
-    /// system. If the hub is closed: [`HubClosed`]. If a descriptor more, for
-    /// polling, is too many.
+    /// system. If the hub is closed: [`HubClosed`]. If the process has no descriptor
+    /// left to poll with. On a system without epoll, kqueue or event ports, such as
+    /// Haiku: [`Unsupported`](io::ErrorKind::Unsupported).
     ///
     /// # Panics
     ///
@@ -252,9 +265,6 @@ impl Poller {
     /// callbacks of one descriptor, if one is ready.
     pub(crate) fn step(&self, turn: u64) {
         self.signal.clear();
-        if !self.open.get() {
-            return;
-        }
         let waker = Waker::from(self.signal.clone());
         let mut cx = Context::from_waker(&waker);
         let next = self.table.borrow_mut().next(&mut cx);
@@ -278,7 +288,7 @@ impl Poller {
 
     /// Calls the callbacks of a descriptor that is ready.
     fn call(&self, mut ready: Ready) {
-        while self.open.get() {
+        loop {
             let call = self.table.borrow_mut().take(&mut ready);
             let Some(mut call) = call else { break };
             foreign::run("a callback of `Hub::poll`", || call.run());
@@ -295,11 +305,6 @@ impl Poller {
         if self.open.replace(false) {
             self.table.borrow_mut().stop();
         }
-    }
-
-    /// As [`stop`](Poller::stop), where nothing may be freed.
-    pub(crate) fn leak(&self) {
-        self.open.set(false);
     }
 }
 

@@ -221,11 +221,11 @@ impl Table {
             self.pass += 1;
             return Next::Idle;
         };
-        let Some(watch) = self.watches.get_mut(&number).filter(|watch| !watch.closed) else {
-            // What was closed lives on elsewhere, and cannot be taken out.
-            self.renew();
+        let Some(watch) = self.watches.get_mut(&number) else {
+            // See `renew`.
             return Next::Skip;
         };
+        // Nothing of one that was closed.
         let asked = found.and(watch.armed);
         if asked.is_empty() {
             // Not armed again: a hang-up is found whether asked for or not.
@@ -412,7 +412,8 @@ impl Table {
         }
         let set = match self.new_set() {
             Ok(set) => set,
-            // For want of descriptors. What is found too much is skipped.
+            // There is no descriptor left. What is found of files that are not
+            // watched any more is skipped.
             Err(_) => return,
         };
         self.set = Some(set);
