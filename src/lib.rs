@@ -185,6 +185,7 @@ mod foreign;
 pub mod guide;
 mod hub;
 mod join;
+mod local;
 mod outside;
 mod report;
 mod scope;
@@ -201,6 +202,7 @@ pub use cancel::{Cancelled, catch_cancel, check_cancelled, shield, with_timeout}
 pub use fiber::{Builder, Fiber, FiberHandle, FiberId, current_fiber, in_fiber, park, spawn};
 pub use hub::{Close, CloseTimeout, CloseWithin, Hub, HubBuilder, run};
 pub use join::{Join, JoinError};
+pub use local::{AccessError, LocalKey};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;

@@ -36,6 +36,7 @@ pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 use crate::cancel::Cancelled;
 use crate::hub::{Core, Shared, registry};
 use crate::join::{Cause, Join, JoinError, Packet};
+use crate::local::Locals;
 use crate::switch::{self, Coroutine, Suspender};
 
 /// Makes a fiber that runs `f`, and starts it.
@@ -216,7 +217,8 @@ impl<T> Fiber<T> {
         let record = Arc::new(Record::new(no_hub, usize::MAX, None));
         let packet = Arc::new(Packet::new());
         let cancelled = Cancelled::new(Some(why.into()));
-        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
+        let cause = Cause::Cancelled(cancelled);
+        packet.complete(&record, Some(cause), &Locals::new());
         Fiber { record, packet }
     }
 
@@ -267,7 +269,8 @@ where
 }
 
 /// Runs `f` and hands over its result. Everything that is the user's is dropped
-/// here, where it may wait: the closure, and a result that nobody will take.
+/// here, where it may wait: the closure, a result that nobody will take, and the
+/// fiber-locals, in this order.
 fn run<F, T>(state: &FiberState, record: &Record, f: F, packet: Arc<Packet<T>>)
 where
     F: FnOnce() -> T,
@@ -283,7 +286,7 @@ where
         }
     }));
     let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
-    packet.complete(record, cause);
+    packet.complete(record, cause, &state.locals);
 }
 
 impl<T> Future for Fiber<T> {

@@ -21,6 +21,9 @@
 //! * [`try_wait`](crate::Wait::try_wait) returns it instead. That is the way for
 //!   `extern "C"` callbacks, through which nothing may unwind (the process aborts,
 //!   as for any panic there), and for destructors.
+//! * Once the fiber's closure has returned, a cancel does not change its result any
+//!   more. It may still end a destructor of a [`fiber_local!`](crate::fiber_local)
+//!   that waits, and only that destructor.
 //!
 //! A *deadline* of [`with_timeout`](crate::with_timeout) is delivered like a
 //! cancel, but at each wait inside its call until that call has ended. A *close*
