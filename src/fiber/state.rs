@@ -32,6 +32,8 @@ pub(crate) struct FiberState {
     pub(crate) refused_at_end: Cell<u32>,
     /// How many `shield`s the running code is in.
     pub(crate) shields: Cell<u32>,
+    /// How many `assert_no_switchpoints`s the running code is in.
+    pub(crate) no_switch: Cell<u32>,
     pub(crate) deadlines: Deadlines,
     /// Dropped before the stack ends.
     pub(crate) locals: Locals,
@@ -80,6 +82,7 @@ impl FiberState {
             deferred_in: Cell::new(0),
             refused_at_end: Cell::new(0),
             shields: Cell::new(0),
+            no_switch: Cell::new(0),
             deadlines: Deadlines::default(),
             locals: Locals::new(),
             yields: Cell::new(false),

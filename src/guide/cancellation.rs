@@ -16,8 +16,9 @@
 //! * Several cancels before the delivery are one; the first message counts.
 //! * It is looked at before the future is polled. So if what a fiber waits for and
 //!   a cancel arrive together, the cancel wins and what has arrived is not taken.
-//! * It is held off in [`shield`](crate::shield), and on a stack that is, or may
-//!   be, unwinding. Then it stays pending.
+//! * It is held off in [`shield`](crate::shield), in
+//!   [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that
+//!   is, or may be, unwinding. Then it stays pending.
 //! * [`try_wait`](crate::Wait::try_wait) returns it instead. That is the way for
 //!   `extern "C"` callbacks, through which nothing may unwind (the process aborts,
 //!   as for any panic there), and for destructors.
