@@ -133,6 +133,10 @@
 //!    thread ends: it is dropped there and unwinds stacks that may refer to
 //!    thread-locals that are gone.
 //!
+//! Put code during which nothing else may run into [`assert_no_switchpoints`]: a
+//! wait in it then panics, and nothing is harmed. Its examples show the first three
+//! cases being caught. A [`fiber_local!`] may wait in its initialiser.
+//!
 //! Other things only give wrong results or stand still:
 //!
 //! * A guard that belongs to a thread and is held across a wait is seen by other
@@ -185,6 +189,7 @@ mod foreign;
 pub mod guide;
 mod hub;
 mod join;
+mod local;
 mod outside;
 #[cfg(unix)]
 mod poll;
@@ -193,6 +198,7 @@ mod scope;
 mod stack;
 mod switch;
 mod switch_back;
+mod switchpoint;
 mod sync_util;
 mod time;
 mod wait;
@@ -206,10 +212,12 @@ pub use hub::{
     run,
 };
 pub use join::{Join, JoinError};
+pub use local::{AccessError, LocalKey};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use poll::{Events, PollHandle, Poller};
 pub use scope::{Scope, ScopedFiber, scope};
+pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};

@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin, Elapsed, Fiber,
-    FiberHandle, FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, Join,
-    JoinError, Scope, ScopedFiber, Sleep, YieldNow,
+    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin,
+    Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle,
+    HubMetrics, Join, JoinError, LocalKey, Scope, ScopedFiber, Sleep, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -141,6 +141,19 @@ fn the_time_futures_go_anywhere() {
 }
 
 #[test]
+fn a_fiber_local_is_named_anywhere_whatever_its_value() {
+    facts! {
+        LocalKey<u8>: true Send, true Sync, true Unpin;
+        LocalKey<Local>: true Send, true Sync, true Unpin;
+        AccessError: true Send, true Sync, true Unpin;
+    }
+    assert!(!Is::<LocalKey<u8>>(PhantomData).cloned());
+    assert!(Is::<AccessError>(PhantomData).cloned());
+    fn error<E: std::error::Error + 'static>() {}
+    error::<AccessError>();
+}
+
+#[test]
 fn a_hub_stays_on_its_thread() {
     facts! {
         Hub: false Send, false Sync, true Unpin;
@@ -219,6 +232,8 @@ fn everything_public_has_debug() {
     debug::<Elapsed>();
     debug::<Sleep>();
     debug::<YieldNow>();
+    debug::<LocalKey<Local>>();
+    debug::<AccessError>();
 }
 
 #[test]
