@@ -173,6 +173,10 @@
 //!    thread ends: it is dropped there and unwinds stacks that may refer to
 //!    thread-locals that are gone.
 //!
+//! Put code during which nothing else may run into [`assert_no_switchpoints`]: a
+//! wait in it then panics, and nothing is harmed. Its examples show the first three
+//! cases being caught. A [`fiber_local!`] may wait in its initialiser.
+//!
 //! Other things only give wrong results or stand still:
 //!
 //! * A guard that belongs to a thread and is held across a wait is seen by other
@@ -195,7 +199,7 @@
 //!
 //! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
 //! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
-//! x86-64. It is tested on x86-64 Linux.
+//! x86-64. It is tested on x86-64 Linux. [`Hub::poll`] is for unix systems only.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
 //! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended
@@ -225,12 +229,16 @@ mod foreign;
 pub mod guide;
 mod hub;
 mod join;
+mod local;
 mod outside;
+#[cfg(unix)]
+mod poll;
 mod report;
 mod scope;
 mod stack;
 mod switch;
 mod switch_back;
+mod switchpoint;
 mod sync_util;
 mod time;
 mod wait;
@@ -239,10 +247,18 @@ mod yield_now;
 pub use bridge::{Bridge, BridgeBorrowed, bridge, bridge_borrowed};
 pub use cancel::{Cancelled, catch_cancel, check_cancelled, shield, with_timeout};
 pub use fiber::{Builder, Fiber, FiberHandle, FiberId, current_fiber, in_fiber, park, spawn};
-pub use hub::{Close, CloseTimeout, CloseWithin, Hub, HubBuilder, run};
+pub use hub::{
+    Close, CloseTimeout, CloseWithin, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics,
+    run,
+};
 pub use join::{Join, JoinError};
+pub use local::{AccessError, LocalKey};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use poll::{Events, PollHandle, Poller};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
+pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};

@@ -196,15 +196,15 @@ impl<'scope> Scope<'scope, '_> {
     {
         let stack = self.hub.stack_for_new(None)?;
         let packet = Arc::new(Packet::new());
-        let record = self.hub.insert(None, Some(self.data.clone()), |record| {
-            let body = fiber::body(&self.hub, record, &packet, f);
-            // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
-            // or unwinds. By the Scope Invariant that is after the body has
-            // finished, or never. A child that was cancelled before it ran is run
-            // too, to drop `f`. The hub never drops a coroutine that has not
-            // finished but to leak it, and then the parent is abandoned.
-            unsafe { Coroutine::new_unchecked(stack, body) }
-        });
+        let record = Arc::new(Record::new(self.hub.shared.clone(), None));
+        let body = fiber::body(&self.hub, &record, &packet, f);
+        // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
+        // or unwinds. By the Scope Invariant that is after the body has
+        // finished, or never. A child that was cancelled before it ran is run
+        // too, to drop `f`. The hub never drops a coroutine that has not
+        // finished but to leak it, and then the parent is abandoned.
+        let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
+        self.hub.insert(&record, Some(self.data.clone()), coroutine);
         self.data.began(record.clone());
         Ok(Fiber::from_parts(record, packet))
     }

@@ -73,6 +73,11 @@ impl StackPool {
         }
     }
 
+    /// How many stacks wait for new fibers.
+    pub(crate) fn cached(&self) -> usize {
+        self.cached.borrow().len()
+    }
+
     /// Frees every cached stack.
     pub(crate) fn clear(&self) {
         self.cached.take();

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin, Elapsed, Fiber,
-    FiberHandle, FiberId, Hub, HubBuilder, Join, JoinError, Scope, ScopedFiber, Sleep, SwitchBack,
-    SwitchError, Switcher, YieldNow,
+    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin,
+    Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle,
+    HubMetrics, Join, JoinError, LocalKey, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError,
+    Switcher, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -124,6 +125,9 @@ fn handles_and_errors_go_anywhere() {
         Elapsed: true Send, true Sync, true Unpin;
         SwitchError: true Send, true Sync, true Unpin;
         CloseTimeout: true Send, true Sync, true Unpin;
+        HubClosed: true Send, true Sync, true Unpin;
+        HubHandle: true Send, true Sync, true Unpin;
+        HubMetrics: true Send, true Sync, true Unpin;
         Builder: true Send, true Sync, true Unpin;
         HubBuilder: true Send, true Sync, true Unpin;
     }
@@ -139,16 +143,45 @@ fn the_time_futures_go_anywhere() {
 }
 
 #[test]
+fn a_fiber_local_is_named_anywhere_whatever_its_value() {
+    facts! {
+        LocalKey<u8>: true Send, true Sync, true Unpin;
+        LocalKey<Local>: true Send, true Sync, true Unpin;
+        AccessError: true Send, true Sync, true Unpin;
+    }
+    assert!(!Is::<LocalKey<u8>>(PhantomData).cloned());
+    assert!(Is::<AccessError>(PhantomData).cloned());
+    fn error<E: std::error::Error + 'static>() {}
+    error::<AccessError>();
+}
+
+#[test]
 fn a_hub_stays_on_its_thread() {
     facts! {
         Hub: false Send, false Sync, true Unpin;
     }
     assert!(Is::<Hub>(PhantomData).cloned());
+    stays! { HubData }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_poller_stays_on_its_thread_and_what_refers_to_it_goes_anywhere() {
+    stays! { switchback::Poller }
+    facts! {
+        switchback::Events: true Send, true Sync, true Unpin;
+        switchback::PollHandle: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<switchback::PollHandle>(PhantomData).cloned());
+    assert!(Is::<switchback::Events>(PhantomData).cloned());
 }
 
 #[test]
-fn the_close_of_a_hub_is_awaited_on_its_thread() {
-    stays! { Close CloseWithin }
+fn the_close_of_a_hub_is_awaited_anywhere_but_one_that_names_fibers_on_its_thread() {
+    facts! {
+        Close: true Send, true Sync, true Unpin;
+    }
+    stays! { CloseWithin }
 }
 
 #[test]
@@ -227,6 +260,8 @@ fn everything_public_has_debug() {
     debug::<Switcher<Local>>();
     debug::<SwitchError>();
     debug::<YieldNow>();
+    debug::<LocalKey<Local>>();
+    debug::<AccessError>();
 }
 
 #[test]

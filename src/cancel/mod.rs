@@ -24,7 +24,8 @@
 //! To throw, only rules 1 and 2 count. Rule 3 tells where a wait returns an error
 //! rather than suspend.
 //!
-//! Nor is it thrown inside [`shield()`]. What is not thrown stays pending.
+//! Nor is it thrown inside [`shield()`] and [`assert_no_switchpoints`]. What is not
+//! thrown stays pending.
 //!
 //! # The order of interrupts
 //!
@@ -34,6 +35,8 @@
 //! 2. A cancel: once.
 //! 3. A deadline of [`with_timeout`] that has passed: at each wait in its frame.
 //! 4. A close of the hub: at each wait.
+//!
+//! [`assert_no_switchpoints`]: crate::assert_no_switchpoints
 
 mod deadline;
 mod put_back;
@@ -52,6 +55,7 @@ use std::thread::panicking;
 pub use deadline::with_timeout;
 pub(crate) use deadline::{Deadlines, Expired};
 pub(crate) use put_back::PutBack;
+pub(crate) use shield::Lower;
 pub use shield::shield;
 
 use crate::fiber::{FiberState, clear_mark, interrupt};
@@ -114,7 +118,9 @@ impl From<Cancelled> for io::Error {
 /// Delivers a pending cancel here, without giving way to others.
 ///
 /// For long computations that do not wait. Outside of a fiber, and where a
-/// cancel would stay pending ([`shield()`], a stack that unwinds), it does nothing.
+/// cancel would stay pending ([`shield()`],
+/// [`assert_no_switchpoints`](crate::assert_no_switchpoints), a stack that
+/// unwinds), it does nothing.
 ///
 /// # Examples
 ///
@@ -361,8 +367,9 @@ impl FiberState {
     /// The interrupt that may be thrown here without a wait.
     fn check(&self) -> Option<Thrown> {
         let can_throw = CAN_UNWIND && !panicking();
-        let told = self.has_ended() && self.told_of_end.get();
-        if !can_throw || told {
+        // Shields do not hold off the end, but a block without switchpoints does.
+        let never = self.told_of_end.get() || self.no_switch.get() > 0;
+        if !can_throw || (self.has_ended() && never) {
             return None;
         }
         match self.interrupted(false, Answer::Unwind) {

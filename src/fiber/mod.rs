@@ -33,7 +33,6 @@ pub use record::FiberId;
 pub(crate) use record::{Phase, Record, interrupt};
 pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 
-use crate::cancel::Cancelled;
 use crate::hub::{Core, Shared, registry};
 use crate::join::{Cause, Join, JoinError, Packet};
 use crate::switch::{self, Coroutine, Suspender};
@@ -213,10 +212,9 @@ impl<T> Fiber<T> {
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Arc::new(Shared::new(None));
         no_hub.end();
-        let record = Arc::new(Record::new(no_hub, usize::MAX, None));
+        let record = Arc::new(Record::new(no_hub, None));
         let packet = Arc::new(Packet::new());
-        let cancelled = Cancelled::new(Some(why.into()));
-        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
+        packet.refuse(&record, why);
         Fiber { record, packet }
     }
 
@@ -238,9 +236,10 @@ impl<T: 'static> Fiber<T> {
     {
         let stack = core.stack_for_new(stack_size)?;
         let packet = Arc::new(Packet::new());
-        let record = core.insert(name.map(String::into_boxed_str), None, |record| {
-            Coroutine::new(stack, body(core, record, &packet, f))
-        });
+        let name = name.map(String::into_boxed_str);
+        let record = Arc::new(Record::new(core.shared.clone(), name));
+        let coroutine = Coroutine::new(stack, body(core, &record, &packet, f));
+        core.insert(&record, None, coroutine);
         Ok(Fiber::from_parts(record, packet))
     }
 }
@@ -267,7 +266,8 @@ where
 }
 
 /// Runs `f` and hands over its result. Everything that is the user's is dropped
-/// here, where it may wait: the closure, and a result that nobody will take.
+/// here, where it may wait: the closure, a result that nobody will take, and the
+/// fiber-locals, in this order.
 fn run<F, T>(state: &FiberState, record: &Record, f: F, packet: Arc<Packet<T>>)
 where
     F: FnOnce() -> T,
@@ -283,7 +283,7 @@ where
         }
     }));
     let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
-    packet.complete(record, cause);
+    packet.complete(record, cause, &state.locals);
 }
 
 impl<T> Future for Fiber<T> {

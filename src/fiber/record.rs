@@ -81,6 +81,7 @@ pub(crate) mod interrupt {
 }
 
 const UNWATCHED: usize = usize::MAX;
+const NOWHERE: usize = usize::MAX;
 
 /// The shared part of a fiber: its handles, its wakers and its hub hold it.
 ///
@@ -90,9 +91,10 @@ pub(crate) struct Record {
     id: FiberId,
     name: OnceLock<Box<str>>,
     pub(crate) hub: Arc<Shared>,
-    /// Where the hub keeps the fiber. Only the hub's thread uses it, after it
-    /// has checked that the place still holds this very record.
-    pub(crate) slot: usize,
+    /// Where the hub keeps the fiber; [`NOWHERE`] before it has arrived there. Only
+    /// the hub's thread uses it, after it has checked that the place still holds
+    /// this very record.
+    slot: AtomicUsize,
     phase: AtomicU8,
     interrupts: AtomicU8,
     /// The message of a pending cancel. Its lock also orders `CANCEL`'s changes.
@@ -119,12 +121,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(hub: Arc<Shared>, slot: usize, name: Option<Box<str>>) -> Record {
+    pub(crate) fn new(hub: Arc<Shared>, name: Option<Box<str>>) -> Record {
         Record {
             id: FiberId::next(),
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             hub,
-            slot,
+            slot: AtomicUsize::new(NOWHERE),
             phase: AtomicU8::new(Phase::New as u8),
             interrupts: AtomicU8::new(0),
             cancel: Mutex::new(None),
@@ -145,6 +147,15 @@ impl Record {
     pub(crate) fn name(&self) -> &str {
         self.name
             .get_or_init(|| format!("Fiber-{}", self.id).into_boxed_str())
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self) -> usize {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_slot(&self, slot: usize) {
+        self.slot.store(slot, Ordering::Relaxed);
     }
 
     /// Ordering: pairs with the `Release` of [`Record::set_phase`].

@@ -1,70 +1,33 @@
 //! How a hub ends in good order: [`Close`] and [`CloseWithin`].
+//!
+//! 1. From the first poll of a `Close` on, no new fibers are taken, and each that
+//!    lives is told at each wait.
+//! 2. When the last has ended, no new callbacks are taken either, and no
+//!    descriptors are polled any more.
+//! 3. When those that were queued have run, the hub has closed.
+//!
+//! A root fiber that waits for the close is left out of it: the hub has closed
+//! for it when all others have ended, and ends with it.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use slab::Slab;
 
 use super::core::{Core, State};
+use super::registry;
+use super::shared::{Closer, Errand, Shared, Takes};
 use super::turn::wake_after_io;
 use crate::cancel::CAN_UNWIND;
 use crate::fiber::{FiberHandle, Record, counts_a_panic_for_ever, interrupt};
-use crate::foreign;
 use crate::switch::{self, Place};
 use crate::time::{Timeout, deadline_after};
-
-/// What a hub knows of its close.
-#[derive(Debug, Default)]
-pub(super) struct Closing {
-    /// The root fiber, if it waits for the close: neither cancelled nor waited for.
-    exempt: RefCell<Option<Arc<Record>>>,
-    waiting: RefCell<Slab<Waker>>,
-}
-
-impl Closing {
-    /// Has `waker` woken when the hub has closed or ended. `key` is that of an
-    /// earlier call, if there was one.
-    fn register(&self, key: Option<usize>, waker: &Waker) -> usize {
-        let waker = waker.clone();
-        let (key, _old) = {
-            let mut waiting = self.waiting.borrow_mut();
-            match key.and_then(|key| Some((key, waiting.get_mut(key)?))) {
-                Some((key, known)) => (key, Some(mem::replace(known, waker))),
-                None => (waiting.insert(waker), None),
-            }
-        };
-        key
-    }
-
-    /// Whoever registered under this key waits no longer.
-    fn unregister(&self, key: usize) {
-        let _waker = self.waiting.borrow_mut().try_remove(key);
-    }
-
-    /// Wakes whoever waits for the close.
-    pub(super) fn wake(&self) {
-        let waiting = self.waiting.take();
-        for (_, waker) in waiting {
-            foreign::wake(waker);
-        }
-    }
-
-    fn exempts(&self, record: &Arc<Record>) -> bool {
-        let exempt = self.exempt.borrow();
-        exempt
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, record))
-    }
-}
 
 impl Core {
     /// This fiber is the one that the hub was made to run.
@@ -77,33 +40,63 @@ impl Core {
         root.as_ref().is_some_and(|root| Arc::ptr_eq(root, record))
     }
 
+    fn is_exempt(&self, record: &Arc<Record>) -> bool {
+        let exempt = self.exempt.borrow();
+        exempt
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, record))
+    }
+
     /// Starts the close, or exempts a root fiber from one that has started.
-    pub(super) fn begin_close(&self, exempt: Option<Arc<Record>>) {
+    pub(super) fn begin_close(self: &Rc<Self>, exempt: Option<Arc<Record>>) {
         if let Some(root) = exempt {
             root.take_back_interrupt(interrupt::CLOSE);
-            self.close.exempt.replace(Some(root));
+            self.exempt.replace(Some(root));
         }
-        if !self.is_open() {
-            return;
-        }
-        self.state.set(State::Closing);
-        let live: Vec<_> = {
-            let live = self.live.borrow();
-            live.iter().map(|(_, fiber)| fiber.record.clone()).collect()
-        };
-        for record in live {
-            if !self.close.exempts(&record) {
-                record.interrupt(interrupt::CLOSE);
-                self.wake(&record);
+        if self.is_open() {
+            self.state.set(State::Closing);
+            self.shared.restrict(Takes::Callbacks);
+            let live: Vec<_> = {
+                let live = self.live.borrow();
+                live.iter().map(|(_, fiber)| fiber.record.clone()).collect()
+            };
+            for record in live {
+                if !self.is_exempt(&record) {
+                    record.interrupt(interrupt::CLOSE);
+                    self.wake(&record);
+                }
             }
+        }
+        self.check_closed();
+    }
+
+    /// A fiber has left the table, or a callback has run: that may complete the
+    /// close.
+    #[inline]
+    pub(super) fn check_closed(self: &Rc<Self>) {
+        if !self.is_open() {
+            self.go_on_closing();
         }
     }
 
-    /// A fiber has left the table: that may complete the close.
-    #[inline]
-    pub(super) fn check_closed(&self) {
+    #[cold]
+    fn go_on_closing(self: &Rc<Self>) {
         if self.state.get() == State::Closing && self.only_exempt_live() {
-            self.close.wake();
+            self.state.set(State::Draining);
+            self.shared.restrict(Takes::Nothing);
+            #[cfg(unix)]
+            self.poll.stop();
+            // What was sent before that is taken.
+            self.drain_remote();
+        }
+        if self.state.get() != State::Draining || self.has_callbacks() {
+            return;
+        }
+        let has_root = !self.live.borrow().is_empty();
+        if has_root {
+            self.shared.wake_closers();
+        } else {
+            self.set_ended();
         }
     }
 
@@ -113,38 +106,31 @@ impl Core {
             // Nobody will drive it any more.
             self.end_abruptly();
         }
-        if self.state.get() == State::Ended {
-            return true;
+        match self.state.get() {
+            State::Open | State::Closing => false,
+            State::Draining => !self.has_callbacks(),
+            State::Ended => true,
         }
-        if self.live.borrow().is_empty() {
-            self.set_ended();
-        }
-        self.only_exempt_live()
     }
 
-    /// Ready when the hub has ended. `key` is `None` at the first poll.
+    /// Ready when the hub has ended.
     pub(super) fn poll_ended(
         self: &Rc<Self>,
-        key: &mut Option<usize>,
+        closer: &mut Closer,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         if self.has_closed() && self.state.get() == State::Ended {
             return Poll::Ready(());
         }
-        *key = Some(self.close.register(*key, cx.waker()));
+        closer.register(cx);
         Poll::Pending
     }
 
     /// Ready when the hub has closed, for whoever made it run and lets it end.
-    /// `key` is `None` at the first poll.
-    pub(super) fn poll_end(
-        self: &Rc<Self>,
-        key: &mut Option<usize>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    pub(super) fn poll_end(self: &Rc<Self>, closer: &mut Closer, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever can be told is told; the others never will be.
         if !CAN_UNWIND || self.is_put_off_for_ever() {
-            if self.has_ready() {
+            if self.has_work() {
                 wake_after_io(cx);
             } else {
                 self.end_abruptly();
@@ -153,7 +139,7 @@ impl Core {
         if self.has_closed() {
             return Poll::Ready(());
         }
-        *key = Some(self.close.register(*key, cx.waker()));
+        closer.register(cx);
         Poll::Pending
     }
 
@@ -167,44 +153,88 @@ impl Core {
     /// The interrupt of a fiber has been put off: see `poll_end`.
     pub(crate) fn interrupt_put_off(&self) {
         if self.state.get() == State::Closing {
-            self.close.wake();
+            self.shared.wake_closers();
         }
     }
 
     fn only_exempt_live(&self) -> bool {
         let live = self.live.borrow();
-        let exempt = self.close.exempt.borrow();
+        let exempt = self.exempt.borrow();
         let is_live = |root: &Arc<Record>| {
-            let fiber = live.get(root.slot);
+            let fiber = live.get(root.slot());
             fiber.is_some_and(|fiber| Arc::ptr_eq(&fiber.record, root))
         };
         live.len() == usize::from(exempt.as_ref().is_some_and(is_live))
     }
 }
 
-/// The future of [`Hub::close`](crate::Hub::close).
+/// The future of [`Hub::close`](crate::Hub::close) and
+/// [`HubHandle::close`](crate::HubHandle::close).
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct Close {
-    core: Rc<Core>,
+    closer: Closer,
     began: bool,
-    key: Option<usize>,
 }
 
 impl Close {
     #[track_caller]
-    pub(super) fn new(core: &Rc<Core>) -> Close {
+    pub(super) fn new(hub: &Arc<Shared>) -> Close {
         let waits_for_itself = switch::with_place(|place| match place {
             Place::Fiber(state) => state.record().is_some_and(|record| {
-                Arc::ptr_eq(&record.hub, &core.shared) && !core.is_root(record)
+                let own = state.hub().filter(|core| Arc::ptr_eq(&core.shared, hub));
+                own.is_some_and(|core| !core.is_root(record))
             }),
             _ => false,
         });
         assert!(!waits_for_itself, "{WAITS_FOR_ITSELF}");
         Close {
-            core: core.clone(),
+            closer: Closer::new(hub),
             began: false,
-            key: None,
+        }
+    }
+
+    /// On the hub's own thread.
+    fn poll_here(&mut self, core: &Rc<Core>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.began {
+            self.began = true;
+            let closer = switch::with_place(|place| match place {
+                Place::Poll(state) => state.record().cloned(),
+                _ => None,
+            });
+            let own = closer.filter(|record| Arc::ptr_eq(&record.hub, &core.shared));
+            if let Some(fiber) = &own {
+                assert!(core.is_root(fiber), "{WAITS_FOR_ITSELF}");
+            }
+            core.begin_close(own);
+        }
+        if core.has_closed() {
+            return Poll::Ready(());
+        }
+        let blocks = switch::with_place(|place| matches!(place, Place::ThreadPoll));
+        assert!(
+            !blocks,
+            "this wait blocks the thread of the hub whose close it waits for: it would wait for \
+             ever; await it in the runtime",
+        );
+        self.closer.register(cx);
+        Poll::Pending
+    }
+
+    /// On another thread: ready when the hub has ended, its root too.
+    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.began {
+            self.began = true;
+            // Refused by a hub that has ended.
+            let _ = self.closer.hub().send(Errand::Close);
+        }
+        if !self.closer.hub().has_ended() {
+            self.closer.register(cx);
+        }
+        // Again: it may have ended before it knew whom to wake.
+        match self.closer.hub().has_ended() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     }
 }
@@ -216,36 +246,9 @@ impl Future for Close {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.began {
-            self.began = true;
-            let closer = switch::with_place(|place| match place {
-                Place::Poll(state) => state.record().cloned(),
-                _ => None,
-            });
-            let own = closer.filter(|record| Arc::ptr_eq(&record.hub, &self.core.shared));
-            if let Some(fiber) = &own {
-                assert!(self.core.is_root(fiber), "{WAITS_FOR_ITSELF}");
-            }
-            self.core.begin_close(own);
-        }
-        if self.core.has_closed() {
-            return Poll::Ready(());
-        }
-        let blocks = switch::with_place(|place| matches!(place, Place::ThreadPoll));
-        assert!(
-            !blocks,
-            "this wait blocks the thread of the hub whose close it waits for: it would wait for \
-             ever; await it in the runtime",
-        );
-        self.key = Some(self.core.close.register(self.key, cx.waker()));
-        Poll::Pending
-    }
-}
-
-impl Drop for Close {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.core.close.unregister(key);
+        match registry::local(self.closer.hub()) {
+            Some(core) => self.poll_here(&core, cx),
+            None => self.poll_elsewhere(cx),
         }
     }
 }
@@ -268,7 +271,7 @@ impl CloseWithin {
         CloseWithin {
             core: core.clone(),
             duration,
-            close: Timeout::new(Close::new(core), deadline_after(duration)),
+            close: Timeout::new(Close::new(&core.shared), deadline_after(duration)),
         }
     }
 }
@@ -281,7 +284,7 @@ impl Future for CloseWithin {
         let closed = ready!(this.close.poll(cx));
         Poll::Ready(closed.map_err(|_| CloseTimeout {
             duration: *this.duration,
-            fibers: this.core.names_of(|fiber| !this.core.close.exempts(fiber)),
+            fibers: this.core.names_of(|fiber| !this.core.is_exempt(fiber)),
         }))
     }
 }

@@ -13,12 +13,15 @@ use std::thread::panicking;
 use slab::Slab;
 use tokio::runtime::Handle;
 
-use super::close::Closing;
+use super::data::HubData;
+use super::metrics::HubMetrics;
 use super::registry::NoHub;
-use super::shared::Shared;
+use super::shared::{Errand, Shared};
 use crate::fiber::{Phase, Record};
 use crate::foreign;
 use crate::outside::{self, Surroundings};
+#[cfg(unix)]
+use crate::poll::Poller;
 use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
 use crate::switch::Coroutine;
@@ -41,12 +44,16 @@ impl Default for Config {
     }
 }
 
-/// How far a hub has come. `Open -> Closing -> Ended`, or `Open -> Ended`.
+/// How far a hub has come. `Open -> Closing -> Draining -> Ended`; from each to
+/// `Ended` if it ends abruptly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
     /// No new fibers; those that live are cancelled at each wait.
     Closing,
+    /// No fibers are left but a root that waits for this. No new callbacks; those
+    /// that are queued run.
+    Draining,
     /// No fibers, for ever.
     Ended,
 }
@@ -64,7 +71,7 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(super) state: Cell<State>,
-    /// Starts, wakes and cancels, in the order in which they happened.
+    /// Starts, wakes, cancels and callbacks, in the order in which they happened.
     ready: RefCell<VecDeque<Ready>>,
     /// How many entries have left `ready` so far: see [`Ticket`].
     popped: Cell<u64>,
@@ -77,7 +84,16 @@ pub(crate) struct Core {
     pub(super) resumes_since_io: Cell<u32>,
     /// The root fiber, if the hub was made to run one.
     pub(super) root: RefCell<Option<Arc<Record>>>,
-    pub(super) close: Closing,
+    /// The root fiber, if it waits for the close: neither cancelled nor waited for.
+    pub(super) exempt: RefCell<Option<Arc<Record>>>,
+    pub(super) data: HubData,
+    #[cfg(unix)]
+    pub(super) poll: Poller,
+    /// How many callbacks are in the ready queue.
+    callbacks: Cell<usize>,
+    spawned: Cell<u64>,
+    pub(super) switches: Cell<u64>,
+    callbacks_run: Cell<u64>,
 }
 
 /// Where a driver is polled.
@@ -95,6 +111,11 @@ pub(crate) enum Ready {
     Fiber(usize),
     /// Wake this waker: its task has asked to come after everything before it.
     Waker(Waker),
+    /// Call this.
+    Callback(Box<dyn FnOnce()>),
+    /// Look for a descriptor that is ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// A fiber that has not ended, in the hub's table.
@@ -134,10 +155,14 @@ pub(crate) struct Ticket(u64);
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(Some(runtime.id())));
         Rc::new(Core {
             made_while_panicking: panicking(),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            shared: Arc::new(Shared::new(Some(runtime.id()))),
+            number,
+            #[cfg(unix)]
+            poll: Poller::new(&shared, number, &runtime),
+            shared,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
@@ -150,7 +175,12 @@ impl Core {
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
-            close: Closing::default(),
+            exempt: RefCell::default(),
+            data: HubData::default(),
+            callbacks: Cell::new(0),
+            spawned: Cell::new(0),
+            switches: Cell::new(0),
+            callbacks_run: Cell::new(0),
         })
     }
 
@@ -181,18 +211,17 @@ impl Core {
         self.stacks.take(size)
     }
 
-    /// Puts a new fiber into the table, not started. `make` must not call back
-    /// into the hub.
+    /// Puts a new fiber into the table, not started.
     pub(crate) fn insert(
         &self,
-        name: Option<Box<str>>,
+        record: &Arc<Record>,
         scope: Option<Rc<ScopeData>>,
-        make: impl FnOnce(&Arc<Record>) -> Coroutine,
-    ) -> Arc<Record> {
+        coroutine: Coroutine,
+    ) {
+        self.spawned.set(self.spawned.get() + 1);
         let mut live = self.live.borrow_mut();
         let entry = live.vacant_entry();
-        let record = Arc::new(Record::new(self.shared.clone(), entry.key(), name));
-        let coroutine = make(&record);
+        record.set_slot(entry.key());
         entry.insert(Live {
             record: record.clone(),
             coroutine: Some(coroutine),
@@ -202,7 +231,6 @@ impl Core {
             requeue: false,
             yielded: 0,
         });
-        record
     }
 
     /// Queues a fiber of this hub behind everything that is ready; does nothing
@@ -210,7 +238,7 @@ impl Core {
     pub(crate) fn wake(&self, record: &Record) {
         {
             let mut live = self.live.borrow_mut();
-            let Some(fiber) = live.get_mut(record.slot) else {
+            let Some(fiber) = live.get_mut(record.slot()) else {
                 return;
             };
             if !std::ptr::eq(&*fiber.record, record) || fiber.queued {
@@ -221,7 +249,31 @@ impl Core {
                 fiber.yielded = self.turn.get();
             }
         }
-        self.push(Ready::Fiber(record.slot));
+        self.push(Ready::Fiber(record.slot()));
+    }
+
+    /// Queues a callback behind everything that is ready. False, and dropped, if
+    /// the hub takes none any more.
+    pub(crate) fn run_callback(&self, callback: Box<dyn FnOnce()>) -> bool {
+        let takes = matches!(self.state.get(), State::Open | State::Closing);
+        if takes {
+            self.callbacks.set(self.callbacks.get() + 1);
+            self.push(Ready::Callback(callback));
+        } else {
+            drop_callback(callback);
+        }
+        takes
+    }
+
+    /// Whether callbacks are in the ready queue.
+    pub(super) fn has_callbacks(&self) -> bool {
+        self.callbacks.get() > 0
+    }
+
+    /// A callback has left the ready queue and has run.
+    pub(super) fn callback_ran(&self) {
+        self.callbacks.set(self.callbacks.get() - 1);
+        self.callbacks_run.set(self.callbacks_run.get() + 1);
     }
 
     /// Queues an entry and sees to it that the hub runs.
@@ -263,6 +315,12 @@ impl Core {
         }
     }
 
+    /// Whether the next entry is to look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(super) fn polls_next(&self) -> bool {
+        matches!(self.ready.borrow().front(), Some(Ready::Poll))
+    }
+
     #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
         let entry = self.ready.borrow_mut().pop_front()?;
@@ -274,11 +332,26 @@ impl Core {
         !self.ready.borrow().is_empty()
     }
 
-    /// Empties the queue: tasks in it are woken, fibers are not.
+    /// Whether something is ready that may come to an end: polling never does.
+    pub(super) fn has_work(&self) -> bool {
+        let ready = self.ready.borrow();
+        #[cfg(unix)]
+        return ready.iter().any(|entry| !matches!(entry, Ready::Poll));
+        #[cfg(not(unix))]
+        return !ready.is_empty();
+    }
+
+    /// Empties the queue: tasks in it are woken, fibers are not, callbacks are
+    /// dropped.
     pub(super) fn clear_ready(&self) {
+        self.callbacks.set(0);
         for entry in self.ready.take() {
-            if let Ready::Waker(waker) = entry {
-                foreign::wake(waker);
+            match entry {
+                Ready::Fiber(_) => {}
+                Ready::Waker(waker) => foreign::wake(waker),
+                Ready::Callback(callback) => drop_callback(callback),
+                #[cfg(unix)]
+                Ready::Poll => {}
             }
         }
     }
@@ -288,13 +361,50 @@ impl Core {
         std::mem::forget(self.ready.take());
     }
 
-    /// Takes the wakes of other threads into the ready queue, in their order.
-    pub(super) fn drain_remote(&self) {
-        for record in self.shared.take_remote() {
-            // Ordering: see `Record::queued_remotely`. Cleared before the fiber
-            // is resumed, so that a wake after this is a new one.
-            record.queued_remotely.swap(false, Ordering::AcqRel);
-            self.wake(&record);
+    /// Takes what other threads have sent into the ready queue, in their order.
+    #[inline]
+    pub(crate) fn drain_remote(self: &Rc<Self>) {
+        if self.shared.has_errands() {
+            self.take_errands();
+        }
+    }
+
+    #[cold]
+    fn take_errands(self: &Rc<Self>) {
+        let mut closes = false;
+        for errand in self.shared.take_errands() {
+            match errand {
+                Errand::Wake(record) => {
+                    // Ordering: see `Record::queued_remotely`. Cleared before the
+                    // fiber is resumed, so that a wake after this is a new one.
+                    record.queued_remotely.swap(false, Ordering::AcqRel);
+                    self.wake(&record);
+                }
+                Errand::Callback(callback) => {
+                    // It was accepted when it was sent.
+                    self.callbacks.set(self.callbacks.get() + 1);
+                    self.push(Ready::Callback(callback));
+                }
+                Errand::Spawn(arrive) => arrive(self),
+                Errand::Close => closes = true,
+                #[cfg(unix)]
+                Errand::Poll => self.push(Ready::Poll),
+            }
+        }
+        if closes {
+            self.begin_close(None);
+        }
+    }
+
+    /// What the hub has done and has to do.
+    pub(super) fn metrics(&self) -> HubMetrics {
+        HubMetrics {
+            live_fibers: self.live.borrow().len(),
+            ready: self.ready.borrow().len(),
+            cached_stacks: self.stacks.cached(),
+            spawned: self.spawned.get(),
+            switches: self.switches.get(),
+            callbacks: self.callbacks_run.get(),
         }
     }
 
@@ -308,6 +418,11 @@ impl Core {
             .map(|record| record.name().to_owned())
             .collect()
     }
+}
+
+/// A callback that will not be called.
+fn drop_callback(callback: Box<dyn FnOnce()>) {
+    foreign::run("the drop of a callback", || drop(callback));
 }
 
 impl fmt::Debug for Core {

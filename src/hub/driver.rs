@@ -11,7 +11,7 @@ use tokio::task::coop;
 
 use super::core::{Core, DrivenIn, State};
 use super::registry;
-use super::shared::{Failure, Shared};
+use super::shared::{Closer, Failure, Shared};
 use crate::outside::{self, Surroundings};
 use crate::report;
 use crate::switch;
@@ -164,10 +164,10 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     .await;
     if core.shared.is_last_driver() {
         core.begin_close(None);
-        let mut key = None;
+        let mut closer = Closer::new(&core.shared);
         poll_fn(|cx| {
             seat.drive(cx, DrivenIn::Future(Surroundings::now()));
-            core.poll_end(&mut key, cx)
+            core.poll_end(&mut closer, cx)
         })
         .await;
     }
@@ -177,6 +177,6 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
 /// Closes a hub that a task drives, and waits until it has ended.
 pub(super) async fn close(core: &Rc<Core>) {
     core.begin_close(None);
-    let mut key = None;
-    poll_fn(|cx| core.poll_end(&mut key, cx)).await;
+    let mut closer = Closer::new(&core.shared);
+    poll_fn(|cx| core.poll_end(&mut closer, cx)).await;
 }

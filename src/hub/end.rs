@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::core::{Core, State};
-use super::shared::Failure;
+use super::shared::{Failure, Takes};
 use crate::report;
 use crate::switch;
 
@@ -15,6 +15,8 @@ impl Core {
         if self.state.replace(State::Ended) == State::Ended {
             return;
         }
+        #[cfg(unix)]
+        self.poll.stop();
         let _hub = switch::enter_hub(self);
         // In the order in which they were made.
         let mut fibers: Vec<_> = {
@@ -32,10 +34,11 @@ impl Core {
     /// The hub has no fibers any more: lets go of everything it still holds.
     pub(super) fn set_ended(&self) {
         self.state.set(State::Ended);
+        self.shared.restrict(Takes::Nothing);
         self.clear_ready();
         self.stacks.clear();
+        self.shared.counters.publish(&self.metrics());
         self.shared.end();
-        self.close.wake();
     }
 
     /// The hub's thread ends. Nothing is resumed, unwound or freed: frames of

@@ -10,6 +10,9 @@
 //! | [`end`] | how it ends otherwise | its driver, and its thread's end |
 //! | [`driver`] | who polls it: a task, or [`Hub::run_until`] | the runtime, on any thread |
 //! | [`shared`] | how it is woken from elsewhere | any thread |
+//! | [`handle`] | what other threads ask of it | any thread |
+//! | [`data`] | what a program keeps with it | its own thread |
+//! | [`metrics`] | what it has done, in numbers | any thread |
 //! | [`registry`] | which hubs there are | |
 //!
 //! A hub is keyed by its thread and its runtime. What crosses threads is an
@@ -21,14 +24,17 @@
 //!
 //! 1. Only [`turn`] resumes fibers.
 //! 2. No user code runs while a borrow of a cell or a lock is held. User code is:
-//!    fibers, wakers, and the drop of whatever is the user's.
+//!    fibers, callbacks, wakers, and the drop of whatever is the user's.
 //! 3. Waking never runs the woken fiber: it queues it.
 
 mod builder;
 mod close;
 pub(crate) mod core;
+mod data;
 mod driver;
 mod end;
+mod handle;
+mod metrics;
 pub(crate) mod registry;
 mod shared;
 mod turn;
@@ -36,6 +42,7 @@ mod turn;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::thread::panicking;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -43,8 +50,16 @@ use tokio::runtime::Handle;
 pub use self::builder::{HubBuilder, run};
 pub use self::close::{Close, CloseTimeout, CloseWithin};
 pub(crate) use self::core::{Core, Ready, Ticket};
+pub use self::data::HubData;
+pub use self::handle::{HubClosed, HubHandle};
+pub use self::metrics::HubMetrics;
+use self::shared::Closer;
 pub(crate) use self::shared::{Failure, Shared};
 pub(crate) use self::turn::wake_after_io;
+
+#[cfg(unix)]
+use crate::poll::Poller;
+use crate::report;
 
 /// The scheduler of this thread's fibers on one runtime.
 ///
@@ -137,8 +152,8 @@ impl Hub {
                 Ok(core) if core.is_open() => break driver::run_until(core, future).await,
                 // One that is closing makes way when it has ended.
                 Ok(closing) => {
-                    let mut key = None;
-                    poll_fn(|cx| closing.poll_ended(&mut key, cx)).await;
+                    let mut closer = Closer::new(&closing.shared);
+                    poll_fn(|cx| closing.poll_ended(&mut closer, cx)).await;
                 }
                 Err(none) => panic!("{none}"),
             }
@@ -181,7 +196,7 @@ impl Hub {
     /// ```
     #[track_caller]
     pub fn close(&self) -> Close {
-        Close::new(&self.0)
+        Close::new(&self.0.shared)
     }
 
     /// As [`close`](Hub::close), but waits no longer than `duration`.
@@ -203,6 +218,75 @@ impl Hub {
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseWithin {
         CloseWithin::new(&self.0, duration)
+    }
+
+    /// Calls `f` on this thread, outside of any fiber, behind everything that is
+    /// ready now.
+    ///
+    /// A callback must not wait; it may spawn a fiber that does, fire a
+    /// [`Switcher`](crate::Switcher), or queue another callback. If it panics,
+    /// that is reported, and the hub goes on. A callback that queues itself again
+    /// starves nothing, as [`yield_now`](crate::yield_now) does not.
+    ///
+    /// From other threads: [`HubHandle::run_callback`].
+    ///
+    /// # Panics
+    ///
+    /// If the hub has ended, or is closing and its last fiber has ended. (While
+    /// the thread is panicking, `f` is dropped with a report instead.) Callbacks
+    /// that were queued before run before the hub has closed; a hub that ends
+    /// abruptly drops them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Hub, prelude::*, yield_now};
+    ///
+    /// Hub::current().run_callback(|| println!("in the hub"));
+    /// println!("in the fiber");
+    /// yield_now().wait(); // the callback runs
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn run_callback<F>(&self, f: F)
+    where
+        F: FnOnce() + 'static,
+    {
+        if self.0.run_callback(Box::new(f)) {
+            return;
+        }
+        let why = "the hub is closed: it takes no new callbacks; queue them before its last fiber \
+                   has ended";
+        // A second panic would abort the process.
+        assert!(panicking(), "{why}");
+        report::warn(format_args!("{why}"));
+    }
+
+    /// A handle to the hub for other threads.
+    pub fn handle(&self) -> HubHandle {
+        HubHandle::new(&self.0.shared)
+    }
+
+    /// What the program keeps with the hub.
+    pub fn data(&self) -> &HubData {
+        &self.0.data
+    }
+
+    /// Callbacks on the readiness of file descriptors.
+    ///
+    /// # Examples
+    ///
+    /// See [`Poller`].
+    #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
+    pub fn poll(&self) -> &Poller {
+        &self.0.poll
+    }
+
+    /// Numbers about the hub, as they are now.
+    pub fn metrics(&self) -> HubMetrics {
+        self.0.metrics()
     }
 
     /// The hub's name: the one it was given, or `Hub`.

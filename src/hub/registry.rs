@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -45,6 +46,8 @@ impl Drop for Hubs {
     fn drop(&mut self) {
         for core in self.list.take() {
             core.leak();
+            // What it holds may be the user's.
+            mem::forget(core);
         }
     }
 }
@@ -104,6 +107,11 @@ pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R
         Place::Hub(core) | Place::Driver(core) if is_it(core) => Some(f(core)),
         _ => with_listed(is_it, f),
     })
+}
+
+/// The hub that belongs to `shared`, if this is its thread.
+pub(crate) fn local(shared: &Arc<Shared>) -> Option<Rc<Core>> {
+    with_local(shared, Rc::clone)
 }
 
 /// Calls `f` with the hub of this thread's list that `is_it`.

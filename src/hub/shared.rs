@@ -1,15 +1,19 @@
-//! The part of a hub that crosses threads: how it is woken, and how it fails.
+//! The part of a hub that crosses threads: how it is woken and sent errands, how
+//! others learn of its end, and how it fails.
 
 use std::fmt;
 use std::mem;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
 
 use slab::Slab;
 use tokio::runtime;
 
+use super::core::Core;
+use super::metrics::Counters;
 use crate::fiber::Record;
 use crate::foreign;
 use crate::sync_util::lock;
@@ -38,18 +42,60 @@ pub(crate) struct Shared {
     /// lock, so that it and a failure rule each other out.
     driven: AtomicBool,
     failure: AtomicU8,
+    pub(super) counters: Counters,
     remote: Mutex<Remote>,
+}
+
+/// Makes a new fiber when it has come to the hub. If it is dropped instead, the
+/// fiber has been refused.
+pub(super) type Arrival = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
+/// What another thread asks of a hub.
+pub(super) enum Errand {
+    /// Make this fiber ready.
+    Wake(Arc<Record>),
+    /// Queue this behind everything that is ready.
+    Callback(Box<dyn FnOnce() + Send>),
+    /// Take a new fiber.
+    Spawn(Arrival),
+    /// Begin to close.
+    Close,
+    /// Look for descriptors that are ready.
+    #[cfg(unix)]
+    Poll,
+}
+
+/// What a hub still takes from elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Takes {
+    #[default]
+    Everything,
+    /// It is closing: no new fibers.
+    Callbacks,
+    /// All its fibers have ended.
+    Nothing,
 }
 
 #[derive(Default)]
 struct Remote {
-    queue: Vec<Arc<Record>>,
+    queue: Vec<Errand>,
     /// One place per driver: the task that has to be woken for the hub to run.
     drivers: Slab<Option<Arc<Waker>>>,
     /// Fibers whose joiners have to be told when the hub fails.
     watched: Slab<Arc<Record>>,
+    /// Whoever waits for the hub's close or end.
+    closers: Slab<Arc<Waker>>,
+    takes: Takes,
     /// The hub has ended: wakes are dropped.
     ended: bool,
+}
+
+/// What was in a hub's [`Remote`] when it ended: dropped, or told, outside of the
+/// lock.
+struct Leftovers {
+    queue: Vec<Errand>,
+    watched: Slab<Arc<Record>>,
+    closers: Slab<Arc<Waker>>,
 }
 
 impl Shared {
@@ -62,6 +108,7 @@ impl Shared {
             pending: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             failure: AtomicU8::new(0),
+            counters: Counters::default(),
             remote: Mutex::default(),
         }
     }
@@ -78,36 +125,85 @@ impl Shared {
         }
     }
 
-    /// Queues a wake from a thread that is not the hub's. Wakes the drivers
-    /// once per burst: the hub takes the whole queue when it runs.
+    /// Queues a wake from a thread that is not the hub's.
     pub(crate) fn wake_remotely(&self, record: &Arc<Record>) {
         // Ordering: see `Record::queued_remotely`.
-        if record.queued_remotely.swap(true, Ordering::AcqRel) {
-            return;
+        if !record.queued_remotely.swap(true, Ordering::AcqRel) {
+            // Refused by a hub that has ended, whose fibers need no wake.
+            let _ = self.send(Errand::Wake(record.clone()));
         }
+    }
+
+    /// Has the hub look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(crate) fn poll_remotely(&self) {
+        // Refused by a hub that has ended, which polls no more.
+        let _ = self.send(Errand::Poll);
+    }
+
+    /// Queues an errand from whatever thread, unless the hub does not take it any
+    /// more. Wakes the drivers once per burst: the hub takes the whole queue when
+    /// it runs.
+    pub(super) fn send(&self, errand: Errand) -> Result<(), Errand> {
         let drivers = {
             let mut remote = lock(&self.remote);
-            if remote.ended {
-                return;
+            let refused = match errand {
+                Errand::Wake(_) | Errand::Close => remote.ended,
+                #[cfg(unix)]
+                Errand::Poll => remote.ended,
+                Errand::Callback(_) => remote.takes > Takes::Callbacks,
+                Errand::Spawn(_) => remote.takes > Takes::Everything,
+            };
+            if refused {
+                return Err(errand);
             }
-            remote.queue.push(record.clone());
+            remote.queue.push(errand);
             if remote.queue.len() > 1 {
-                return;
+                return Ok(());
             }
             self.pending.store(true, Ordering::Release);
             remote.wakers()
         };
         drivers.wake();
+        Ok(())
     }
 
-    /// Takes the fibers that other threads have woken, in their order.
-    pub(crate) fn take_remote(&self) -> Vec<Arc<Record>> {
-        if !self.pending.load(Ordering::Acquire) {
-            return Vec::new();
-        }
+    /// Whether other threads have sent errands.
+    #[inline]
+    pub(super) fn has_errands(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Takes the errands that other threads have sent, in their order.
+    pub(super) fn take_errands(&self) -> Vec<Errand> {
         let mut remote = lock(&self.remote);
         self.pending.store(false, Ordering::Relaxed);
         mem::take(&mut remote.queue)
+    }
+
+    /// From now on the hub takes no more than this.
+    pub(super) fn restrict(&self, takes: Takes) {
+        lock(&self.remote).takes = takes;
+    }
+
+    /// Whether it refuses new fibers.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.remote).takes > Takes::Everything
+    }
+
+    /// Wakes whoever waits for the close: it may have come further.
+    pub(super) fn wake_closers(&self) {
+        let closers: Vec<_> = {
+            let remote = lock(&self.remote);
+            remote
+                .closers
+                .iter()
+                .map(|(_, waker)| waker.clone())
+                .collect()
+        };
+        for closer in closers {
+            foreign::run("a waker", || closer.wake_by_ref());
+        }
     }
 
     /// Wakes every driver.
@@ -157,11 +253,8 @@ impl Shared {
 
     /// The hub ended and has told its fibers itself: later wakes go nowhere.
     pub(crate) fn end(&self) {
-        let (_queue, _watched) = {
-            let mut remote = lock(&self.remote);
-            remote.ended = true;
-            (mem::take(&mut remote.queue), mem::take(&mut remote.watched))
-        };
+        let leftovers = self.empty();
+        leftovers.refuse();
     }
 
     /// Notes that the hub runs on its own thread; false if it has failed.
@@ -202,13 +295,22 @@ impl Shared {
 
     /// The hub has failed: whoever waits for its fibers learns it.
     fn tell_joiners(&self) {
-        let (_queue, watched) = {
-            let mut remote = lock(&self.remote);
-            remote.ended = true;
-            (mem::take(&mut remote.queue), mem::take(&mut remote.watched))
-        };
-        for (_, record) in watched {
+        let mut leftovers = self.empty();
+        for (_, record) in mem::take(&mut leftovers.watched) {
             record.tell_joiner();
+        }
+        leftovers.refuse();
+    }
+
+    /// Marks the hub as ended.
+    fn empty(&self) -> Leftovers {
+        let mut remote = lock(&self.remote);
+        remote.ended = true;
+        remote.takes = Takes::Nothing;
+        Leftovers {
+            queue: mem::take(&mut remote.queue),
+            watched: mem::take(&mut remote.watched),
+            closers: mem::take(&mut remote.closers),
         }
     }
 
@@ -249,12 +351,67 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl Leftovers {
+    fn refuse(self) {
+        for errand in self.queue {
+            foreign::run("the drop of a callback", || drop(errand));
+        }
+        for (_, closer) in self.closers {
+            foreign::run("a waker", || closer.wake_by_ref());
+        }
+    }
+}
+
 impl Remote {
     fn wakers(&self) -> Wakers {
         let mut wakers = self.drivers.iter().filter_map(|(_, w)| w.clone());
         Wakers {
             first: wakers.next(),
             rest: wakers.collect(),
+        }
+    }
+}
+
+/// Somebody who waits for the close or the end of a hub.
+#[derive(Debug)]
+pub(super) struct Closer {
+    shared: Arc<Shared>,
+    key: Option<usize>,
+}
+
+impl Closer {
+    pub(super) fn new(shared: &Arc<Shared>) -> Closer {
+        Closer {
+            shared: shared.clone(),
+            key: None,
+        }
+    }
+
+    pub(super) fn hub(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Has `cx` woken when the close has come further.
+    pub(super) fn register(&mut self, cx: &mut Context<'_>) {
+        let waker = Arc::new(cx.waker().clone());
+        let _old = {
+            let mut remote = lock(&self.shared.remote);
+            let known = self.key.and_then(|key| remote.closers.get_mut(key));
+            match known {
+                Some(known) => Some(mem::replace(known, waker)),
+                None => {
+                    self.key = Some(remote.closers.insert(waker));
+                    None
+                }
+            }
+        };
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let _waker = lock(&self.shared.remote).closers.try_remove(key);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One turn of the hub: what a poll of its driver does, and in which order.
 //!
-//! 1. Take the wakes that came from other threads into the ready queue.
-//! 2. Resume fibers from the front of the queue until one of these holds:
+//! 1. Take the wakes and callbacks that came from other threads into the ready
+//!    queue.
+//! 2. Resume fibers and run callbacks from the front of the queue until one of
+//!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
-//!    (it queued itself while it ran, as `yield_now` does); [`MAX_RESUMES`]
-//!    entries were handled; the cooperative budget of tokio, which all fibers of
+//!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
+//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
 //!    one poll share, is spent.
 //! 3. If entries are left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
@@ -44,6 +46,7 @@ impl Core {
         let outer = self.driven_in.replace(driven_in);
         let resumes = cancel::nested(|| self.run_turn());
         self.driven_in.set(outer);
+        self.shared.counters.publish(&self.metrics());
         let since_io = self.resumes_since_io.get() + resumes;
         if !self.has_ready() {
             self.resumes_since_io.set(0);
@@ -78,7 +81,7 @@ impl Core {
     #[inline(always)]
     fn step(self: &Rc<Self>) -> bool {
         let Some(slot) = self.peek_fiber() else {
-            return self.step_waker();
+            return self.step_other();
         };
         let coroutine = {
             let mut live = self.live.borrow_mut();
@@ -104,23 +107,39 @@ impl Core {
         true
     }
 
-    /// Handles the next entry if it is a task's waker.
+    /// Handles the next entry if it is no fiber's. False as for
+    /// [`step`](Core::step); a pass over ready descriptors gives way as a fiber
+    /// does.
     #[cold]
-    fn step_waker(&self) -> bool {
-        match self.pop() {
-            Some(Ready::Waker(waker)) => {
-                foreign::wake(waker);
-                true
-            }
-            _ => false,
+    fn step_other(self: &Rc<Self>) -> bool {
+        #[cfg(unix)]
+        if self.polls_next() && self.poll.is_over_in(self.turn.get()) {
+            return false;
         }
+        match self.pop() {
+            Some(Ready::Waker(waker)) => foreign::wake(waker),
+            Some(Ready::Callback(callback)) => {
+                foreign::run("a callback of the hub", callback);
+                self.callback_ran();
+                self.check_closed();
+            }
+            #[cfg(unix)]
+            Some(Ready::Poll) => self.poll.step(self.turn.get()),
+            _ => return false,
+        }
+        true
     }
 
     /// Runs a fiber until it suspends or ends, and puts it where it belongs.
     #[inline(always)]
     fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
+        self.switches.set(self.switches.get() + 1);
         match coroutine.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
+                if how == Suspension::Yielding {
+                    // What other threads have sent until now comes before it.
+                    self.drain_remote();
+                }
                 let disturbed = {
                     let mut live = self.live.borrow_mut();
                     let fiber = &mut live[slot];
@@ -168,7 +187,7 @@ impl Core {
     /// Takes a fiber that is over out of the table, now or, if it still has an
     /// entry in the ready queue, with that entry; and tells whoever waits for it.
     #[inline]
-    fn retire(&self, slot: usize, tell_scope: impl FnOnce(&ScopeData, Arc<Record>)) {
+    fn retire(self: &Rc<Self>, slot: usize, tell_scope: impl FnOnce(&ScopeData, Arc<Record>)) {
         let (scope, record) = {
             let mut live = self.live.borrow_mut();
             let fiber = &mut live[slot];
@@ -189,7 +208,7 @@ impl Core {
 
     /// A fiber has suspended itself for ever.
     #[cold]
-    fn abandoned(&self, slot: usize, unwinding: Unwinding) {
+    fn abandoned(self: &Rc<Self>, slot: usize, unwinding: Unwinding) {
         let record = self.live.borrow()[slot].record.clone();
         report::warn(format_args!(
             "fiber '{}' waited again while it was being ended; its stack is leaked{}",
@@ -203,13 +222,13 @@ impl Core {
     /// parent's stack.
     pub(crate) fn end_child(self: &Rc<Self>, child: &Arc<Record>) {
         let is_there = matches!(
-            self.live.borrow().get(child.slot),
+            self.live.borrow().get(child.slot()),
             Some(fiber) if Arc::ptr_eq(&fiber.record, child)
         );
         if is_there {
             cancel::nested(|| {
                 let _hub = switch::enter_hub(self);
-                self.end_fiber(child.slot);
+                self.end_fiber(child.slot());
             });
         }
     }

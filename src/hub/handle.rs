@@ -1,0 +1,213 @@
+//! [`HubHandle`]: a hub as other threads see it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::close::Close;
+use super::core::Core;
+use super::metrics::HubMetrics;
+use super::registry;
+use super::shared::{Errand, Shared};
+use crate::fiber::{self, Fiber, Record};
+use crate::foreign;
+use crate::join::Packet;
+use crate::switch::Coroutine;
+
+/// Refers to a hub, from any thread and any runtime.
+///
+/// It can be cloned and sent, and does not keep the hub's runtime alive. What one
+/// thread asks for happens in its order; all of it goes through the hub's one
+/// queue. On the hub's own thread each method does what it does anywhere.
+///
+/// # Examples
+///
+/// A fiber made by another thread, and joined there:
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{Hub, prelude::*};
+///
+/// let hub = Hub::current().handle();
+/// let thread = std::thread::spawn(move || {
+///     let mut fiber = hub.spawn(|| 6 * 7).expect("the hub is open");
+///     fiber.join().wait().unwrap()
+/// });
+/// # let thread = tokio::task::spawn_blocking(|| thread.join());
+/// # assert_eq!(thread.wait().unwrap().unwrap(), 42);
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct HubHandle(Arc<Shared>);
+
+impl HubHandle {
+    pub(super) fn new(hub: &Arc<Shared>) -> HubHandle {
+        HubHandle(hub.clone())
+    }
+
+    /// Makes a fiber that runs `f` on the hub, and starts it: [`spawn`](crate::spawn)
+    /// from anywhere.
+    ///
+    /// If the hub ends before the fiber has got there, or has no stack for it, `f`
+    /// is dropped on the hub's thread (or, if that is gone, where its end is
+    /// noticed), and the join says so.
+    ///
+    /// # Errors
+    ///
+    /// If the hub is closed or has ended.
+    pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let record = Arc::new(Record::new(self.0.clone(), None));
+        let packet = Arc::new(Packet::new());
+        record.claim_start();
+        let fiber = Fiber::from_parts(record.clone(), packet.clone());
+        let newcomer = Newcomer {
+            record,
+            packet,
+            f: Some(f),
+        };
+        match registry::local(&self.0) {
+            Some(core) if core.is_open() => newcomer.arrive(&core),
+            Some(_) => return Err(HubClosed(())),
+            None => self
+                .0
+                .send(Errand::Spawn(Box::new(|core| newcomer.arrive(core))))
+                .map_err(|_| HubClosed(()))?,
+        }
+        Ok(fiber)
+    }
+
+    /// Calls `f` on the hub's thread, behind everything that is ready there: see
+    /// [`Hub::run_callback`](crate::Hub::run_callback).
+    ///
+    /// # Errors
+    ///
+    /// If the hub has ended, or is closing and its last fiber has ended; then `f`
+    /// is dropped. Without an error it is called, unless the hub ends abruptly
+    /// before.
+    pub fn run_callback<F>(&self, f: F) -> Result<(), HubClosed>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        match registry::local(&self.0) {
+            Some(core) => match core.run_callback(Box::new(f)) {
+                true => Ok(()),
+                false => Err(HubClosed(())),
+            },
+            None => {
+                let sent = self.0.send(Errand::Callback(Box::new(f)));
+                sent.map_err(|_| HubClosed(()))
+            }
+        }
+    }
+
+    /// Closes the hub: see [`Hub::close`](crate::Hub::close). On another thread
+    /// the future is ready when the hub has ended, its root fiber included, which
+    /// is cancelled as the others are.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Hub::close`](crate::Hub::close).
+    ///
+    /// # Panics
+    ///
+    /// In a fiber of this hub that is not its root: it would wait for itself.
+    #[track_caller]
+    pub fn close(&self) -> Close {
+        Close::new(&self.0)
+    }
+
+    /// Whether the hub takes no new fibers: it is closing, or has ended.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Numbers about the hub. On other threads than its own they are those of the
+    /// end of its last turn.
+    pub fn metrics(&self) -> HubMetrics {
+        match registry::local(&self.0) {
+            Some(core) => core.metrics(),
+            None => self.0.counters.read(),
+        }
+    }
+}
+
+impl fmt::Debug for HubHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HubHandle").field(&self.0).finish()
+    }
+}
+
+/// A fiber on its way to its hub. If it is dropped before it has arrived, its
+/// joiner is told.
+struct Newcomer<F, T> {
+    record: Arc<Record>,
+    packet: Arc<Packet<T>>,
+    /// Absent once it has arrived.
+    f: Option<F>,
+}
+
+impl<F, T> Newcomer<F, T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    fn arrive(mut self, core: &Rc<Core>) {
+        match core.stack_for_new(None) {
+            Ok(stack) => {
+                let f = self.f.take().expect("it arrives once");
+                let body = fiber::body(core, &self.record, &self.packet, f);
+                core.insert(&self.record, None, Coroutine::new(stack, body));
+                core.wake(&self.record);
+            }
+            Err(e) => self.refuse(e.to_string()),
+        }
+    }
+}
+
+impl<F, T> Newcomer<F, T> {
+    fn refuse(&mut self, why: String) {
+        if let Some(f) = self.f.take() {
+            foreign::run("the drop of a fiber's closure", || drop(f));
+            self.packet.refuse(&self.record, why);
+            self.record.tell_joiner();
+        }
+    }
+}
+
+impl<F, T> Drop for Newcomer<F, T> {
+    fn drop(&mut self) {
+        self.refuse("its hub ended before it had begun".to_owned());
+    }
+}
+
+/// The hub takes no new fibers or callbacks: it is closed, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubClosed(());
+
+impl HubClosed {
+    #[cfg(unix)]
+    pub(crate) fn new() -> HubClosed {
+        HubClosed(())
+    }
+}
+
+impl fmt::Display for HubClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the hub is closed: it takes no new fibers or callbacks")
+    }
+}
+
+impl Error for HubClosed {}
+
+impl From<HubClosed> for io::Error {
+    /// The kind is [`io::ErrorKind::Other`].
+    fn from(closed: HubClosed) -> io::Error {
+        io::Error::other(closed)
+    }
+}
