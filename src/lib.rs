@@ -123,7 +123,7 @@
 //! use switchback::{SwitchBack, SwitchError, Switcher, prelude::*};
 //!
 //! # mod library {
-//! #     use super::*;
+//! #     use std::ffi::{c_int, c_void};
 //! #     pub unsafe fn measure(done: extern "C" fn(*mut c_void, c_int), user_data: *mut c_void) {
 //! #         let user_data = user_data.expose_provenance();
 //! #         std::thread::spawn(move || done(std::ptr::with_exposed_provenance_mut(user_data), 42));

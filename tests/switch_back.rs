@@ -16,8 +16,8 @@ use std::thread;
 use std::time::Duration;
 
 use switchback::{
-    Hub, SwitchBack, SwitchError, Switcher, bridge, current_fiber, prelude::*, sleep, spawn,
-    with_timeout, yield_now,
+    Hub, SwitchBack, SwitchError, Switcher, assert_no_switchpoints, bridge, current_fiber,
+    prelude::*, sleep, spawn, with_timeout, yield_now,
 };
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -96,6 +96,47 @@ fn it_is_fired_by_a_thread_of_spawn_blocking() {
     in_root_fiber(|| {
         let (switch_back, switcher) = pair();
         tokio::task::spawn_blocking(move || switcher.switch(7));
+        assert_eq!(switch_back.wait().unwrap(), 7);
+    });
+}
+
+#[test]
+fn it_is_fired_by_a_callback_of_the_hub() {
+    in_root_fiber(|| {
+        let (switch_back, switcher) = pair();
+        Hub::current().run_callback(move || assert!(switcher.switch(7)));
+        assert_eq!(switch_back.wait().unwrap(), 7);
+    });
+}
+
+#[test]
+fn it_is_fired_by_a_callback_that_another_thread_has_sent() {
+    in_root_fiber(|| {
+        let (switch_back, switcher) = pair();
+        let hub = Hub::current().handle();
+        thread::spawn(move || {
+            let fire = move || assert!(switcher.switch(7));
+            hub.run_callback(fire).unwrap();
+        });
+        assert_eq!(switch_back.wait().unwrap(), 7);
+    });
+}
+
+#[test]
+fn it_is_fired_by_a_fiber_of_another_hub() {
+    in_root_fiber(|| {
+        let (switch_back, switcher) = pair();
+        let thread = thread::spawn(move || switchback::run(move || switcher.switch(7)));
+        assert_eq!(switch_back.wait().unwrap(), 7);
+        assert!(thread.join().unwrap().unwrap());
+    });
+}
+
+#[test]
+fn it_is_fired_where_nothing_may_wait() {
+    in_root_fiber(|| {
+        let (switch_back, switcher) = pair();
+        assert!(assert_no_switchpoints(|| switcher.switch(7)));
         assert_eq!(switch_back.wait().unwrap(), 7);
     });
 }
@@ -869,6 +910,16 @@ fn waiting_in_async_code_is_refused_and_loses_nothing() {
         );
         switcher.switch(7);
         assert_eq!(switch_back.await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_wait_that_is_not_allowed_loses_nothing_of_a_borrowed_one() {
+    in_root_fiber(|| {
+        let (mut switch_back, switcher) = pair();
+        switcher.switch(7);
+        panic_of(|| assert_no_switchpoints(|| (&mut switch_back).wait()));
+        assert_eq!(switch_back.wait().unwrap(), 7);
     });
 }
 

@@ -696,6 +696,29 @@ fn a_cleanup_runs_in_the_fiber_that_waits() {
 }
 
 #[test]
+fn one_in_a_fiber_local_is_cleaned_up_when_its_fiber_ends() {
+    switchback::fiber_local! {
+        static HELD: Cell<Option<SwitchBack<u8>>> = Cell::new(None);
+    }
+    in_paused_fiber(|| {
+        let mut fiber = spawn(|| {
+            let mut switch_back = SwitchBack::new();
+            let (switcher, id) = (switch_back.switcher(), own().id());
+            switch_back.add_cleanup(move || {
+                sleep(ms(10)).wait();
+                assert_eq!(own().id(), id);
+            });
+            HELD.set(Some(switch_back));
+            switcher
+        });
+        let begin = Instant::now();
+        let switcher = fiber.join().wait().unwrap();
+        assert_eq!(begin.elapsed().as_millis(), 10);
+        assert_inert(&switcher);
+    });
+}
+
+#[test]
 fn a_cleanup_that_panics_is_reported_and_the_rest_runs() {
     const NAME: &str = "a_cleanup_that_panics_is_reported_and_the_rest_runs";
     let child = in_child(NAME, || {
