@@ -110,6 +110,13 @@
 //! [guide](guide::cancellation) has the rules, and for each waiting call what is
 //! lost when it is cancelled.
 //!
+//! # Ctrl-C
+//!
+//! Under [`run`] on the main thread, Ctrl-C cancels the root fiber; pressed twice
+//! before that could be done, it ends the process. [The rules](run#ctrl-c) say
+//! what programs need that handle it themselves. On a runtime of the program,
+//! Ctrl-C is not touched.
+//!
 //! # Panics
 //!
 //! A panic ends its fiber, not its hub: the joiner gets it as a [`JoinError`]. If
@@ -188,6 +195,7 @@ mod fiber;
 mod foreign;
 pub mod guide;
 mod hub;
+mod interrupt;
 mod join;
 mod local;
 mod outside;
