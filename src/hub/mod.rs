@@ -299,11 +299,8 @@ impl Hub {
         &self.0.data
     }
 
-    /// Callbacks on the readiness of file descriptors.
-    ///
-    /// # Examples
-    ///
-    /// See [`Poller`].
+    /// Calls back when file descriptors are ready; see [`Poller`], also for an
+    /// example.
     #[cfg(unix)]
     #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub fn poll(&self) -> &Poller {
