@@ -110,6 +110,13 @@
 //! [guide](guide::cancellation) has the rules, and for each waiting call what is
 //! lost when it is cancelled.
 //!
+//! # Ctrl-C
+//!
+//! Under [`run`] on the main thread, Ctrl-C cancels the root fiber; pressed twice
+//! before that could be done, it ends the process. [The rules](run#ctrl-c) say
+//! what programs need that handle it themselves. On a runtime of the program,
+//! Ctrl-C is not touched.
+//!
 //! # Callback APIs
 //!
 //! A [`SwitchBack`] is a future that a callback makes ready: what calls back
@@ -228,6 +235,7 @@ mod fiber;
 mod foreign;
 pub mod guide;
 mod hub;
+mod interrupt;
 mod join;
 mod local;
 mod outside;

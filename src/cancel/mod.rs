@@ -372,6 +372,10 @@ impl FiberState {
         if !can_throw || (self.has_ended() && never) {
             return None;
         }
+        if let Some(hub) = self.hub() {
+            // The computation may be why the hub has not noticed it.
+            hub.notice_interrupt();
+        }
         match self.interrupted(false, Answer::Unwind) {
             Some(Interrupt::Thrown(thrown)) => Some(thrown),
             _ => None,
@@ -397,6 +401,7 @@ impl FiberState {
     fn pending(&self) -> Option<Thrown> {
         let shielded = self.shields.get() > 0;
         if let Some(cancelled) = self.take_cancel() {
+            self.owner.cancel_delivered();
             return Some(Thrown::Cancelled(cancelled));
         }
         if let Some(expired) = self.deadlines.expired(self.shields.get()) {
@@ -409,6 +414,7 @@ impl FiberState {
     /// The cancel of a fiber that has not begun to run, if there is one.
     pub(crate) fn cancelled_before_start(&self) -> Option<Cancelled> {
         if let Some(cancelled) = self.owner.take_cancel() {
+            self.owner.cancel_delivered();
             return Some(cancelled);
         }
         match self.owner.interrupts() {

@@ -228,6 +228,13 @@ impl Owner {
         }
     }
 
+    /// The cancel that was taken is thrown or returned now.
+    pub(crate) fn cancel_delivered(&self) {
+        if let Owner::Fiber { record, hub } = self {
+            hub.cancel_delivered(record);
+        }
+    }
+
     pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
         match self {
             Owner::Fiber { record, .. } => record.take_cancel(),

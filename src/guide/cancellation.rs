@@ -26,6 +26,8 @@
 //!   more. It may still end a destructor of a [`fiber_local!`](crate::fiber_local)
 //!   that waits, and only that destructor.
 //!
+//! Ctrl-C under [`run`](crate::run#ctrl-c) is a cancel of the root fiber.
+//!
 //! A *deadline* of [`with_timeout`](crate::with_timeout) is delivered like a
 //! cancel, but at each wait inside its call until that call has ended. A *close*
 //! of the hub is delivered at each wait of each fiber.

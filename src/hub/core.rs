@@ -1,6 +1,6 @@
 //! The hub's own state, reached only from its own thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -19,6 +19,7 @@ use super::registry::NoHub;
 use super::shared::{Errand, Shared};
 use crate::fiber::{Phase, Record};
 use crate::foreign;
+use crate::interrupt::Interrupts;
 use crate::outside::{self, Surroundings};
 #[cfg(unix)]
 use crate::poll::Poller;
@@ -86,6 +87,8 @@ pub(crate) struct Core {
     pub(super) root: RefCell<Option<Arc<Record>>>,
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.
     pub(super) exempt: RefCell<Option<Arc<Record>>>,
+    /// Ctrl-C, if this hub answers it.
+    pub(super) interrupts: OnceCell<Rc<Interrupts>>,
     pub(super) data: HubData,
     #[cfg(unix)]
     pub(super) poll: Poller,
@@ -176,6 +179,7 @@ impl Core {
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
             exempt: RefCell::default(),
+            interrupts: OnceCell::new(),
             data: HubData::default(),
             callbacks: Cell::new(0),
             spawned: Cell::new(0),
@@ -201,6 +205,29 @@ impl Core {
     /// Whether it runs fibers: open or closing.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != State::Ended
+    }
+
+    /// This hub answers Ctrl-C, if there is something to answer.
+    pub(super) fn set_interrupts(&self, interrupts: Option<Rc<Interrupts>>) {
+        if let Some(interrupts) = interrupts {
+            let set = self.interrupts.set(interrupts);
+            debug_assert!(set.is_ok(), "a hub is run once");
+        }
+    }
+
+    /// Cancels the root fiber if the hub answers Ctrl-C and one has come.
+    #[inline]
+    pub(crate) fn notice_interrupt(&self) {
+        if let Some(interrupts) = self.interrupts.get() {
+            interrupts.notice();
+        }
+    }
+
+    /// A fiber is given the cancel that was pending.
+    pub(crate) fn cancel_delivered(&self, record: &Arc<Record>) {
+        if let Some(interrupts) = self.interrupts.get() {
+            interrupts.delivered(record);
+        }
     }
 
     /// A stack for a new fiber, if the hub takes one.

@@ -263,6 +263,32 @@ impl Hub {
         report::warn(format_args!("{why}"));
     }
 
+    /// Sets whether Ctrl-C does nothing from now on, however often it comes,
+    /// instead of what [`run`](run#ctrl-c) says. What came before still counts.
+    ///
+    /// It holds until it is set again, also when [`run`] has returned. Where the
+    /// hub does not answer Ctrl-C anyway, which is everywhere but under [`run`] on
+    /// the main thread, it has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::Hub;
+    ///
+    /// switchback::run(|| {
+    ///     let hub = Hub::current();
+    ///     hub.set_ignore_interrupt(true);
+    ///     // What must not be interrupted, not even by pressing Ctrl-C twice.
+    ///     hub.set_ignore_interrupt(false);
+    /// })
+    /// .unwrap();
+    /// ```
+    pub fn set_ignore_interrupt(&self, ignore: bool) {
+        if let Some(interrupts) = self.0.interrupts.get() {
+            interrupts.set_ignored(ignore);
+        }
+    }
+
     /// A handle to the hub for other threads.
     pub fn handle(&self) -> HubHandle {
         HubHandle::new(&self.0.shared)
@@ -273,11 +299,8 @@ impl Hub {
         &self.0.data
     }
 
-    /// Callbacks on the readiness of file descriptors.
-    ///
-    /// # Examples
-    ///
-    /// See [`Poller`].
+    /// Calls back when file descriptors are ready; see [`Poller`], also for an
+    /// example.
     #[cfg(unix)]
     #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub fn poll(&self) -> &Poller {

@@ -1,7 +1,7 @@
 //! One turn of the hub: what a poll of its driver does, and in which order.
 //!
 //! 1. Take the wakes and callbacks that came from other threads into the ready
-//!    queue.
+//!    queue, and cancel the root fiber if Ctrl-C was meant for it.
 //! 2. Resume fibers and run callbacks from the front of the queue until one of
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
@@ -65,6 +65,7 @@ impl Core {
         let _hub = switch::enter_hub(self);
         self.turn.set(self.turn.get() + 1);
         self.drain_remote();
+        self.notice_interrupt();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
             if !self.step() {

@@ -232,8 +232,9 @@ impl Poller {
         }
     }
 
-    /// Removes a callback, and drops it; one that is running is dropped when it
-    /// returns. False if it was removed before, or belongs to another hub.
+    /// Removes a callback, and drops it in this call; one that is running is
+    /// dropped when it returns. False if it was removed before, or belongs to
+    /// another hub.
     ///
     /// With the last callback of a descriptor the hub lets go of it, and with the
     /// last descriptor of what it polls with.
