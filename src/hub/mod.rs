@@ -226,7 +226,7 @@ impl Hub {
     /// A callback must not wait; it may spawn a fiber that does, fire a
     /// [`Switcher`](crate::Switcher), or queue another callback. If it panics,
     /// that is reported, and the hub goes on. A callback that queues itself again
-    /// starves nothing, as [`yield_now`](crate::yield_now) does not.
+    /// starves nothing, as [`yield_now`](crate::yield_now()) does not.
     ///
     /// From other threads: [`HubHandle::run_callback`].
     ///
