@@ -1,15 +1,21 @@
 //! Locks that do not care about poisoning, and what the models replace.
 //!
-//! The models of `ci/loom.sh` run what is built on [`Mutex`] in every order that
-//! its threads can take. They are unit tests in modules named `loom_tests`, and
+//! The models of `ci/loom.sh` run what is built on [`Mutex`] and these atomics in
+//! every order that its threads can take. They are unit tests in modules named `loom_tests`, and
 //! are compiled with `cfg(switchback_loom)` only.
 
 use std::sync::{LockResult, PoisonError};
 
 #[cfg(all(test, switchback_loom))]
-pub(crate) use loom::sync::Mutex;
+pub(crate) use loom::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU8},
+};
 #[cfg(not(all(test, switchback_loom)))]
-pub(crate) use std::sync::Mutex;
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU8},
+};
 
 /// Locks `mutex`, poisoned or not. No user code runs under a lock of ours, so
 /// what it protects is whole even if the thread happened to be panicking.

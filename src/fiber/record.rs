@@ -11,7 +11,7 @@ use futures::task::AtomicWaker;
 use crate::cancel::Cancelled;
 use crate::foreign;
 use crate::hub::Shared;
-use crate::sync_util::lock;
+use crate::sync_util::{self, lock};
 
 /// Identifies a fiber, unlike any other of the process.
 ///
@@ -104,7 +104,7 @@ pub(crate) struct Record {
     /// Ordering: `swap(true, AcqRel)` by a waker pairs with `swap(false, AcqRel)`
     /// by the hub that drains: a waker that finds it set has published what it
     /// did before to the hub that will clear it.
-    pub(crate) queued_remotely: AtomicBool,
+    queued_remotely: sync_util::AtomicBool,
     /// The token of `park` and `unpark`.
     pub(crate) unparked: AtomicBool,
     /// Whether an interrupt is put off until nobody on the thread unwinds.
@@ -130,7 +130,7 @@ impl Record {
             phase: AtomicU8::new(Phase::New as u8),
             interrupts: AtomicU8::new(0),
             cancel: Mutex::new(None),
-            queued_remotely: AtomicBool::new(false),
+            queued_remotely: sync_util::AtomicBool::new(false),
             unparked: AtomicBool::new(false),
             put_off: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
@@ -156,6 +156,17 @@ impl Record {
 
     pub(crate) fn set_slot(&self, slot: usize) {
         self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    /// Whether the one who wakes the fiber has to put it into the hub's queue of
+    /// remote wakes; if not, it is there already.
+    pub(crate) fn enters_remote_queue(&self) -> bool {
+        !self.queued_remotely.swap(true, Ordering::AcqRel)
+    }
+
+    /// The hub has taken the fiber out of that queue.
+    pub(crate) fn left_remote_queue(&self) {
+        self.queued_remotely.swap(false, Ordering::AcqRel);
     }
 
     /// Ordering: pairs with the `Release` of [`Record::set_phase`].

@@ -402,9 +402,9 @@ impl Core {
         for errand in self.shared.take_errands() {
             match errand {
                 Errand::Wake(record) => {
-                    // Ordering: see `Record::queued_remotely`. Cleared before the
-                    // fiber is resumed, so that a wake after this is a new one.
-                    record.queued_remotely.swap(false, Ordering::AcqRel);
+                    // Before the fiber is resumed, so that a wake after this is a
+                    // new one.
+                    record.left_remote_queue();
                     self.wake(&record);
                 }
                 Errand::Callback(callback) => {

@@ -34,6 +34,8 @@ mod data;
 mod driver;
 mod end;
 mod handle;
+#[cfg(all(test, switchback_loom))]
+mod loom_tests;
 mod metrics;
 pub(crate) mod registry;
 mod shared;

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
 
@@ -16,7 +16,7 @@ use super::core::Core;
 use super::metrics::Counters;
 use crate::fiber::Record;
 use crate::foreign;
-use crate::sync_util::lock;
+use crate::sync_util::{AtomicBool, AtomicU8, Mutex, lock};
 
 /// Why a hub will never run its fibers again although nobody closed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Shared {
             driven: AtomicBool::new(false),
             failure: AtomicU8::new(0),
             counters: Counters::default(),
-            remote: Mutex::default(),
+            remote: Mutex::new(Remote::default()),
         }
     }
 
@@ -127,8 +127,7 @@ impl Shared {
 
     /// Queues a wake from a thread that is not the hub's.
     pub(crate) fn wake_remotely(&self, record: &Arc<Record>) {
-        // Ordering: see `Record::queued_remotely`.
-        if !record.queued_remotely.swap(true, Ordering::AcqRel) {
+        if record.enters_remote_queue() {
             // Refused by a hub that has ended, whose fibers need no wake.
             let _ = self.send(Errand::Wake(record.clone()));
         }

@@ -1,0 +1,232 @@
+//! Models of what other threads send to a hub, and of its going to sleep, in every
+//! order in which the threads can take their steps. Run by `ci/loom.sh`.
+//!
+//! The hub is a driver that does what [`super::driver`] does at each poll: it
+//! leaves its waker, takes what was sent, and sleeps until it is woken. A wake
+//! that is lost shows as a deadlock, which fails the model.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use loom::future::block_on;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use super::shared::{Closer, Errand, Shared, Takes};
+use crate::fiber::Record;
+
+fn hub() -> (Arc<Shared>, usize) {
+    let hub = Arc::new(Shared::new(None));
+    let driver = hub.add_driver();
+    (hub, driver)
+}
+
+fn callback() -> Errand {
+    Errand::Callback(Box::new(|| ()))
+}
+
+/// A poll of the driver: what was sent since the last one.
+fn drive(hub: &Shared, driver: usize, cx: &mut Context<'_>) -> Vec<Errand> {
+    hub.set_driver_waker(driver, cx.waker());
+    match hub.has_errands() {
+        true => hub.take_errands(),
+        false => Vec::new(),
+    }
+}
+
+/// Drives the hub until `done` with what it was sent.
+fn drive_until(hub: &Shared, driver: usize, mut done: impl FnMut(Vec<Errand>) -> bool) {
+    block_on(poll_fn(|cx| match done(drive(hub, driver, cx)) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }));
+}
+
+#[test]
+fn what_two_threads_send_wakes_a_hub_that_goes_to_sleep() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let senders = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+        });
+        let mut arrived = 0;
+        drive_until(&hub, driver, |errands| {
+            arrived += errands.len();
+            arrived == 2
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_one_thread_arrives_whole_and_in_order() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sender = {
+            let (hub, log) = (hub.clone(), log.clone());
+            thread::spawn(move || {
+                for i in 0..3 {
+                    let log = log.clone();
+                    let push = move || log.lock().unwrap().push(i);
+                    assert!(hub.send(Errand::Callback(Box::new(push))).is_ok());
+                }
+            })
+        };
+        drive_until(&hub, driver, |errands| {
+            for errand in errands {
+                match errand {
+                    Errand::Callback(callback) => callback(),
+                    _ => unreachable!("nothing else is sent"),
+                }
+            }
+            log.lock().unwrap().len() == 3
+        });
+        assert_eq!(*log.lock().unwrap(), [0, 1, 2]);
+        sender.join().unwrap();
+    });
+}
+
+/// A wake that finds the fiber in the queue already is dropped: then what it is for
+/// must be seen by the resume that follows.
+#[test]
+fn of_two_wakes_of_one_fiber_none_is_lost() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let fiber = Arc::new(Record::new(hub.clone(), None));
+        let happened = Arc::new(AtomicUsize::new(0));
+        let wakers = [(); 2].map(|()| {
+            let (hub, fiber, happened) = (hub.clone(), fiber.clone(), happened.clone());
+            thread::spawn(move || {
+                // Ordering: what is waited for orders nothing by itself.
+                happened.fetch_add(1, Ordering::Relaxed);
+                hub.wake_remotely(&fiber);
+            })
+        });
+        drive_until(&hub, driver, |errands| {
+            let mut all = false;
+            for errand in errands {
+                match errand {
+                    Errand::Wake(record) => record.left_remote_queue(),
+                    _ => unreachable!("nothing else is sent"),
+                }
+                all = happened.load(Ordering::Relaxed) == 2;
+            }
+            all
+        });
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+        // A wake that came after all was done is still there.
+        hub.end();
+    });
+}
+
+#[test]
+fn a_driver_that_moves_to_another_task_is_woken_there() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        // Left by a poll in another task.
+        hub.set_driver_waker(driver, std::task::Waker::noop());
+        let sender = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+        };
+        drive_until(&hub, driver, |errands| errands.len() == 1);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn the_driver_that_stays_gets_the_wake_of_the_one_that_leaves() {
+    loom::model(|| {
+        let (hub, leaves) = hub();
+        hub.set_driver_waker(leaves, std::task::Waker::noop());
+        let stays = hub.add_driver();
+        let sender = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+        };
+        let leaver = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(!hub.remove_driver(leaves)))
+        };
+        drive_until(&hub, stays, |errands| errands.len() == 1);
+        sender.join().unwrap();
+        leaver.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_hub_accepts_is_there_when_it_has_refused_the_rest() {
+    loom::model(|| {
+        let (hub, _) = hub();
+        let senders = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || hub.send(callback()).is_ok())
+        });
+        hub.restrict(Takes::Nothing);
+        let taken = match hub.has_errands() {
+            true => hub.take_errands().len(),
+            false => 0,
+        };
+        let accepted = senders.map(|sender| sender.join().unwrap());
+        assert_eq!(taken, accepted.iter().filter(|sent| **sent).count());
+    });
+}
+
+#[test]
+fn whoever_waits_for_the_end_is_told() {
+    loom::model(|| {
+        let (hub, _) = hub();
+        let closers = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                let mut closer = Closer::new(&hub);
+                block_on(poll_fn(|cx| {
+                    if !hub.has_ended() {
+                        closer.register(cx);
+                    }
+                    match hub.has_ended() {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                }));
+            })
+        });
+        hub.end();
+        for closer in closers {
+            closer.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_joiner_of_a_hub_that_fails_is_told() {
+    use super::shared::Failure;
+    loom::model(|| {
+        let (hub, _) = hub();
+        let fiber = Arc::new(Record::new(hub.clone(), None));
+        let fails = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.fail(Failure::Lost))
+        };
+        // As a join does: registers, has itself watched, and looks again.
+        block_on(poll_fn(|cx| {
+            if !fiber.is_alive() {
+                return Poll::Ready(());
+            }
+            fiber.joiner.register(cx.waker());
+            hub.watch(&fiber);
+            match fiber.is_alive() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        }));
+        fails.join().unwrap();
+    });
+}
