@@ -205,6 +205,7 @@ pub use hub::{
 };
 pub use join::{Join, JoinError};
 pub use scope::{Scope, ScopedFiber, scope};
+pub use stack::set_overflow_report;
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};

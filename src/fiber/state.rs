@@ -13,6 +13,7 @@ use super::record::{Phase, Record, interrupt};
 use crate::bridge::BridgeTask;
 use crate::cancel::{Cancelled, Deadlines, Unwinding};
 use crate::hub::Core;
+use crate::stack::Extent;
 use crate::switch::{Suspender, Suspension};
 
 /// What the code on a stack of ours knows of itself. It lives at the root of
@@ -97,6 +98,12 @@ impl FiberState {
             Owner::Fiber { hub, .. } => Some(hub),
             Owner::Bridge(_) => None,
         }
+    }
+
+    /// Where the stack is.
+    #[allow(dead_code)] // where there is no overflow report
+    pub(crate) fn extent(&self) -> Extent {
+        self.suspender.extent()
     }
 
     /// Whether this is the fiber with that record.

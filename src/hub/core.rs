@@ -21,7 +21,7 @@ use crate::fiber::{Phase, Record};
 use crate::foreign;
 use crate::outside::{self, Surroundings};
 use crate::scope::ScopeData;
-use crate::stack::{Stack, StackPool};
+use crate::stack::{Depths, Stack, StackPool};
 use crate::switch::Coroutine;
 
 /// What can be set about a hub before it is made.
@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) name: Box<str>,
     pub(crate) stack_size: usize,
     pub(crate) max_cached_stacks: usize,
+    pub(crate) measure_stacks: bool,
 }
 
 impl Default for Config {
@@ -38,6 +39,7 @@ impl Default for Config {
             name: "Hub".into(),
             stack_size: crate::stack::DEFAULT_SIZE,
             max_cached_stacks: crate::stack::DEFAULT_MAX_CACHED,
+            measure_stacks: false,
         }
     }
 }
@@ -68,6 +70,7 @@ pub(crate) struct Core {
     pub(super) driven_in: Cell<DrivenIn>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
+    pub(crate) depths: Depths,
     pub(super) state: Cell<State>,
     /// Starts, wakes, cancels and callbacks, in the order in which they happened.
     ready: RefCell<VecDeque<Ready>>,
@@ -153,6 +156,7 @@ impl Core {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             shared: Arc::new(Shared::new(Some(runtime.id()))),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
+            depths: Depths::default(),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
             config,
@@ -193,11 +197,20 @@ impl Core {
     }
 
     /// A stack for a new fiber, if the hub takes one.
-    pub(crate) fn stack_for_new(&self, size: Option<usize>) -> io::Result<Stack> {
+    pub(crate) fn stack_for(
+        &self,
+        record: &Record,
+        size: Option<usize>,
+        measure: bool,
+    ) -> io::Result<Stack> {
         if !self.is_open() {
             return Err(io::Error::other(NoHub::Ended.to_string()));
         }
-        self.stacks.take(size)
+        let stack = self.stacks.take(size)?;
+        if measure || self.config.measure_stacks {
+            self.depths.begin(record, &stack);
+        }
+        Ok(stack)
     }
 
     /// Puts a new fiber into the table, not started.
@@ -364,6 +377,7 @@ impl Core {
             live_fibers: self.live.borrow().len(),
             ready: self.ready.borrow().len(),
             cached_stacks: self.stacks.cached(),
+            deepest_stack: self.depths.deepest(),
             spawned: self.spawned.get(),
             switches: self.switches.get(),
             callbacks: self.callbacks_run.get(),
