@@ -54,9 +54,6 @@ mod sys;
 #[path = "system.rs"]
 mod sys;
 
-#[cfg(test)]
-mod walk;
-
 use std::io;
 
 pub(crate) use self::depth::Depths;

@@ -19,10 +19,10 @@ use super::{refused, round_up};
 
 /// How many stacks, those that would be taken next, keep all their memory when the
 /// hub is idle.
-const HOT: usize = 32;
+pub(super) const HOT: usize = 32;
 
 /// What the others keep at their top, in bytes: as much as most fibers use.
-const KEEP: usize = 16 * 1024;
+pub(super) const KEEP: usize = 16 * 1024;
 
 /// Stacks for new fibers, of whatever size.
 pub(crate) struct StackPool {
@@ -117,9 +117,7 @@ impl StackPool {
 
     /// Gives back all that is not in use.
     pub(crate) fn clear(&self) {
-        for class in self.others.take() {
-            drop(class);
-        }
+        self.others.take();
         let mut default = self.default.borrow_mut();
         let size = default.size;
         *default = Class::new(size);

@@ -20,9 +20,18 @@ pub(super) const GUARD: usize = 64 * 1024;
 /// Not in `libc` yet.
 const MADV_GUARD_INSTALL: c_int = 102;
 
+#[cfg(test)]
+thread_local! {
+    /// What the system is to be taken to have.
+    pub(super) static FORCED: std::cell::Cell<Option<Guards>> =
+        const { std::cell::Cell::new(None) };
+    /// Whether no guard can be made.
+    pub(super) static FAILS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// How guards are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::stack) enum Guards {
+pub(super) enum Guards {
     /// Marks of pages.
     Marks,
     /// Mappings.
@@ -32,6 +41,10 @@ pub(in crate::stack) enum Guards {
 impl Guards {
     /// What this system has, found out by trying.
     pub(super) fn available() -> io::Result<Guards> {
+        #[cfg(test)]
+        if let Some(forced) = FORCED.get() {
+            return Ok(forced);
+        }
         static AVAILABLE: OnceLock<Guards> = OnceLock::new();
         if let Some(known) = AVAILABLE.get() {
             return Ok(*known);
@@ -53,6 +66,10 @@ impl Guards {
     ///
     /// They are part of a mapping of the caller's, and nothing will access them.
     pub(super) unsafe fn install(self, start: usize, len: usize) -> io::Result<()> {
+        #[cfg(test)]
+        if FAILS.get() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         if self == Guards::Marks {
             // SAFETY: as promised by the caller.
             match unsafe { mark(start, len) } {

@@ -87,7 +87,7 @@ pub(in crate::stack) fn used(stack: Extent) -> Option<usize> {
 }
 
 /// The addresses of the pages of a mapped range that are in memory.
-pub(in crate::stack) fn resident(range: Range<usize>) -> impl Iterator<Item = usize> {
+fn resident(range: Range<usize>) -> impl Iterator<Item = usize> {
     const PAGES: usize = 256;
     let page = page_size();
     let chunk = PAGES * page;
@@ -104,16 +104,8 @@ pub(in crate::stack) fn resident(range: Range<usize>) -> impl Iterator<Item = us
     })
 }
 
-/// Whether anything is mapped at an address.
-#[cfg(test)]
-pub(in crate::stack) fn is_mapped(page: usize) -> bool {
-    let mut resident = 0;
-    // SAFETY: as in `resident`, for one page.
-    unsafe { libc::mincore(page as *mut c_void, 1, &mut resident) == 0 }
-}
-
 /// Whether an access to an address would fault.
-pub(in crate::stack) fn faults(address: usize) -> bool {
+pub(super) fn faults(address: usize) -> bool {
     // The kernel reads a path there, if it can.
     // SAFETY: any address may be passed: the kernel checks it. Whatever it finds is
     // looked up as a path, which changes nothing.

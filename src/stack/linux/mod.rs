@@ -13,10 +13,10 @@ mod limits;
 mod map;
 mod overflow;
 mod slab;
+#[cfg(test)]
+mod walk;
 
 pub(super) use self::map::used;
 pub(super) use self::overflow::set_overflow_report;
 pub(super) use self::slab::Source;
 pub(crate) use self::slab::Stack;
-#[cfg(test)]
-pub(super) use self::{guard::Guards, map::is_mapped, map::resident};

@@ -131,6 +131,8 @@ impl Slab {
                 Err(_) => places /= 2,
             }
         };
+        #[cfg(test)]
+        SLABS.set(SLABS.get() + 1);
         Ok(Slab {
             registered: RefCell::default(),
             memory,
@@ -186,15 +188,25 @@ impl Slab {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many slabs of this thread are mapped.
+    pub(super) static SLABS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[cfg(test)]
+impl Drop for Slab {
+    fn drop(&mut self) {
+        SLABS.set(SLABS.get() - 1);
+    }
+}
+
 /// Makes stacks of one size.
 pub(in crate::stack) struct Source {
     size: usize,
     slabs: Vec<Rc<Slab>>,
     /// The slab that had a free place last.
     at: usize,
-    /// How guards are made, if it is not for the system to say.
-    #[cfg(test)]
-    pub(in crate::stack) guards: Option<Guards>,
 }
 
 impl Source {
@@ -203,8 +215,6 @@ impl Source {
             size,
             slabs: Vec::new(),
             at: 0,
-            #[cfg(test)]
-            guards: None,
         }
     }
 
@@ -249,17 +259,11 @@ impl Source {
         let first = (FIRST / pitch).max(1);
         let largest = (LARGEST / pitch).max(1);
         let places: usize = self.slabs.iter().map(|slab| slab.places).sum();
-        Slab::map(self.size, places.clamp(first, largest), self.guards()?)
-    }
-
-    #[cfg(test)]
-    fn guards(&self) -> io::Result<Guards> {
-        self.guards.map_or_else(Guards::available, Ok)
-    }
-
-    #[cfg(not(test))]
-    fn guards(&self) -> io::Result<Guards> {
-        Guards::available()
+        Slab::map(
+            self.size,
+            places.clamp(first, largest),
+            Guards::available()?,
+        )
     }
 
     /// Takes back a stack that is not to be kept. If nothing of its slab is in use
