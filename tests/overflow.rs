@@ -1,7 +1,7 @@
 //! What happens when a stack overflows, and at every other fault. Each case in a
 //! process of its own.
 #![cfg(all(target_os = "linux", not(switchback_system_stacks)))]
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What the tests of stacks ask of Linux.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
 use std::fs::{File, read_to_string};
 use std::io::Read as _;

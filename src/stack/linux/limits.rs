@@ -3,38 +3,65 @@
 //! The kernel says no more than that it is out of memory. So this compares what the
 //! process has with what it may have. It can be wrong where other threads change
 //! that in the meantime; it is for a message.
+//!
+//! A program may try again and again, so it takes no more than some microseconds: the
+//! mappings of a process can be counted only by listing them, up to 65,530 lines and
+//! more, so one more is tried instead.
 
-use std::fs::{File, read_to_string};
-use std::io::{self, Read as _};
+use std::fs::read_to_string;
+use std::io;
 
-/// Near enough to the limit: a new guard may need two mappings, and the list of
-/// mappings shows one that is not counted.
-const FEW: usize = 4;
+use super::guard::Guards;
+use super::map::{Mapping, page_size};
 
-/// What kept us from getting `len` more bytes of address space, or a guard in it.
-#[cold]
-pub(super) fn explain(len: usize, error: &io::Error) -> String {
-    let found = mappings()
-        .or_else(|| address_space(len as u64))
-        .or_else(|| data(len as u64))
-        .or_else(commit);
-    found.unwrap_or_else(|| {
-        format!(
-            "{error}; a process is limited by vm.max_map_count in its mappings, by RLIMIT_AS \
-             (`ulimit -v`) in its address space, and by vm.overcommit_memory"
-        )
-    })
+/// What could not be had.
+#[derive(Debug)]
+pub(super) enum Lack {
+    /// So many bytes of address space.
+    Space(usize, io::Error),
+    /// A guard.
+    Guard(io::Error),
+}
+
+impl Lack {
+    /// What ran out, and what limits it.
+    #[cold]
+    pub(super) fn explain(&self) -> String {
+        let (found, error) = match self {
+            Lack::Space(len, e) => {
+                let len = *len as u64;
+                let limited = address_space(len).or_else(|| data(len)).or_else(commit);
+                (limited.or_else(mappings), e)
+            }
+            Lack::Guard(e) => (mappings(), e),
+        };
+        found.unwrap_or_else(|| {
+            format!(
+                "{error}; a process is limited by vm.max_map_count in its mappings, by \
+                 RLIMIT_AS (`ulimit -v`) in its address space, and by vm.overcommit_memory"
+            )
+        })
+    }
 }
 
 fn mappings() -> Option<String> {
+    if another_guard().is_ok() {
+        return None;
+    }
     let limit: usize = number(&read_to_string("/proc/sys/vm/max_map_count").ok()?)?;
-    let count = count_lines("/proc/self/maps").ok()?;
-    (count + FEW >= limit).then(|| {
-        format!(
-            "the process has {count} memory mappings, and vm.max_map_count allows {limit}; \
-             raise it (on a kernel before Linux 6.13 each stack takes two)"
-        )
-    })
+    Some(format!(
+        "the process has as many memory mappings as vm.max_map_count allows, {limit}; raise it \
+         (on a kernel before Linux 6.13 each stack takes two)"
+    ))
+}
+
+/// Makes a mapping, and of its middle another, for a moment.
+#[allow(unsafe_code)]
+fn another_guard() -> io::Result<()> {
+    let page = page_size();
+    let memory = Mapping::new(3 * page)?;
+    // SAFETY: nobody else knows the memory.
+    unsafe { Guards::Mappings.install(memory.start() + page, page) }
 }
 
 fn address_space(len: u64) -> Option<String> {
@@ -88,17 +115,4 @@ fn line<'a>(text: &'a str, what: &str) -> Option<&'a str> {
 /// The first word of a text, if it is a number.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.split_whitespace().next()?.parse().ok()
-}
-
-/// There may be more lines than would fit into memory just now.
-fn count_lines(path: &str) -> io::Result<usize> {
-    let mut file = File::open(path)?;
-    let mut buffer = [0; 4096];
-    let mut count = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(count),
-            n => count += buffer[..n].iter().filter(|byte| **byte == b'\n').count(),
-        }
-    }
 }

@@ -126,13 +126,13 @@ fn install() -> Option<pthread_key_t> {
 
 /// The handler.
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a valid `info`. Of whatever cause, it holds a code.
-    let code = unsafe { (*info).si_code };
+    // SAFETY: the kernel passes a valid `info`.
+    let cause = unsafe { &*info };
     // Otherwise somebody sent it, and there is no address.
-    let is_fault = code > 0;
+    let is_fault = cause.si_code > 0;
     if is_fault && ENABLED.load(Ordering::Relaxed) {
         // SAFETY: for a fault it holds the address.
-        let address = unsafe { (*info).si_addr() } as usize;
+        let address = unsafe { cause.si_addr() } as usize;
         // SAFETY: this is a signal handler, for a fault of this thread.
         if let Some(state) = unsafe { running() } {
             let limit = state.extent().limit;

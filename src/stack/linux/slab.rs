@@ -22,7 +22,7 @@ use corosensei::stack::valgrind::ValgrindStackRegistration;
 
 use super::super::{Extent, refused};
 use super::guard::{GUARD, Guards};
-use super::limits;
+use super::limits::Lack;
 use super::map::Mapping;
 use super::overflow;
 
@@ -117,8 +117,9 @@ struct Slab {
 
 impl Slab {
     /// Maps a slab of at most `places`, which is at least 1.
-    fn map(size: usize, places: usize, guards: Guards) -> io::Result<Slab> {
-        let pitch = size.checked_add(GUARD).ok_or(io::ErrorKind::OutOfMemory)?;
+    fn map(size: usize, places: usize, guards: Guards) -> Result<Slab, Lack> {
+        // If that is not exact, it is more than can be had.
+        let pitch = size.saturating_add(GUARD);
         let mut places = places.min(u32::MAX as usize);
         let memory = loop {
             let mapped = match places.checked_mul(pitch) {
@@ -127,7 +128,7 @@ impl Slab {
             };
             match mapped {
                 Ok(memory) => break memory,
-                Err(e) if places == 1 => return Err(e),
+                Err(e) if places == 1 => return Err(Lack::Space(pitch, e)),
                 Err(_) => places /= 2,
             }
         };
@@ -151,7 +152,7 @@ impl Slab {
     }
 
     /// A stack of this slab; `None` if all are in use.
-    fn cut(self: &Rc<Self>) -> io::Result<Option<Stack>> {
+    fn cut(self: &Rc<Self>) -> Result<Option<Stack>, Lack> {
         let free = self.free.borrow_mut().pop();
         let place = match free {
             Some(place) => place as usize,
@@ -167,12 +168,12 @@ impl Slab {
     }
 
     /// Puts a guard into the next place that was never used, which is used now.
-    fn begin(&self) -> io::Result<usize> {
+    fn begin(&self) -> Result<usize, Lack> {
         let place = self.begun.get();
         let limit = self.memory.start() + place * self.pitch();
         // SAFETY: the guard is part of our mapping. There was no stack in this place
         // yet, and none has its memory where another has its guard.
-        unsafe { self.guards.install(limit, GUARD)? };
+        unsafe { self.guards.install(limit, GUARD) }.map_err(Lack::Guard)?;
         let memory = (limit + GUARD) as *mut u8;
         let registration = ValgrindStackRegistration::new(memory, self.size);
         self.registered.borrow_mut().push(registration);
@@ -222,15 +223,11 @@ impl Source {
     /// error.
     #[cold]
     pub(in crate::stack) fn make(&mut self, wanted: usize) -> io::Result<Stack> {
-        self.try_make().map_err(|e| {
-            refused(
-                wanted,
-                &limits::explain(self.size.saturating_add(GUARD), &e),
-            )
-        })
+        self.try_make()
+            .map_err(|lack| refused(wanted, &lack.explain()))
     }
 
-    fn try_make(&mut self) -> io::Result<Stack> {
+    fn try_make(&mut self) -> Result<Stack, Lack> {
         let mut failed = None;
         for _ in 0..self.slabs.len() {
             self.at %= self.slabs.len();
@@ -254,16 +251,13 @@ impl Source {
     }
 
     /// Maps one more slab, as large as all that there are.
-    fn map(&self) -> io::Result<Slab> {
+    fn map(&self) -> Result<Slab, Lack> {
         let pitch = self.size.saturating_add(GUARD);
         let first = (FIRST / pitch).max(1);
         let largest = (LARGEST / pitch).max(1);
         let places: usize = self.slabs.iter().map(|slab| slab.places).sum();
-        Slab::map(
-            self.size,
-            places.clamp(first, largest),
-            Guards::available()?,
-        )
+        let guards = Guards::available().map_err(|e| Lack::Space(pitch, e))?;
+        Slab::map(self.size, places.clamp(first, largest), guards)
     }
 
     /// Takes back a stack that is not to be kept. If nothing of its slab is in use
