@@ -4,9 +4,9 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::ptr::{self, null_mut};
+use std::ptr::null_mut;
 
-use libc::c_void;
+use libc::{MADV_POPULATE_READ, c_void};
 
 use super::super::Extent;
 use super::guard::GUARD;
@@ -104,12 +104,12 @@ fn resident(range: Range<usize>) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Whether an access to an address would fault.
-pub(super) fn faults(address: usize) -> bool {
-    // The kernel reads a path there, if it can.
-    // SAFETY: any address may be passed: the kernel checks it. Whatever it finds is
-    // looked up as a path, which changes nothing.
-    let result = unsafe { libc::access(ptr::with_exposed_provenance(address), libc::F_OK) };
+/// Whether an access to a page that is mapped for reading would fault.
+pub(super) fn faults(page: usize) -> bool {
+    // The kernel acts as if the page were read. An older one, or an emulator, does
+    // not know this, and says so, with another error, or ignores it.
+    // SAFETY: any address may be passed. What memory holds does not change.
+    let result = unsafe { libc::madvise(page as *mut c_void, 1, MADV_POPULATE_READ) };
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::ops::Range;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 
 use super::super::pool::{HOT, KEEP, StackPool};
 use super::super::{Extent, MIN_SIZE};
 use super::guard::{FORCED, GUARD, Guards};
-use super::map::{faults, used};
+use super::map::{page_size, used};
 use super::slab::{SLABS, Stack};
 
 const DEFAULT: usize = 100_000;
@@ -78,6 +81,24 @@ fn read(address: usize) -> u64 {
     let place = address as *const u64;
     // SAFETY: it is in the memory of a stack that is taken or lost.
     unsafe { place.read() }
+}
+
+/// Whether an access to an address faults.
+#[allow(unsafe_code)]
+fn faults(address: usize) -> bool {
+    thread_local! {
+        static SOCKETS: (UnixStream, UnixStream) = UnixStream::pair().unwrap();
+    }
+    SOCKETS.with(|(from, to)| {
+        // SAFETY: the kernel reads a byte there, if it can.
+        let result = unsafe { libc::write(to.as_raw_fd(), address as *const _, 1) };
+        let error = std::io::Error::last_os_error();
+        match result {
+            1 => (&mut &*from).read_exact(&mut [0]).unwrap(),
+            _ => assert_eq!(error.raw_os_error(), Some(libc::EFAULT)),
+        }
+        result != 1
+    })
 }
 
 /// The stacks that a pool should have, by size, the last to be taken first.
@@ -163,13 +184,11 @@ impl Walk {
                 }
             }
         }
-        for address in [
-            extent.limit,
-            extent.limit + GUARD / 2,
-            extent.limit + GUARD - 1,
-        ] {
-            assert!(faults(address), "a byte of the guard can be read");
+        for page in (extent.limit..new.memory().start).step_by(page_size()) {
+            assert!(faults(page), "a page of the guard can be read");
         }
+        assert!(faults(new.memory().start - 1));
+        assert!(!faults(new.memory().start), "the guard is too large");
         new.write(&mut self.random);
         self.taken.push(new);
     }
@@ -360,7 +379,7 @@ fn what_is_used_is_known_to_the_page() {
     let stack = pool.take(None).unwrap();
     let Extent { base, .. } = stack.extent();
     assert_eq!(used(stack.extent()), None);
-    let page = super::map::page_size();
+    let page = page_size();
     for depth in [8, page, page + 8, 100_000, 1 << 20] {
         write(base - depth, 1);
         assert_eq!(used(stack.extent()), Some(depth.next_multiple_of(page)));
