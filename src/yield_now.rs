@@ -112,6 +112,7 @@ impl Place {
     #[cold]
     fn last_for_task() -> Option<Place> {
         let core = registry::driven_here()?;
+        core.drain_remote();
         Some(Place::Of {
             hub: core.shared.clone(),
             ticket: core.ticket(),

@@ -11,10 +11,9 @@ use super::core::Core;
 use super::metrics::HubMetrics;
 use super::registry;
 use super::shared::{Errand, Shared};
-use crate::cancel::Cancelled;
 use crate::fiber::{self, Fiber, Record};
 use crate::foreign;
-use crate::join::{Cause, Packet};
+use crate::join::Packet;
 use crate::switch::Coroutine;
 
 /// Refers to a hub, from any thread and any runtime.
@@ -175,9 +174,7 @@ impl<F, T> Newcomer<F, T> {
     fn refuse(&mut self, why: String) {
         if let Some(f) = self.f.take() {
             foreign::run("the drop of a fiber's closure", || drop(f));
-            let cancelled = Cancelled::new(Some(why.into()));
-            self.packet
-                .complete(&self.record, Some(Cause::Cancelled(cancelled)));
+            self.packet.refuse(&self.record, why);
             self.record.tell_joiner();
         }
     }
@@ -192,6 +189,13 @@ impl<F, T> Drop for Newcomer<F, T> {
 /// The hub takes no new fibers or callbacks: it is closed, or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubClosed(());
+
+impl HubClosed {
+    #[cfg(unix)]
+    pub(crate) fn new() -> HubClosed {
+        HubClosed(())
+    }
+}
 
 impl fmt::Display for HubClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

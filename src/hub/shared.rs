@@ -46,16 +46,23 @@ pub(crate) struct Shared {
     remote: Mutex<Remote>,
 }
 
+/// Makes a new fiber when it has come to the hub. If it is dropped instead, the
+/// fiber has been refused.
+pub(super) type Arrival = Box<dyn FnOnce(&Rc<Core>) + Send>;
+
 /// What another thread asks of a hub.
-pub(crate) enum Errand {
+pub(super) enum Errand {
     /// Make this fiber ready.
     Wake(Arc<Record>),
     /// Queue this behind everything that is ready.
     Callback(Box<dyn FnOnce() + Send>),
-    /// Take a new fiber. What is dropped instead of called has been refused.
-    Spawn(Box<dyn FnOnce(&Rc<Core>) + Send>),
+    /// Take a new fiber.
+    Spawn(Arrival),
     /// Begin to close.
     Close,
+    /// Look for descriptors that are ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// What a hub still takes from elsewhere.
@@ -127,6 +134,13 @@ impl Shared {
         }
     }
 
+    /// Has the hub look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(crate) fn poll_remotely(&self) {
+        // Refused by a hub that has ended, which polls no more.
+        let _ = self.send(Errand::Poll);
+    }
+
     /// Queues an errand from whatever thread, unless the hub does not take it any
     /// more. Wakes the drivers once per burst: the hub takes the whole queue when
     /// it runs.
@@ -135,6 +149,8 @@ impl Shared {
             let mut remote = lock(&self.remote);
             let refused = match errand {
                 Errand::Wake(_) | Errand::Close => remote.ended,
+                #[cfg(unix)]
+                Errand::Poll => remote.ended,
                 Errand::Callback(_) => remote.takes > Takes::Callbacks,
                 Errand::Spawn(_) => remote.takes > Takes::Everything,
             };
@@ -152,11 +168,14 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether other threads have sent errands.
+    #[inline]
+    pub(super) fn has_errands(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// Takes the errands that other threads have sent, in their order.
     pub(super) fn take_errands(&self) -> Vec<Errand> {
-        if !self.pending.load(Ordering::Acquire) {
-            return Vec::new();
-        }
         let mut remote = lock(&self.remote);
         self.pending.store(false, Ordering::Relaxed);
         mem::take(&mut remote.queue)
