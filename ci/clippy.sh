@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # No warning of rustc or clippy, in any target, with the default features, all
-# of them and none.
+# of them and none; and with the stacks that other systems have.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
@@ -8,3 +8,5 @@ export CARGO_TERM_QUIET=true
 cargo clippy --all-targets -- -D warnings
 cargo clippy --all-targets --all-features -- -D warnings
 cargo clippy --all-targets --no-default-features -- -D warnings
+RUSTFLAGS="--cfg switchback_system_stacks ${RUSTFLAGS:-}" \
+    cargo clippy --target-dir "${CARGO_TARGET_DIR:-target}/system" --all-targets -- -D warnings

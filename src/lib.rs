@@ -199,14 +199,24 @@
 //!   `futures` and `pollster` is not refused, and freezes the hub.
 //! * `errno`, the signal mask and the floating-point control word are the
 //!   thread's, not the fiber's.
-//! * A stack that is too small overflows into its guard page: the process dies
-//!   with SIGSEGV and no message.
+//! * A stack does not grow beyond its size, 1 MiB unless a [`Builder`] or
+//!   [`HubBuilder`] says otherwise. A fiber that overflows it runs into a guard,
+//!   and the process aborts, as when a thread does. On Linux a report names the
+//!   fiber before: see [`set_overflow_report`].
 //!
 //! # Platform support
 //!
 //! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
 //! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
 //! x86-64. It is tested on x86-64 Linux. [`Hub::poll`] is for unix systems only.
+//!
+//! On Linux there can be as many fibers as there is memory for, a million say: one
+//! that is suspended takes a page of its stack, or two, and some 400 bytes besides.
+//! Before Linux 6.13 (without `MADV_GUARD_INSTALL`), and on other systems, each stack
+//! takes two memory mappings, of which Linux allows a process 65,530 unless
+//! `vm.max_map_count` is raised: that is some 32,000 fibers. One more is an error of
+//! [`Builder::spawn`] that says so. Only on Linux is an overflow reported by name, and
+//! is it known [how much](FiberHandle::stack_used) of a stack is used.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
 //! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended
@@ -265,6 +275,7 @@ pub use local::{AccessError, LocalKey};
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use poll::{Events, PollHandle, Poller};
 pub use scope::{Scope, ScopedFiber, scope};
+pub use stack::set_overflow_report;
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};

@@ -194,9 +194,9 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        let stack = self.hub.stack_for_new(None)?;
-        let packet = Arc::new(Packet::new());
         let record = Arc::new(Record::new(self.hub.shared.clone(), None));
+        let stack = self.hub.stack_for(&record, None, false)?;
+        let packet = Arc::new(Packet::new());
         let body = fiber::body(&self.hub, &record, &packet, f);
         // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
         // or unwinds. By the Scope Invariant that is after the body has

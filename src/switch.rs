@@ -33,7 +33,9 @@
 //! again each time [`Suspender::suspend`] returns; (3) `resume` puts the
 //! resumer's value back before anything else runs there; (4) every guard is
 //! dropped on the stack that made it, before that stack suspends, since nobody
-//! suspends from any other place than `Fiber` ([`crate::wait`] refuses).
+//! suspends from any other place than `Fiber` ([`crate::wait`] refuses). For the same
+//! reasons [`BENEATH`] points at the `FiberState` of the innermost stack of ours, or is
+//! null where there is none, while `CURRENT` holds neither `Fiber` nor `Poll`.
 //!
 //! *Live Stack Invariant*: a stack with live frames is never freed, reset or
 //! reused. It holds because dropping a [`Coroutine`] leaks it, and its stack comes
@@ -49,6 +51,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::ptr;
 use std::rc::Rc;
 
 use corosensei::{CoroutineResult, Yielder};
@@ -57,7 +60,7 @@ use crate::cancel::Unwinding;
 use crate::fiber::FiberState;
 use crate::foreign::AbortOnUnwind;
 use crate::hub::Core;
-use crate::stack::Stack;
+use crate::stack::{Extent, Stack};
 
 /// Why a fiber gave the thread back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,9 +132,10 @@ impl Coroutine {
     where
         F: FnOnce(Suspender),
     {
+        let extent = stack.extent();
         let root = move |yielder: &Yielder<(), Suspension>, ()| {
             let bomb = AbortOnUnwind;
-            body(Suspender { yielder });
+            body(Suspender { yielder, extent });
             std::mem::forget(bomb);
         };
         // SAFETY: as promised by the caller. A coroutine that is forgotten keeps
@@ -186,9 +190,16 @@ const MAX_BODY: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Suspender {
     yielder: *const Yielder<(), Suspension>,
+    extent: Extent,
 }
 
 impl Suspender {
+    /// Where the stack is.
+    #[allow(dead_code)] // where there is no overflow report
+    pub(crate) fn extent(&self) -> Extent {
+        self.extent
+    }
+
     /// Gives the thread back to the resumer and returns when resumed.
     ///
     /// `state` is the caller's own state: the one this suspender is part of.
@@ -219,6 +230,60 @@ pub(crate) fn run_fiber<R>(state: &FiberState, body: impl FnOnce() -> R) -> R {
 
 thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(Current::Outside) };
+    /// The innermost stack of ours, for a place that is not on it by itself: a hub
+    /// that is driven in a fiber, say.
+    static BENEATH: Cell<*const FiberState> = const { Cell::new(ptr::null()) };
+}
+
+/// The state of the innermost stack of ours, or null.
+fn innermost() -> *const FiberState {
+    match CURRENT.get() {
+        Current::Fiber(state) | Current::Poll(state) => state,
+        _ => BENEATH.get(),
+    }
+}
+
+/// A thread's place, for a signal handler.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code)] // where there is no overflow report
+pub(crate) struct Watch {
+    current: *const Cell<Current>,
+    beneath: *const Cell<*const FiberState>,
+}
+
+#[allow(dead_code)] // where there is no overflow report
+impl Watch {
+    pub(crate) fn of_this_thread() -> Watch {
+        Watch {
+            current: CURRENT.with(ptr::from_ref),
+            beneath: BENEATH.with(ptr::from_ref),
+        }
+    }
+
+    /// The state of the innermost stack of ours that the thread runs on.
+    ///
+    /// # Safety
+    ///
+    /// The caller is on the thread that made this. It may be a signal handler, for a
+    /// fault of that thread; the state is valid until it returns, and may be in the
+    /// middle of a change.
+    pub(crate) unsafe fn innermost<'a>(self) -> Option<&'a FiberState> {
+        // The handler runs between two instructions of this thread, so what the
+        // thread has written is seen. A compiler may move such a write past the
+        // instruction that faults, if it sees both; but a stack overflows where a function
+        // is entered that was not inlined, which may itself want to read the place.
+        // SAFETY: variables without a destructor stay until their thread is gone. By
+        // the caller's promise it is here. Nothing else refers to them meanwhile.
+        let current = unsafe { self.current.cast::<Current>().read_volatile() };
+        let state = match current {
+            Current::Fiber(state) | Current::Poll(state) => state,
+            // SAFETY: as above.
+            _ => unsafe { self.beneath.cast::<*const FiberState>().read_volatile() },
+        };
+        // SAFETY: Current Invariant. The stack at whose root the state is does not
+        // go on before the handler returns.
+        unsafe { state.as_ref() }
+    }
 }
 
 /// [`Place`] as it is stored.
@@ -271,14 +336,14 @@ pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
 }
 
 /// Marks the thread as running the hub's own code until the guard is dropped.
-pub(crate) fn enter_hub(core: &Rc<Core>) -> PlaceGuard<'_> {
-    PlaceGuard::enter(Current::Hub(core))
+pub(crate) fn enter_hub(core: &Rc<Core>) -> OtherPlaceGuard<'_> {
+    OtherPlaceGuard::enter(Current::Hub(core))
 }
 
 /// Marks the thread as running async code in a driver of this hub until the guard
 /// is dropped.
-pub(crate) fn enter_driver(core: &Rc<Core>) -> PlaceGuard<'_> {
-    PlaceGuard::enter(Current::Driver(core))
+pub(crate) fn enter_driver(core: &Rc<Core>) -> OtherPlaceGuard<'_> {
+    OtherPlaceGuard::enter(Current::Driver(core))
 }
 
 /// Marks the running fiber as polling a future until the guard is dropped.
@@ -288,8 +353,8 @@ pub(crate) fn enter_poll(state: &FiberState) -> PlaceGuard<'_> {
 }
 
 /// Marks the thread as blocked in a wait of its own until the guard is dropped.
-pub(crate) fn enter_thread_poll() -> PlaceGuard<'static> {
-    PlaceGuard::enter(Current::ThreadPoll)
+pub(crate) fn enter_thread_poll() -> OtherPlaceGuard<'static> {
+    OtherPlaceGuard::enter(Current::ThreadPoll)
 }
 
 /// Leaves the place it was made for when dropped, also on unwind.
@@ -306,6 +371,34 @@ impl PlaceGuard<'_> {
             _previous: Restore(CURRENT.replace(current)),
             _lends: PhantomData,
         }
+    }
+}
+
+/// As [`PlaceGuard`], for a place that is on no stack of ours by itself.
+#[derive(Debug)]
+pub(crate) struct OtherPlaceGuard<'a> {
+    /// Restored first: until then [`BENEATH`] is for the place that is left.
+    _place: PlaceGuard<'a>,
+    _beneath: RestoreBeneath,
+}
+
+impl OtherPlaceGuard<'_> {
+    fn enter(current: Current) -> Self {
+        let beneath = RestoreBeneath(BENEATH.replace(innermost()));
+        OtherPlaceGuard {
+            _place: PlaceGuard::enter(current),
+            _beneath: beneath,
+        }
+    }
+}
+
+/// Puts a value back into [`BENEATH`] when dropped.
+#[derive(Debug)]
+struct RestoreBeneath(*const FiberState);
+
+impl Drop for RestoreBeneath {
+    fn drop(&mut self) {
+        BENEATH.set(self.0);
     }
 }
 

@@ -18,11 +18,18 @@ use crate::worlds::{in_coroutine, on_runtime, wake_self};
 /// About how often a sample gives way.
 const YIELDS: usize = 1_000_000;
 
+/// Stacks that are a mapping each, with a guard that is another, as the others
+/// have: there can be no more of them than some 32,000.
+const MOST_MAPPED: usize = 30_000;
+
 pub(crate) fn row(fibers: usize) -> Row {
-    Row::new(format!("yield-{fibers}"), Unit::NanosPer("yield"))
+    let row = Row::new(format!("yield-{fibers}"), Unit::NanosPer("yield"))
         .column(Column::Switchback, move || switchback_fibers(fibers))
-        .column(Column::TokioTasks, move || tokio_tasks(fibers))
-        .column(Column::May, move || may_coroutines(fibers))
+        .column(Column::TokioTasks, move || tokio_tasks(fibers));
+    if fibers > MOST_MAPPED {
+        return row;
+    }
+    row.column(Column::May, move || may_coroutines(fibers))
         .column(Column::Corosensei, move || bare_coroutines(fibers))
 }
 

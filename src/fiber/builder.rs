@@ -10,6 +10,7 @@ use crate::hub::registry;
 ///
 /// * [`name`](Builder::name): for messages and errors; default `Fiber-N`.
 /// * [`stack_size`](Builder::stack_size): default that of the hub, 1 MiB.
+/// * [`measure_stack`](Builder::measure_stack): default that of the hub, no.
 ///
 /// # Examples
 ///
@@ -28,8 +29,9 @@ use crate::hub::registry;
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder makes a fiber only with `spawn` or `create`"]
 pub struct Builder {
-    name: Option<String>,
-    stack_size: Option<usize>,
+    pub(super) name: Option<String>,
+    pub(super) stack_size: Option<usize>,
+    pub(super) measure_stack: bool,
 }
 
 impl Builder {
@@ -45,9 +47,21 @@ impl Builder {
     }
 
     /// Sets the size of the stack in bytes of address space; memory is used page
-    /// by page as the stack grows. Less than 64 KiB is raised to that.
+    /// by page as the stack grows. It is rounded up to a power of two, and to 64 KiB
+    /// at least.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Sets whether [`FiberHandle::stack_used`](crate::FiberHandle::stack_used)
+    /// tells how much of its stack the fiber has used. That costs a system call when
+    /// the fiber is made and one when it ends, and the memory that a stack keeps
+    /// from one fiber to the next.
+    ///
+    /// It can be told on Linux only.
+    pub fn measure_stack(mut self, measure: bool) -> Builder {
+        self.measure_stack = measure;
         self
     }
 
@@ -55,7 +69,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If no stack of that size can be had, or the hub is closed.
+    /// If no stack of that size can be had
+    /// ([`OutOfMemory`](io::ErrorKind::OutOfMemory), with a text that says what ran
+    /// out and which setting limits it), or the hub is closed.
     ///
     /// # Panics
     ///
@@ -75,7 +91,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If no stack of that size can be had, or the hub is closed.
+    /// As [`spawn`](Builder::spawn).
     ///
     /// # Panics
     ///
@@ -87,7 +103,7 @@ impl Builder {
         T: 'static,
     {
         match registry::current() {
-            Ok(core) => Fiber::create(&core, self.name, self.stack_size, f),
+            Ok(core) => Fiber::create(&core, self, f),
             // A second panic would abort the process.
             Err(none) if panicking() => Err(io::Error::other(none.to_string())),
             Err(none) => panic!("{none}"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::record::{FiberId, Record};
+use crate::hub::registry;
 use crate::switch::{self, Place};
 
 /// Refers to a fiber, without its result.
@@ -64,6 +65,42 @@ impl FiberHandle {
         // `unpark` is seen after `park`.
         self.0.unparked.store(true, Ordering::Release);
         crate::switch_back::wake(&self.0);
+    }
+}
+
+impl FiberHandle {
+    /// How much of its stack the fiber has used at most, in bytes; `None` if it is
+    /// not measured.
+    ///
+    /// It is if [`Builder::measure_stack`](crate::Builder::measure_stack) or
+    /// [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks) asked for
+    /// it, on Linux. The figure is in whole pages. What a function has reserved
+    /// on the stack counts where it was touched. On the hub's thread the stack is
+    /// looked at; elsewhere, and when the fiber has ended, this is what was seen when
+    /// that was last done. The end of the fiber does it too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Builder, prelude::*};
+    ///
+    /// let mut fiber = Builder::new()
+    ///     .measure_stack(true)
+    ///     .spawn(|| std::hint::black_box([1_u8; 100_000]).len())
+    ///     .unwrap();
+    /// fiber.join().wait().unwrap();
+    /// let used = fiber.handle().stack_used();
+    /// # if cfg!(all(target_os = "linux", not(switchback_system_stacks))) {
+    /// assert!(used.unwrap() > 100_000);
+    /// # }
+    /// # }).unwrap();
+    /// ```
+    pub fn stack_used(&self) -> Option<usize> {
+        if let Some(core) = registry::local(&self.0.hub) {
+            core.depths.look(&self.0);
+        }
+        self.0.stack_used()
     }
 }
 

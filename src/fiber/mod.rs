@@ -117,7 +117,7 @@ impl<T> Fiber<T> {
     {
         let made = registry::current()
             .map_err(|none| none.to_string())
-            .and_then(|core| Fiber::create(&core, None, None, f).map_err(|e| e.to_string()));
+            .and_then(|core| Fiber::create(&core, Builder::new(), f).map_err(|e| e.to_string()));
         match made {
             Ok(fiber) => fiber,
             // A second panic would abort the process.
@@ -225,19 +225,14 @@ impl<T> Fiber<T> {
 
 impl<T: 'static> Fiber<T> {
     /// Makes a fiber on this hub.
-    pub(crate) fn create<F>(
-        core: &Rc<Core>,
-        name: Option<String>,
-        stack_size: Option<usize>,
-        f: F,
-    ) -> io::Result<Fiber<T>>
+    pub(crate) fn create<F>(core: &Rc<Core>, settings: Builder, f: F) -> io::Result<Fiber<T>>
     where
         F: FnOnce() -> T + 'static,
     {
-        let stack = core.stack_for_new(stack_size)?;
-        let packet = Arc::new(Packet::new());
-        let name = name.map(String::into_boxed_str);
+        let name = settings.name.map(String::into_boxed_str);
         let record = Arc::new(Record::new(core.shared.clone(), name));
+        let stack = core.stack_for(&record, settings.stack_size, settings.measure_stack)?;
+        let packet = Arc::new(Packet::new());
         let coroutine = Coroutine::new(stack, body(core, &record, &packet, f));
         core.insert(&record, None, coroutine);
         Ok(Fiber::from_parts(record, packet))

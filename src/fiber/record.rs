@@ -115,6 +115,9 @@ pub(crate) struct Record {
     unclaimed_panic: AtomicBool,
     /// Whoever waits in `Join`.
     pub(crate) joiner: AtomicWaker,
+    /// How much of its stack the fiber was last seen to have used; 0 if it is not
+    /// measured.
+    stack_used: AtomicUsize,
     /// Where the hub keeps this record among those whose joiners it must tell
     /// when it fails; [`UNWATCHED`] if it does not. Written under the hub's lock.
     watch_key: AtomicUsize,
@@ -136,6 +139,7 @@ impl Record {
             claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             joiner: AtomicWaker::new(),
+            stack_used: AtomicUsize::new(0),
             watch_key: AtomicUsize::new(UNWATCHED),
         }
     }
@@ -147,6 +151,27 @@ impl Record {
     pub(crate) fn name(&self) -> &str {
         self.name
             .get_or_init(|| format!("Fiber-{}", self.id).into_boxed_str())
+    }
+
+    /// The name, if it was given, or asked for before. Fit for a signal handler.
+    pub(crate) fn known_name(&self) -> Option<&str> {
+        self.name.get().map(|name| &**name)
+    }
+
+    /// The name that the fiber was given, if any.
+    pub(crate) fn given_name(&self) -> Option<&str> {
+        let name = self.known_name()?;
+        let made = name.strip_prefix("Fiber-") == Some(&*self.id.to_string());
+        (!made).then_some(name)
+    }
+
+    pub(crate) fn stack_used(&self) -> Option<usize> {
+        let used = self.stack_used.load(Ordering::Relaxed);
+        (used > 0).then_some(used)
+    }
+
+    pub(crate) fn set_stack_used(&self, used: usize) {
+        self.stack_used.store(used, Ordering::Relaxed);
     }
 
     #[inline]

@@ -14,6 +14,7 @@ use crate::bridge::BridgeTask;
 use crate::cancel::{Cancelled, Deadlines, Unwinding};
 use crate::hub::Core;
 use crate::local::Locals;
+use crate::stack::Extent;
 use crate::switch::{Suspender, Suspension};
 
 /// What the code on a stack of ours knows of itself. It lives at the root of
@@ -104,6 +105,12 @@ impl FiberState {
             Owner::Fiber { hub, .. } => Some(hub),
             Owner::Bridge(_) => None,
         }
+    }
+
+    /// Where the stack is.
+    #[allow(dead_code)] // where there is no overflow report
+    pub(crate) fn extent(&self) -> Extent {
+        self.suspender.extent()
     }
 
     /// Whether this is the fiber with that record.

@@ -88,6 +88,7 @@ where
 /// * [`name`](HubBuilder::name): for messages; default `Hub`.
 /// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 1 MiB.
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
+/// * [`measure_stacks`](HubBuilder::measure_stacks): default no.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
 ///
 /// # Examples
@@ -125,15 +126,26 @@ impl HubBuilder {
     }
 
     /// Sets the stack size of fibers that do not ask for one, in bytes of address
-    /// space. Less than 64 KiB is raised to that.
+    /// space. It is rounded up to a power of two, and to 64 KiB at least.
     pub fn stack_size(mut self, bytes: usize) -> HubBuilder {
         self.config.stack_size = bytes;
         self
     }
 
-    /// Sets how many stacks of ended fibers are kept for new ones.
+    /// Sets how many stacks of ended fibers, of each size, are kept for new ones.
+    ///
+    /// The memory of any more goes back to the system at once. When the hub is idle,
+    /// so does most of the memory of those that are kept.
     pub fn max_cached_stacks(mut self, count: usize) -> HubBuilder {
         self.config.max_cached_stacks = count;
+        self
+    }
+
+    /// Sets whether the stack use of all fibers of the hub is measured: see
+    /// [`Builder::measure_stack`](crate::Builder::measure_stack) and
+    /// [`Hub::deepest_stacks`](crate::Hub::deepest_stacks).
+    pub fn measure_stacks(mut self, measure: bool) -> HubBuilder {
+        self.config.measure_stacks = measure;
         self
     }
 

@@ -24,7 +24,7 @@ use crate::outside::{self, Surroundings};
 #[cfg(unix)]
 use crate::poll::Poller;
 use crate::scope::ScopeData;
-use crate::stack::{Stack, StackPool};
+use crate::stack::{Depths, Stack, StackPool};
 use crate::switch::Coroutine;
 
 /// What can be set about a hub before it is made.
@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) name: Box<str>,
     pub(crate) stack_size: usize,
     pub(crate) max_cached_stacks: usize,
+    pub(crate) measure_stacks: bool,
 }
 
 impl Default for Config {
@@ -41,6 +42,7 @@ impl Default for Config {
             name: "Hub".into(),
             stack_size: crate::stack::DEFAULT_SIZE,
             max_cached_stacks: crate::stack::DEFAULT_MAX_CACHED,
+            measure_stacks: false,
         }
     }
 }
@@ -71,6 +73,7 @@ pub(crate) struct Core {
     pub(super) driven_in: Cell<DrivenIn>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
+    pub(crate) depths: Depths,
     pub(super) state: Cell<State>,
     /// Starts, wakes, cancels and callbacks, in the order in which they happened.
     ready: RefCell<VecDeque<Ready>>,
@@ -167,6 +170,7 @@ impl Core {
             poll: Poller::new(&shared, number, &runtime),
             shared,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
+            depths: Depths::default(),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
             config,
@@ -231,11 +235,20 @@ impl Core {
     }
 
     /// A stack for a new fiber, if the hub takes one.
-    pub(crate) fn stack_for_new(&self, size: Option<usize>) -> io::Result<Stack> {
+    pub(crate) fn stack_for(
+        &self,
+        record: &Record,
+        size: Option<usize>,
+        measure: bool,
+    ) -> io::Result<Stack> {
         if !self.is_open() {
             return Err(io::Error::other(NoHub::Ended.to_string()));
         }
-        self.stacks.take(size)
+        let stack = self.stacks.take(size)?;
+        if measure || self.config.measure_stacks {
+            self.depths.begin(record, &stack);
+        }
+        Ok(stack)
     }
 
     /// Puts a new fiber into the table, not started.
@@ -429,6 +442,7 @@ impl Core {
             live_fibers: self.live.borrow().len(),
             ready: self.ready.borrow().len(),
             cached_stacks: self.stacks.cached(),
+            deepest_stack: self.depths.deepest(),
             spawned: self.spawned.get(),
             switches: self.switches.get(),
             callbacks: self.callbacks_run.get(),

@@ -158,7 +158,7 @@ where
     T: 'static,
 {
     fn arrive(mut self, core: &Rc<Core>) {
-        match core.stack_for_new(None) {
+        match core.stack_for(&self.record, None, false) {
             Ok(stack) => {
                 let f = self.f.take().expect("it arrives once");
                 let body = fiber::body(core, &self.record, &self.packet, f);

@@ -12,6 +12,7 @@ pub struct HubMetrics {
     pub(super) live_fibers: usize,
     pub(super) ready: usize,
     pub(super) cached_stacks: usize,
+    pub(super) deepest_stack: usize,
     pub(super) spawned: u64,
     pub(super) switches: u64,
     pub(super) callbacks: u64,
@@ -32,6 +33,12 @@ impl HubMetrics {
     /// Stacks that are kept for new fibers.
     pub fn cached_stacks(&self) -> usize {
         self.cached_stacks
+    }
+
+    /// How much of its stack any fiber has used at most, in bytes; `None` if none was
+    /// measured: see [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks).
+    pub fn deepest_stack(&self) -> Option<usize> {
+        (self.deepest_stack > 0).then_some(self.deepest_stack)
     }
 
     /// Fibers that were made since the hub was made.
@@ -59,6 +66,7 @@ pub(super) struct Counters {
     live_fibers: AtomicUsize,
     ready: AtomicUsize,
     cached_stacks: AtomicUsize,
+    deepest_stack: AtomicUsize,
     spawned: AtomicU64,
     switches: AtomicU64,
     callbacks: AtomicU64,
@@ -71,6 +79,8 @@ impl Counters {
         self.ready.store(metrics.ready, Ordering::Relaxed);
         self.cached_stacks
             .store(metrics.cached_stacks, Ordering::Relaxed);
+        self.deepest_stack
+            .store(metrics.deepest_stack, Ordering::Relaxed);
         self.spawned.store(metrics.spawned, Ordering::Relaxed);
         self.switches.store(metrics.switches, Ordering::Relaxed);
         self.callbacks.store(metrics.callbacks, Ordering::Relaxed);
@@ -81,6 +91,7 @@ impl Counters {
             live_fibers: self.live_fibers.load(Ordering::Relaxed),
             ready: self.ready.load(Ordering::Relaxed),
             cached_stacks: self.cached_stacks.load(Ordering::Relaxed),
+            deepest_stack: self.deepest_stack.load(Ordering::Relaxed),
             spawned: self.spawned.load(Ordering::Relaxed),
             switches: self.switches.load(Ordering::Relaxed),
             callbacks: self.callbacks.load(Ordering::Relaxed),

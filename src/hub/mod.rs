@@ -314,6 +314,26 @@ impl Hub {
         self.0.metrics()
     }
 
+    /// How much of its stack a fiber of each name has used at most, in bytes, for
+    /// fibers that are measured and were given a name. For the first 1,024 names.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Builder, Hub, prelude::*};
+    ///
+    /// let builder = Builder::new().name("parser").measure_stack(true);
+    /// builder.spawn(|| ()).unwrap().join().wait().unwrap();
+    /// for (name, bytes) in Hub::current().deepest_stacks() {
+    ///     println!("{name}: {bytes} bytes"); // parser: 4096 bytes
+    /// }
+    /// # }).unwrap();
+    /// ```
+    pub fn deepest_stacks(&self) -> Vec<(String, usize)> {
+        self.0.depths.by_name()
+    }
+
     /// The hub's name: the one it was given, or `Hub`.
     pub fn name(&self) -> &str {
         &self.0.config.name

@@ -51,6 +51,7 @@ impl Core {
         if !self.has_ready() {
             self.resumes_since_io.set(0);
             self.awake.set(false);
+            self.stacks.idle();
         } else if since_io < MAX_RESUMES {
             self.resumes_since_io.set(since_io);
             cx.waker().wake_by_ref();
@@ -163,10 +164,20 @@ impl Core {
                 self.abandoned(slot, unwinding);
             }
             Step::Finished => {
+                if self.depths.any() {
+                    self.measured(slot);
+                }
                 self.stacks.put(coroutine.into_stack());
                 self.retire(slot, ScopeData::child_ended);
             }
         }
+    }
+
+    /// A fiber has ended or was left for ever, and its stack is still its own.
+    #[cold]
+    fn measured(&self, slot: usize) {
+        let record = self.live.borrow()[slot].record.clone();
+        self.depths.end(&record);
     }
 
     /// Something happened to a fiber while it ran, on the hub it was driving.
@@ -210,6 +221,7 @@ impl Core {
     /// A fiber has suspended itself for ever.
     #[cold]
     fn abandoned(self: &Rc<Self>, slot: usize, unwinding: Unwinding) {
+        self.measured(slot);
         let record = self.live.borrow()[slot].record.clone();
         report::warn(format_args!(
             "fiber '{}' waited again while it was being ended; its stack is leaked{}",

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) mod ending;
+#[cfg(target_os = "linux")]
+pub(crate) mod linux;
 
 /// Longer than any test takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,118 @@
+//! Why there is no memory for a stack: what ran out, and which setting limits it.
+//!
+//! The kernel says no more than that it is out of memory. So this compares what the
+//! process has with what it may have. It can be wrong where other threads change
+//! that in the meantime; it is for a message.
+//!
+//! A program may try again and again, so it takes no more than some microseconds: the
+//! mappings of a process can be counted only by listing them, up to 65,530 lines and
+//! more, so one more is tried instead.
+
+use std::fs::read_to_string;
+use std::io;
+
+use super::guard::Guards;
+use super::map::{Mapping, page_size};
+
+/// What could not be had.
+#[derive(Debug)]
+pub(super) enum Lack {
+    /// So many bytes of address space.
+    Space(usize, io::Error),
+    /// A guard.
+    Guard(io::Error),
+}
+
+impl Lack {
+    /// What ran out, and what limits it.
+    #[cold]
+    pub(super) fn explain(&self) -> String {
+        let (found, error) = match self {
+            Lack::Space(len, e) => {
+                let len = *len as u64;
+                let limited = address_space(len).or_else(|| data(len)).or_else(commit);
+                (limited.or_else(mappings), e)
+            }
+            Lack::Guard(e) => (mappings(), e),
+        };
+        found.unwrap_or_else(|| {
+            format!(
+                "{error}; a process is limited by vm.max_map_count in its mappings, by \
+                 RLIMIT_AS (`ulimit -v`) in its address space, and by vm.overcommit_memory"
+            )
+        })
+    }
+}
+
+fn mappings() -> Option<String> {
+    if another_guard().is_ok() {
+        return None;
+    }
+    let limit: usize = number(&read_to_string("/proc/sys/vm/max_map_count").ok()?)?;
+    Some(format!(
+        "the process has as many memory mappings as vm.max_map_count allows, {limit}; raise it \
+         (on a kernel before Linux 6.13 each stack takes two)"
+    ))
+}
+
+/// Makes a mapping, and of its middle another, for a moment.
+#[allow(unsafe_code)]
+fn another_guard() -> io::Result<()> {
+    let page = page_size();
+    let memory = Mapping::new(3 * page)?;
+    // SAFETY: nobody else knows the memory.
+    unsafe { Guards::Mappings.install(memory.start() + page, page) }
+}
+
+fn address_space(len: u64) -> Option<String> {
+    let used = used("VmSize:")?;
+    let limit = soft_limit("Max address space ")?;
+    (used.saturating_add(len) > limit).then(|| {
+        format!(
+            "the process uses {used} bytes of address space, and RLIMIT_AS (`ulimit -v`) allows \
+             {limit}; raise it, or use smaller stacks"
+        )
+    })
+}
+
+fn data(len: u64) -> Option<String> {
+    let used = used("VmData:")?;
+    let limit = soft_limit("Max data size ")?;
+    (used.saturating_add(len) > limit).then(|| {
+        format!(
+            "the process has {used} bytes of data, which stacks count as, and RLIMIT_DATA \
+             (`ulimit -d`) allows {limit}; raise it, or use smaller stacks"
+        )
+    })
+}
+
+fn commit() -> Option<String> {
+    let mode: u8 = number(&read_to_string("/proc/sys/vm/overcommit_memory").ok()?)?;
+    (mode == 2).then(|| {
+        "the system sets memory aside for all that is mapped (vm.overcommit_memory is 2), and \
+         has no more; raise vm.overcommit_ratio, or use smaller stacks"
+            .to_owned()
+    })
+}
+
+/// What the process uses of something, in bytes.
+fn used(what: &str) -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    let kib: u64 = number(line(&status, what)?)?;
+    Some(kib.saturating_mul(1024))
+}
+
+/// What the process may use of something, in bytes, if that is limited.
+fn soft_limit(what: &str) -> Option<u64> {
+    number(line(&read_to_string("/proc/self/limits").ok()?, what)?)
+}
+
+/// The rest of the line that begins with `what`.
+fn line<'a>(text: &'a str, what: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(what))
+}
+
+/// The first word of a text, if it is a number.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.split_whitespace().next()?.parse().ok()
+}
