@@ -236,6 +236,43 @@
 //! follows tokio's `JoinHandle`, and waiting for futures on a coroutine's stack
 //! follows corona, which did it for tokio 0.1.
 //!
+//! What Gruvi has is here, under these names:
+//!
+//! | Gruvi | here |
+//! |---|---|
+//! | `get_hub()` | [`Hub::current`] |
+//! | `Hub.loop` | [`Hub::runtime`] |
+//! | `Hub.switch()` in a `switch_back` | [`wait`](Wait::wait) for a [`SwitchBack`], or for any future |
+//! | `Hub.run_callback` | [`Hub::run_callback`]; from other threads [`HubHandle::run_callback`] |
+//! | `Hub.data` | [`Hub::data`], by type |
+//! | `Hub.poll` | `Hub::poll`, on unix systems |
+//! | `Hub.close` | [`Hub::close`] |
+//! | `Hub.ignore_interrupt` | [`Hub::set_ignore_interrupt`], [`HubBuilder::ignore_interrupt`] |
+//! | `Hub.name` | [`Hub::name`] |
+//! | `Fiber(target, name=...)` | [`Fiber::new`], [`Builder::create`] |
+//! | `Fiber.start` | [`Fiber::start`] |
+//! | `Fiber.cancel` | [`Fiber::cancel`], [`Fiber::cancel_with`] |
+//! | `Fiber.join` | [`Fiber::join`], which gives the result |
+//! | `Fiber.name` | [`Fiber::name`] |
+//! | `Fiber.alive` | [`Fiber::is_alive`] |
+//! | `switch_back()`, called or `.switch` | [`SwitchBack`], [`Switcher::switch`] |
+//! | `switch_back.throw` | [`Switcher::throw`] |
+//! | `switch_back.active` | [`SwitchBack::is_active`], [`Switcher::is_active`] |
+//! | `switch_back.fiber` | [`SwitchBack::fiber`] |
+//! | `switch_back.timeout` | [`SwitchBack::with_timeout`], [`SwitchBack::timeout`] |
+//! | `switch_back.add_cleanup` | [`SwitchBack::add_cleanup`] |
+//! | `@switchpoint` | [`switchpoint`] |
+//! | `assert_no_switchpoints` | [`assert_no_switchpoints`] |
+//! | `current_fiber()` | [`current_fiber`] |
+//! | `spawn` | [`spawn`] |
+//! | `sleep` | [`sleep`] |
+//! | `local` | [`fiber_local!`] |
+//! | the pool for blocking I/O | [`blocking`] |
+//! | the pool for computations | `compute`, with the feature of that name |
+//!
+//! Two things of `switch_back` are absent: its lock, since a [`Switcher`] is atomic,
+//! and its timeout that turns into the error, since [`SwitchError`] says it.
+//!
 //! [`corosensei`]: https://docs.rs/corosensei
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
