@@ -185,7 +185,9 @@ mod foreign;
 pub mod guide;
 mod hub;
 mod join;
+mod offload;
 mod outside;
+mod remote;
 mod report;
 mod scope;
 mod stack;
@@ -204,6 +206,10 @@ pub use hub::{
     run,
 };
 pub use join::{Join, JoinError};
+pub use offload::{Offload, blocking};
+#[cfg(feature = "compute")]
+pub use offload::{compute, compute_threads};
+pub use remote::{CloseThreads, CloseThreadsWithin, HubPool, HubThread};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;

@@ -357,7 +357,7 @@ impl Core {
                     self.callbacks.set(self.callbacks.get() + 1);
                     self.push(Ready::Callback(callback));
                 }
-                Errand::Spawn(arrive) => arrive(self),
+                Errand::Spawn(newcomer) => newcomer.arrive(self),
                 Errand::Close => closes = true,
             }
         }

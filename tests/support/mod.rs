@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) mod ending;
+pub(crate) mod threads;
 
 /// Longer than any test takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);
