@@ -44,8 +44,8 @@ use crate::time::helper;
 /// # Panics
 ///
 /// The future resumes a panic of `f`; if it was dropped before, the panic is
-/// reported. The future also panics if the runtime ended before `f` began, and if
-/// it is polled again after it was ready. The call panics where tokio's
+/// reported. The future also panics if the runtime had ended, so that `f` was
+/// dropped, and if it is polled again after it was ready. The call panics where tokio's
 /// `spawn_blocking` does: if the operating system has no thread.
 ///
 /// # Examples
@@ -150,7 +150,7 @@ impl<T> Future for Offload<T> {
             Ok(Ok(value)) => Poll::Ready(value),
             Ok(Err(payload)) => resume_unwind(payload),
             Err(oneshot::Canceled) => panic!(
-                "a job of `{}` did not begin: its runtime was dropped before; wait for it first",
+                "a job of `{}` did not begin: its runtime has ended; begin it before",
                 self.pool.name(),
             ),
         }
