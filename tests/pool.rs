@@ -280,28 +280,36 @@ fn fibers_on_their_way_count() {
 }
 
 #[test]
-fn fibers_that_never_run_or_panic_count_no_longer() {
+fn fibers_that_have_ended_count_no_longer() {
     watched(|| {
-        let pool = HubPool::new(2).unwrap();
-        let release: Vec<_> = pool.handles().map(block).collect();
-        let mut fibers: Vec<_> = (0..8)
-            .map(|i| {
-                let fiber = pool.spawn_by_key("one of the two", || {
-                    resume_unwind(Box::new("out of order"));
-                });
-                let fiber: Fiber<()> = fiber.unwrap();
-                assert!(i % 2 == 0 || fiber.cancel());
-                fiber
-            })
-            .collect();
-        release.iter().for_each(|hub| hub.send(()).unwrap());
-        for fiber in &mut fibers {
-            fiber.join().wait().unwrap_err();
+        for way in [
+            "returns",
+            "panics",
+            "is cancelled before it runs",
+            "is cancelled",
+        ] {
+            let pool = HubPool::new(2).unwrap();
+            let release: Vec<_> = pool.handles().map(block).collect();
+            let mut fiber = pool
+                .spawn_by_key("one of the two", move || match way {
+                    "returns" => {}
+                    "panics" => resume_unwind(Box::new("out of order")),
+                    _ => pending::<()>().wait(),
+                })
+                .unwrap();
+            if way == "is cancelled before it runs" {
+                fiber.cancel();
+            }
+            release.iter().for_each(|hub| hub.send(()).unwrap());
+            if way == "is cancelled" {
+                fiber.cancel();
+            }
+            assert_eq!(fiber.join().wait().is_ok(), way == "returns");
+            let mut waiting = Waiting::new();
+            let first = waiting.add(&pool);
+            assert_ne!(waiting.add(&pool), first, "{way}");
+            waiting.finish();
         }
-        let mut waiting = Waiting::new();
-        let first = waiting.add(&pool);
-        assert_ne!(waiting.add(&pool), first);
-        waiting.finish();
     });
 }
 
