@@ -307,18 +307,35 @@ fn tasks_and_thread_locals_of_the_thread_are_dropped_before_the_close_is_ready()
 }
 
 #[test]
+fn whoever_awaits_a_close_is_not_blocked_by_destructors_of_thread_locals() {
+    thread_local! {
+        static SLOW: RefCell<Option<Slow>> = const { RefCell::new(None) };
+    }
+    struct Slow(mpsc::Receiver<()>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.recv().unwrap();
+        }
+    }
+    watched(|| {
+        let hub = named("slow");
+        let (release, released) = mpsc::channel();
+        ask(&hub, move || SLOW.set(Some(Slow(released))));
+        let late = hub.close_within(Duration::from_millis(20)).wait();
+        assert_eq!(late.unwrap_err().busy_threads(), ["slow"]);
+        release.send(()).unwrap();
+        hub.close().wait();
+    });
+}
+
+#[test]
 fn a_task_of_the_thread_that_awaits_its_close_is_dropped_with_the_runtime() {
     watched(|| {
         let hub = Arc::new(named("closes-itself"));
         let there = hub.clone();
-        let (closes, is_dropped) = oneshot::channel::<()>();
-        ask(&hub, move || {
-            drop(tokio::task::spawn_local(async move {
-                let _closes = closes;
-                there.close().await;
-            }));
-        });
-        assert!(is_dropped.wait().is_err());
+        let close = move || tokio::task::spawn_local(async move { there.close().await });
+        let task = ask(&hub, close);
+        assert!(task.wait().unwrap_err().is_cancelled());
         hub.close().wait();
         threads::assert_gone("closes-itself");
     });
