@@ -189,17 +189,25 @@ where
             }
             Some(f())
         }));
-        let outcome = match outcome {
+        let mut outcome = match outcome {
             Ok(value) => value.map(Ok),
             Err(payload) => Some(Err(payload)),
         };
-        if state.has_ended() {
-            // Nobody will take it: it ends here.
-            foreign::run("a destructor in a dropped bridge", || drop(outcome));
-        } else {
-            result.set(outcome);
-        }
+        // Before the locals, which its destructor may use.
+        discard_unclaimed(&state, &mut outcome);
+        state.locals.end(None);
+        // The bridge may have been dropped while one of them waited.
+        discard_unclaimed(&state, &mut outcome);
+        result.set(outcome);
     });
+}
+
+/// Drops what a bridge has come to if nobody will take it.
+fn discard_unclaimed<T>(state: &FiberState, outcome: &mut Option<thread::Result<T>>) {
+    if state.has_ended() {
+        let unclaimed = outcome.take();
+        foreign::run("a destructor in a dropped bridge", || drop(unclaimed));
+    }
 }
 
 impl<T> Future for Bridge<T> {

@@ -110,6 +110,53 @@
 //! [guide](guide::cancellation) has the rules, and for each waiting call what is
 //! lost when it is cancelled.
 //!
+//! # Ctrl-C
+//!
+//! Under [`run`] on the main thread, Ctrl-C cancels the root fiber; pressed twice
+//! before that could be done, it ends the process. [The rules](run#ctrl-c) say
+//! what programs need that handle it themselves. On a runtime of the program,
+//! Ctrl-C is not touched.
+//!
+//! # Callback APIs
+//!
+//! A [`SwitchBack`] is a future that a callback makes ready: what calls back
+//! becomes a call that waits and returns. Its [`Switcher`]s can be fired from
+//! anywhere, before the wait, during it or too late, and tell whether they won. For
+//! a C library, one goes through the user data:
+//!
+//! ```
+//! use std::ffi::{c_int, c_void};
+//! use std::time::Duration;
+//! use switchback::{SwitchBack, SwitchError, Switcher, prelude::*};
+//!
+//! # mod library {
+//! #     use std::ffi::{c_int, c_void};
+//! #     pub unsafe fn measure(done: extern "C" fn(*mut c_void, c_int), user_data: *mut c_void) {
+//! #         let user_data = user_data.expose_provenance();
+//! #         std::thread::spawn(move || done(std::ptr::with_exposed_provenance_mut(user_data), 42));
+//! #     }
+//! # }
+//! fn measure() -> Result<c_int, SwitchError> {
+//!     extern "C" fn done(user_data: *mut c_void, value: c_int) {
+//!         // SAFETY: it is what `measure` made below, and the library calls back once.
+//!         let switcher = unsafe { Box::from_raw(user_data.cast::<Switcher<c_int>>()) };
+//!         switcher.switch(value);
+//!     }
+//!     let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
+//!     let user_data = Box::into_raw(Box::new(switch_back.switcher()));
+//!     // SAFETY: a switcher may be used on any thread, and `done` frees it.
+//!     unsafe { library::measure(done, user_data.cast()) };
+//!     switch_back.wait() // blocks this fiber only
+//! }
+//!
+//! # switchback::run(|| {
+//! assert_eq!(measure().unwrap(), 42);
+//! # }).unwrap();
+//! ```
+//!
+//! [Cleanups](SwitchBack::add_cleanup) take back a callback that did not come in
+//! time.
+//!
 //! # Panics
 //!
 //! A panic ends its fiber, not its hub: the joiner gets it as a [`JoinError`]. If
@@ -133,6 +180,10 @@
 //!    thread ends: it is dropped there and unwinds stacks that may refer to
 //!    thread-locals that are gone.
 //!
+//! Put code during which nothing else may run into [`assert_no_switchpoints`]: a
+//! wait in it then panics, and nothing is harmed. Its examples show the first three
+//! cases being caught. A [`fiber_local!`] may wait in its initialiser.
+//!
 //! Other things only give wrong results or stand still:
 //!
 //! * A guard that belongs to a thread and is held across a wait is seen by other
@@ -155,7 +206,7 @@
 //!
 //! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
 //! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
-//! x86-64. It is tested on x86-64 Linux.
+//! x86-64. It is tested on x86-64 Linux. [`Hub::poll`] is for unix systems only.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
 //! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended
@@ -184,15 +235,20 @@ mod fiber;
 mod foreign;
 pub mod guide;
 mod hub;
+mod interrupt;
 mod join;
+mod local;
 mod offload;
 mod outside;
+#[cfg(unix)]
+mod poll;
 mod remote;
 mod report;
 mod scope;
 mod stack;
 mod switch;
 mod switch_back;
+mod switchpoint;
 mod sync_util;
 mod time;
 mod wait;
@@ -206,11 +262,17 @@ pub use hub::{
     run,
 };
 pub use join::{Join, JoinError};
+pub use local::{AccessError, LocalKey};
 pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
 pub use offload::{compute, compute_threads};
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use poll::{Events, PollHandle, Poller};
 pub use remote::{CloseThreads, CloseThreadsWithin, HubPool, HubThread};
 pub use scope::{Scope, ScopedFiber, scope};
+pub use switch_back::{SwitchBack, SwitchError, Switcher};
+pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Elapsed, Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};

@@ -12,6 +12,7 @@ use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
 use crate::fiber::FiberState;
 use crate::outside::{self, Outside};
 use crate::switch::{self, Place};
+use crate::switchpoint;
 use crate::time::{Elapsed, Timeout, deadline_after};
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
@@ -49,17 +50,12 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// In async code, inside a future's `poll`, and in the hub's callbacks.
+    /// In async code, inside a future's `poll`, and in the hub's callbacks. Inside
+    /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), unless the thread
+    /// is panicking.
     #[track_caller]
     fn wait(self) -> Self::Output {
-        let spot = Spot::here("`.wait()`");
-        match spot.block_on(self.into_future(), Answer::Unwind) {
-            Ok(output) => output,
-            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
-            Err(Interrupt::HubGone | Interrupt::Unwinding) => {
-                unreachable!("a wait that can only unwind is not refused")
-            }
-        }
+        Spot::here("`.wait()`").wait(self.into_future())
     }
 
     /// Waits until the future is done; a cancel is returned instead of thrown.
@@ -79,7 +75,8 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`wait`](Wait::wait).
+    /// As [`wait`](Wait::wait), except that while the thread is panicking, it
+    /// returns an error instead.
     #[track_caller]
     fn try_wait(self) -> Result<Self::Output, Cancelled> {
         let result = match Spot::here_or_error("`.try_wait()`") {
@@ -101,7 +98,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
+    /// As [`try_wait`](Wait::try_wait), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
         match Spot::here_or_error("`.wait_timeout()`") {
@@ -118,7 +115,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`wait`](Wait::wait), and if the runtime's timers are not enabled.
+    /// As [`try_wait`](Wait::try_wait), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
         match Spot::here_or_error("`.wait_until()`") {
@@ -146,6 +143,8 @@ enum Refusal {
     Poll,
     Hub,
     Elsewhere,
+    /// By `assert_no_switchpoints`; apart from that, this is where it would wait.
+    Forbidden(Spot),
 }
 
 impl Spot {
@@ -160,6 +159,9 @@ impl Spot {
     pub(crate) fn here(call: &str) -> Spot {
         match Spot::find() {
             Ok(spot) => spot,
+            // A panic would be a second one, which aborts the process, and there
+            // is no error to return.
+            Err(Refusal::Forbidden(spot)) if panicking() => spot,
             Err(refusal) => refusal.panic(call),
         }
     }
@@ -168,7 +170,7 @@ impl Spot {
     /// a panic would be a second one, which aborts the process.
     #[track_caller]
     #[inline]
-    fn here_or_error(call: &str) -> Option<Spot> {
+    pub(crate) fn here_or_error(call: &str) -> Option<Spot> {
         match Spot::find() {
             Ok(spot) => Some(spot),
             Err(_) if panicking() => None,
@@ -183,6 +185,9 @@ impl Spot {
             Place::Fiber(state) if state.owner.is_elsewhere() && !state.has_ended() => {
                 Err(Refusal::Elsewhere)
             }
+            Place::Fiber(state) if state.no_switch.get() > 0 => {
+                Err(Refusal::Forbidden(Spot::Fiber))
+            }
             Place::Fiber(_) => Ok(Spot::Fiber),
             Place::Outside | Place::Driver(_) => Spot::outside(),
             Place::Hub(_) => Err(Refusal::Hub),
@@ -192,10 +197,26 @@ impl Spot {
 
     #[cold]
     fn outside() -> Result<Spot, Refusal> {
-        match outside::look() {
-            Outside::Async => Err(Refusal::Async),
-            Outside::Scheduler => Ok(Spot::Tokio),
-            Outside::Thread => Ok(Spot::Thread),
+        let spot = match outside::look() {
+            Outside::Async => return Err(Refusal::Async),
+            Outside::Scheduler => Spot::Tokio,
+            Outside::Thread => Spot::Thread,
+        };
+        match switchpoint::forbidden_outside() {
+            true => Err(Refusal::Forbidden(spot)),
+            false => Ok(spot),
+        }
+    }
+
+    /// Waits for `future` here; only an unwind ends that early.
+    #[inline(always)]
+    pub(crate) fn wait<F: Future>(self, future: F) -> F::Output {
+        match self.block_on(future, Answer::Unwind) {
+            Ok(output) => output,
+            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
+            Err(Interrupt::HubGone | Interrupt::Unwinding) => {
+                unreachable!("a wait that can only unwind is not refused")
+            }
         }
     }
 
@@ -250,6 +271,10 @@ impl Refusal {
             Refusal::Elsewhere => panic!(
                 "{call} inside an executor that was entered on this stack (a `block_on`, or a guard \
                  of `Handle::enter`) would suspend that executor half way; wait outside of it"
+            ),
+            Refusal::Forbidden(_) => panic!(
+                "{call} is a switchpoint and was called inside `assert_no_switchpoints`; wait before \
+                 or after that block"
             ),
         }
     }

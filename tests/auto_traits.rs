@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseThreads, CloseThreadsWithin,
-    CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, HubClosed,
-    HubData, HubHandle, HubMetrics, HubPool, HubThread, Join, JoinError, Offload, Scope,
-    ScopedFiber, Sleep, YieldNow,
+    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseThreads,
+    CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle, FiberId, Hub,
+    HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join, JoinError,
+    LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -123,6 +123,7 @@ fn handles_and_errors_go_anywhere() {
         JoinError: true Send, true Sync, true Unpin;
         Cancelled: true Send, true Sync, true Unpin;
         Elapsed: true Send, true Sync, true Unpin;
+        SwitchError: true Send, true Sync, true Unpin;
         CloseTimeout: true Send, true Sync, true Unpin;
         HubClosed: true Send, true Sync, true Unpin;
         HubHandle: true Send, true Sync, true Unpin;
@@ -142,12 +143,37 @@ fn the_time_futures_go_anywhere() {
 }
 
 #[test]
+fn a_fiber_local_is_named_anywhere_whatever_its_value() {
+    facts! {
+        LocalKey<u8>: true Send, true Sync, true Unpin;
+        LocalKey<Local>: true Send, true Sync, true Unpin;
+        AccessError: true Send, true Sync, true Unpin;
+    }
+    assert!(!Is::<LocalKey<u8>>(PhantomData).cloned());
+    assert!(Is::<AccessError>(PhantomData).cloned());
+    fn error<E: std::error::Error + 'static>() {}
+    error::<AccessError>();
+}
+
+#[test]
 fn a_hub_stays_on_its_thread() {
     facts! {
         Hub: false Send, false Sync, true Unpin;
     }
     assert!(Is::<Hub>(PhantomData).cloned());
     stays! { HubData }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_poller_stays_on_its_thread_and_what_refers_to_it_goes_anywhere() {
+    stays! { switchback::Poller }
+    facts! {
+        switchback::Events: true Send, true Sync, true Unpin;
+        switchback::PollHandle: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<switchback::PollHandle>(PhantomData).cloned());
+    assert!(Is::<switchback::Events>(PhantomData).cloned());
 }
 
 #[test]
@@ -184,6 +210,29 @@ fn the_close_of_a_hub_is_awaited_anywhere_but_one_that_names_fibers_on_its_threa
 #[test]
 fn a_bridge_stays_on_its_thread_whatever_it_returns() {
     stays! { Bridge<u8> Bridge<Local> BridgeBorrowed<'static, u8> BridgeBorrowed<'static, Local> }
+}
+
+#[test]
+fn a_switch_back_stays_on_its_thread_whatever_it_gives() {
+    facts! {
+        SwitchBack<u8>: false Send, false Sync, true Unpin;
+        SwitchBack<Local>: false Send, false Sync, true Unpin;
+        SwitchBack<std::marker::PhantomPinned>: false Send, false Sync, true Unpin;
+    }
+    assert!(!Is::<SwitchBack<u8>>(PhantomData).cloned());
+}
+
+#[test]
+fn a_switcher_goes_where_its_value_may_go() {
+    facts! {
+        Switcher<u8>: true Send, true Sync, true Unpin;
+        Switcher<Cell>: true Send, true Sync, true Unpin;
+        Switcher<Local>: false Send, false Sync, true Unpin;
+        Switcher<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
+    }
+    assert!(Is::<Switcher<u8>>(PhantomData).cloned());
+    // Whatever its value is.
+    assert!(Is::<Switcher<io::Error>>(PhantomData).cloned());
 }
 
 #[test]
@@ -235,7 +284,12 @@ fn everything_public_has_debug() {
     debug::<Cancelled>();
     debug::<Elapsed>();
     debug::<Sleep>();
+    debug::<SwitchBack<Local>>();
+    debug::<Switcher<Local>>();
+    debug::<SwitchError>();
     debug::<YieldNow>();
+    debug::<LocalKey<Local>>();
+    debug::<AccessError>();
 }
 
 #[test]
@@ -244,6 +298,7 @@ fn errors_are_errors_of_threads_and_of_io() {
     error::<JoinError>();
     error::<Cancelled>();
     error::<Elapsed>();
+    error::<SwitchError>();
     error::<CloseTimeout>();
 }
 

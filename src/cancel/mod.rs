@@ -24,7 +24,8 @@
 //! To throw, only rules 1 and 2 count. Rule 3 tells where a wait returns an error
 //! rather than suspend.
 //!
-//! Nor is it thrown inside [`shield()`]. What is not thrown stays pending.
+//! Nor is it thrown inside [`shield()`] and [`assert_no_switchpoints`]. What is not
+//! thrown stays pending.
 //!
 //! # The order of interrupts
 //!
@@ -34,8 +35,11 @@
 //! 2. A cancel: once.
 //! 3. A deadline of [`with_timeout`] that has passed: at each wait in its frame.
 //! 4. A close of the hub: at each wait.
+//!
+//! [`assert_no_switchpoints`]: crate::assert_no_switchpoints
 
 mod deadline;
+mod put_back;
 mod shield;
 
 use std::any::Any;
@@ -50,6 +54,8 @@ use std::thread::panicking;
 
 pub use deadline::with_timeout;
 pub(crate) use deadline::{Deadlines, Expired};
+pub(crate) use put_back::PutBack;
+pub(crate) use shield::Lower;
 pub use shield::shield;
 
 use crate::fiber::{FiberState, clear_mark, interrupt};
@@ -112,7 +118,9 @@ impl From<Cancelled> for io::Error {
 /// Delivers a pending cancel here, without giving way to others.
 ///
 /// For long computations that do not wait. Outside of a fiber, and where a
-/// cancel would stay pending ([`shield()`], a stack that unwinds), it does nothing.
+/// cancel would stay pending ([`shield()`],
+/// [`assert_no_switchpoints`](crate::assert_no_switchpoints), a stack that
+/// unwinds), it does nothing.
 ///
 /// # Examples
 ///
@@ -359,9 +367,14 @@ impl FiberState {
     /// The interrupt that may be thrown here without a wait.
     fn check(&self) -> Option<Thrown> {
         let can_throw = CAN_UNWIND && !panicking();
-        let told = self.has_ended() && self.told_of_end.get();
-        if !can_throw || told {
+        // Shields do not hold off the end, but a block without switchpoints does.
+        let never = self.told_of_end.get() || self.no_switch.get() > 0;
+        if !can_throw || (self.has_ended() && never) {
             return None;
+        }
+        if let Some(hub) = self.hub() {
+            // The computation may be why the hub has not noticed it.
+            hub.notice_interrupt();
         }
         match self.interrupted(false, Answer::Unwind) {
             Some(Interrupt::Thrown(thrown)) => Some(thrown),
@@ -388,6 +401,7 @@ impl FiberState {
     fn pending(&self) -> Option<Thrown> {
         let shielded = self.shields.get() > 0;
         if let Some(cancelled) = self.take_cancel() {
+            self.owner.cancel_delivered();
             return Some(Thrown::Cancelled(cancelled));
         }
         if let Some(expired) = self.deadlines.expired(self.shields.get()) {
@@ -400,6 +414,7 @@ impl FiberState {
     /// The cancel of a fiber that has not begun to run, if there is one.
     pub(crate) fn cancelled_before_start(&self) -> Option<Cancelled> {
         if let Some(cancelled) = self.owner.take_cancel() {
+            self.owner.cancel_delivered();
             return Some(cancelled);
         }
         match self.owner.interrupts() {

@@ -43,13 +43,13 @@ pub fn shield<T>(f: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Lowers the shield when dropped, also on unwind.
-struct Lower<'a>(&'a Cell<u32>);
+/// Lowers what it has raised by one when dropped, also on unwind.
+pub(crate) struct Lower<'a>(&'a Cell<u32>);
 
 impl<'a> Lower<'a> {
-    fn raise(shields: &'a Cell<u32>) -> Lower<'a> {
-        shields.set(shields.get() + 1);
-        Lower(shields)
+    pub(crate) fn raise(level: &'a Cell<u32>) -> Lower<'a> {
+        level.set(level.get() + 1);
+        Lower(level)
     }
 }
 

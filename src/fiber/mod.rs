@@ -33,7 +33,6 @@ pub use record::FiberId;
 pub(crate) use record::{Phase, Record, interrupt};
 pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 
-use crate::cancel::Cancelled;
 use crate::hub::{Core, Shared, registry};
 use crate::join::{Cause, Join, JoinError, Packet};
 use crate::switch::{self, Coroutine, Suspender};
@@ -215,8 +214,7 @@ impl<T> Fiber<T> {
         no_hub.end();
         let record = Arc::new(Record::new(no_hub, None));
         let packet = Arc::new(Packet::new());
-        let cancelled = Cancelled::new(Some(why.into()));
-        packet.complete(&record, Some(Cause::Cancelled(cancelled)));
+        packet.refuse(&record, why);
         Fiber { record, packet }
     }
 
@@ -268,7 +266,8 @@ where
 }
 
 /// Runs `f` and hands over its result. Everything that is the user's is dropped
-/// here, where it may wait: the closure, and a result that nobody will take.
+/// here, where it may wait: the closure, a result that nobody will take, and the
+/// fiber-locals, in this order.
 fn run<F, T>(state: &FiberState, record: &Record, f: F, packet: Arc<Packet<T>>)
 where
     F: FnOnce() -> T,
@@ -284,7 +283,7 @@ where
         }
     }));
     let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
-    packet.complete(record, cause);
+    packet.complete(record, cause, &state.locals);
 }
 
 impl<T> Future for Fiber<T> {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::handle::current_fiber;
 use super::record::Record;
-use crate::wait::Wait as _;
+use crate::wait::Spot;
 
 /// Suspends the fiber until somebody calls [`FiberHandle::unpark`].
 ///
@@ -21,7 +21,8 @@ use crate::wait::Wait as _;
 ///
 /// # Panics
 ///
-/// Outside of a fiber, where there is no handle to unpark it with.
+/// Outside of a fiber, where there is no handle to unpark it with. Where a
+/// [`wait`](crate::Wait::wait) panics.
 ///
 /// [`FiberHandle::unpark`]: crate::FiberHandle::unpark
 #[track_caller]
@@ -32,7 +33,7 @@ pub fn park() {
              thread use `std::thread::park`, in async code await a `tokio::sync::Notify`"
         );
     };
-    Parked(fiber.0).wait();
+    Spot::here("`park()`").wait(Parked(fiber.0));
 }
 
 /// Ready once the token is there; takes it.

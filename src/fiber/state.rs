@@ -13,6 +13,7 @@ use super::record::{Phase, Record, interrupt};
 use crate::bridge::BridgeTask;
 use crate::cancel::{Cancelled, Deadlines, Unwinding};
 use crate::hub::Core;
+use crate::local::Locals;
 use crate::switch::{Suspender, Suspension};
 
 /// What the code on a stack of ours knows of itself. It lives at the root of
@@ -31,7 +32,11 @@ pub(crate) struct FiberState {
     pub(crate) refused_at_end: Cell<u32>,
     /// How many `shield`s the running code is in.
     pub(crate) shields: Cell<u32>,
+    /// How many `assert_no_switchpoints`s the running code is in.
+    pub(crate) no_switch: Cell<u32>,
     pub(crate) deadlines: Deadlines,
+    /// Dropped before the stack ends.
+    pub(crate) locals: Locals,
     /// Whether the future that is polled gives way: the fiber goes to the end of
     /// the ready queue when it suspends, without a wake.
     yields: Cell<bool>,
@@ -77,7 +82,9 @@ impl FiberState {
             deferred_in: Cell::new(0),
             refused_at_end: Cell::new(0),
             shields: Cell::new(0),
+            no_switch: Cell::new(0),
             deadlines: Deadlines::default(),
+            locals: Locals::new(),
             yields: Cell::new(false),
         }
     }
@@ -218,6 +225,13 @@ impl Owner {
     pub(crate) fn put_back_cancel(&self, cancelled: Cancelled) {
         if let Owner::Fiber { record, .. } = self {
             record.cancel(cancelled.into_message());
+        }
+    }
+
+    /// The cancel that was taken is thrown or returned now.
+    pub(crate) fn cancel_delivered(&self) {
+        if let Owner::Fiber { record, hub } = self {
+            hub.cancel_delivered(record);
         }
     }
 

@@ -16,11 +16,17 @@
 //! * Several cancels before the delivery are one; the first message counts.
 //! * It is looked at before the future is polled. So if what a fiber waits for and
 //!   a cancel arrive together, the cancel wins and what has arrived is not taken.
-//! * It is held off in [`shield`](crate::shield), and on a stack that is, or may
-//!   be, unwinding. Then it stays pending.
+//! * It is held off in [`shield`](crate::shield), in
+//!   [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that
+//!   is, or may be, unwinding. Then it stays pending.
 //! * [`try_wait`](crate::Wait::try_wait) returns it instead. That is the way for
 //!   `extern "C"` callbacks, through which nothing may unwind (the process aborts,
 //!   as for any panic there), and for destructors.
+//! * Once the fiber's closure has returned, a cancel does not change its result any
+//!   more. It may still end a destructor of a [`fiber_local!`](crate::fiber_local)
+//!   that waits, and only that destructor.
+//!
+//! Ctrl-C under [`run`](crate::run#ctrl-c) is a cancel of the root fiber.
 //!
 //! A *deadline* of [`with_timeout`](crate::with_timeout) is delivered like a
 //! cancel, but at each wait inside its call until that call has ended. A *close*
@@ -41,6 +47,7 @@
 //! | ... of `read_exact`, `read_to_end`, `write_all` | how far it had come: bytes may have been moved |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
 //! | [`park`](crate::park) | nothing: it takes no token |
+//! | [`SwitchBack`](crate::SwitchBack) | it is dropped, with what it was fired with, and its cleanups run; `(&mut switch_back).wait()` loses nothing |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled and waited for |

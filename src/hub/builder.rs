@@ -9,6 +9,7 @@ use super::core::Config;
 use super::handle::HubHandle;
 use super::{driver, registry};
 use crate::fiber::Builder;
+use crate::interrupt::Listener;
 use crate::join::JoinError;
 use crate::outside::{self, Outside};
 use crate::remote::{HubPool, HubThread};
@@ -24,9 +25,39 @@ use crate::switch::{self, Place};
 ///
 /// For settings see [`Hub::builder`](crate::Hub::builder).
 ///
+/// # Ctrl-C
+///
+/// On the main thread, Ctrl-C (SIGINT) cancels `f` with the message "interrupted",
+/// as [`cancel`](crate::FiberHandle::cancel) would: at the wait that it is in, at
+/// the next one that does not end at once, or at
+/// [`check_cancelled`](crate::check_cancelled). If `f` catches it and goes on, it
+/// can be interrupted again. Nobody else is: not the other fibers, which are
+/// cancelled when the hub closes, and no other hub.
+///
+/// If it comes again before `f` got the first, because `f` computes, blocks the
+/// thread or is in a [`shield`](crate::shield()), it ends the process, as it does
+/// by default. So it does, the second time, when `f` has ended and run still waits
+/// for fibers, or for closures of `spawn_blocking`. The first is reported then,
+/// with the names of the fibers, and has no other effect.
+///
+/// When run has returned, Ctrl-C ends the process again. What is left behind is a
+/// signal handler that sees to it, even if the program has others, such as those
+/// of tokio's `ctrl_c`. A program that handles Ctrl-C itself, before, beside or
+/// after its hub, says so with [`ignore_interrupt`](HubBuilder::ignore_interrupt):
+/// then run does nothing about it, and leaves a handler behind that does nothing.
+/// Another call of run on the main thread decides anew.
+///
+/// On other threads than the main one (that std calls "main"), run does not touch
+/// Ctrl-C. Neither does a hub on a runtime that the program has made. Whether
+/// Ctrl-C was ignored when the program started is not looked at.
+///
+/// On Windows, a second Ctrl-C ends the process only if the hub could notice the
+/// first: Ctrl-Break ends one that is stuck. And when run has returned, listeners
+/// of tokio's that the program has keep Ctrl-C from ending it.
+///
 /// # Errors
 ///
-/// If `f` was cancelled.
+/// If `f` was cancelled, by Ctrl-C for one.
 ///
 /// # Panics
 ///
@@ -59,6 +90,7 @@ where
 /// * [`name`](HubBuilder::name): for messages; default `Hub`.
 /// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 1 MiB.
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
+/// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
 ///
 /// # Examples
 ///
@@ -73,6 +105,7 @@ where
 #[must_use = "a builder makes a hub only with `run`, `start_thread` or `start_pool`"]
 pub struct HubBuilder {
     config: Config,
+    ignore_interrupt: bool,
     #[cfg(feature = "test-util")]
     start_paused: bool,
 }
@@ -81,6 +114,7 @@ impl HubBuilder {
     pub(super) fn new() -> HubBuilder {
         HubBuilder {
             config: Config::default(),
+            ignore_interrupt: false,
             #[cfg(feature = "test-util")]
             start_paused: false,
         }
@@ -105,6 +139,17 @@ impl HubBuilder {
         self
     }
 
+    /// Sets whether Ctrl-C does nothing, however often it comes, instead of what
+    /// [`run`](run#ctrl-c) says.
+    ///
+    /// Where the hub does not answer Ctrl-C anyway, which is everywhere but in
+    /// [`run`](HubBuilder::run) on the main thread, it has no effect. It can be
+    /// changed later: [`Hub::set_ignore_interrupt`](crate::Hub::set_ignore_interrupt).
+    pub fn ignore_interrupt(mut self, ignore: bool) -> HubBuilder {
+        self.ignore_interrupt = ignore;
+        self
+    }
+
     /// Runs on tokio's virtual clock, paused from the start: time passes only
     /// when there is nothing else to do.
     #[cfg(feature = "test-util")]
@@ -119,7 +164,7 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// If `f` was cancelled.
+    /// As [`run`].
     ///
     /// # Panics
     ///
@@ -140,15 +185,23 @@ impl HubBuilder {
             Ok(runtime) => runtime,
             Err(e) => panic!("cannot make a runtime for the hub: {e}"),
         };
+        let listener = {
+            let _runtime = runtime.enter();
+            Listener::new(self.ignore_interrupt)
+        };
         let result: io::Result<_> = runtime.block_on(async {
             let core = registry::add_driven(self.config, runtime.handle());
             let mut root = Builder::new().name("Root").spawn(f)?;
             core.set_root(&root.handle());
-            let result = root.join().await;
-            driver::close(&core).await;
+            core.set_interrupts(listener.cancels(root.handle()));
+            let result = listener.beside(root.join()).await;
+            listener
+                .beside_close(driver::close(&core), || core.names_of(|_| true))
+                .await;
             Ok(result)
         });
         drop(runtime);
+        drop(listener);
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(error

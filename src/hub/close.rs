@@ -2,7 +2,8 @@
 //!
 //! 1. From the first poll of a `Close` on, no new fibers are taken, and each that
 //!    lives is told at each wait.
-//! 2. When the last has ended, no new callbacks are taken either.
+//! 2. When the last has ended, no new callbacks are taken either, and no
+//!    descriptors are polled any more.
 //! 3. When those that were queued have run, the hub has closed.
 //!
 //! A root fiber that waits for the close is left out of it: the hub has closed
@@ -82,6 +83,8 @@ impl Core {
         if self.state.get() == State::Closing && self.only_exempt_live() {
             self.state.set(State::Draining);
             self.shared.restrict(Takes::Wakes);
+            #[cfg(unix)]
+            self.poll.stop();
             // What was sent before that is taken.
             self.drain_remote();
         }
@@ -126,7 +129,7 @@ impl Core {
     pub(super) fn poll_end(self: &Rc<Self>, closer: &mut Closer, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever can be told is told; the others never will be.
         if !CAN_UNWIND || self.is_put_off_for_ever() {
-            if self.has_ready() {
+            if self.has_work() {
                 wake_after_io(cx);
             } else {
                 self.end_abruptly();

@@ -1,6 +1,6 @@
 //! The hub's own state, reached only from its own thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -19,7 +19,10 @@ use super::registry::NoHub;
 use super::shared::{Errand, Shared};
 use crate::fiber::{Phase, Record};
 use crate::foreign;
+use crate::interrupt::Interrupts;
 use crate::outside::{self, Surroundings};
+#[cfg(unix)]
+use crate::poll::Poller;
 use crate::scope::ScopeData;
 use crate::stack::{Stack, StackPool};
 use crate::switch::Coroutine;
@@ -84,7 +87,11 @@ pub(crate) struct Core {
     pub(super) root: RefCell<Option<Arc<Record>>>,
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.
     pub(super) exempt: RefCell<Option<Arc<Record>>>,
+    /// Ctrl-C, if this hub answers it.
+    pub(super) interrupts: OnceCell<Rc<Interrupts>>,
     pub(super) data: HubData,
+    #[cfg(unix)]
+    pub(super) poll: Poller,
     /// How many callbacks are in the ready queue.
     callbacks: Cell<usize>,
     spawned: Cell<u64>,
@@ -109,6 +116,9 @@ pub(crate) enum Ready {
     Waker(Waker),
     /// Call this.
     Callback(Box<dyn FnOnce()>),
+    /// Look for a descriptor that is ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// A fiber that has not ended, in the hub's table.
@@ -148,10 +158,14 @@ pub(crate) struct Ticket(u64);
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let shared = Arc::new(Shared::new(Some(runtime.id())));
         Rc::new(Core {
             made_while_panicking: panicking(),
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            shared: Arc::new(Shared::new(Some(runtime.id()))),
+            number,
+            #[cfg(unix)]
+            poll: Poller::new(&shared, number, &runtime),
+            shared,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
             runtime,
@@ -165,6 +179,7 @@ impl Core {
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
             exempt: RefCell::default(),
+            interrupts: OnceCell::new(),
             data: HubData::default(),
             callbacks: Cell::new(0),
             spawned: Cell::new(0),
@@ -190,6 +205,29 @@ impl Core {
     /// Whether it runs fibers: open or closing.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != State::Ended
+    }
+
+    /// This hub answers Ctrl-C, if there is something to answer.
+    pub(super) fn set_interrupts(&self, interrupts: Option<Rc<Interrupts>>) {
+        if let Some(interrupts) = interrupts {
+            let set = self.interrupts.set(interrupts);
+            debug_assert!(set.is_ok(), "a hub is run once");
+        }
+    }
+
+    /// Cancels the root fiber if the hub answers Ctrl-C and one has come.
+    #[inline]
+    pub(crate) fn notice_interrupt(&self) {
+        if let Some(interrupts) = self.interrupts.get() {
+            interrupts.notice();
+        }
+    }
+
+    /// A fiber is given the cancel that was pending.
+    pub(crate) fn cancel_delivered(&self, record: &Arc<Record>) {
+        if let Some(interrupts) = self.interrupts.get() {
+            interrupts.delivered(record);
+        }
     }
 
     /// A stack for a new fiber, if the hub takes one.
@@ -304,6 +342,12 @@ impl Core {
         }
     }
 
+    /// Whether the next entry is to look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(super) fn polls_next(&self) -> bool {
+        matches!(self.ready.borrow().front(), Some(Ready::Poll))
+    }
+
     #[inline]
     pub(super) fn pop(&self) -> Option<Ready> {
         let entry = self.ready.borrow_mut().pop_front()?;
@@ -315,6 +359,15 @@ impl Core {
         !self.ready.borrow().is_empty()
     }
 
+    /// Whether something is ready that may come to an end: polling never does.
+    pub(super) fn has_work(&self) -> bool {
+        let ready = self.ready.borrow();
+        #[cfg(unix)]
+        return ready.iter().any(|entry| !matches!(entry, Ready::Poll));
+        #[cfg(not(unix))]
+        return !ready.is_empty();
+    }
+
     /// Empties the queue: tasks in it are woken, fibers are not, callbacks are
     /// dropped.
     pub(super) fn clear_ready(&self) {
@@ -324,6 +377,8 @@ impl Core {
                 Ready::Fiber(_) => {}
                 Ready::Waker(waker) => foreign::wake(waker),
                 Ready::Callback(callback) => drop_callback(callback),
+                #[cfg(unix)]
+                Ready::Poll => {}
             }
         }
     }
@@ -359,6 +414,8 @@ impl Core {
                 }
                 Errand::Spawn(newcomer) => newcomer.arrive(self),
                 Errand::Close => closes = true,
+                #[cfg(unix)]
+                Errand::Poll => self.push(Ready::Poll),
             }
         }
         if closes {

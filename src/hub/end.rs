@@ -15,6 +15,8 @@ impl Core {
         if self.state.replace(State::Ended) == State::Ended {
             return;
         }
+        #[cfg(unix)]
+        self.poll.stop();
         let _hub = switch::enter_hub(self);
         // In the order in which they were made.
         let mut fibers: Vec<_> = {

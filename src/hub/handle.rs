@@ -13,10 +13,9 @@ use super::core::Core;
 use super::metrics::HubMetrics;
 use super::registry;
 use super::shared::{Arrival, Errand, Shared, Takes};
-use crate::cancel::Cancelled;
 use crate::fiber::{self, Fiber, Record};
 use crate::foreign;
-use crate::join::{Cause, Packet};
+use crate::join::Packet;
 use crate::switch::{self, Coroutine, Place};
 
 /// Refers to a hub, from any thread and any runtime.
@@ -235,9 +234,7 @@ impl<W, T> Newcomer<W, T> {
     fn refuse(&mut self, why: String) {
         if let Some(what) = self.what.take() {
             foreign::run("the drop of a fiber's closure", || drop(what));
-            let cancelled = Cancelled::new(Some(why.into()));
-            self.packet
-                .complete(&self.record, Some(Cause::Cancelled(cancelled)));
+            self.packet.refuse(&self.record, why);
             self.record.tell_joiner();
         }
     }

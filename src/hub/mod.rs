@@ -57,6 +57,8 @@ use self::shared::Closer;
 pub(crate) use self::shared::{Failure, Shared};
 pub(crate) use self::turn::wake_after_io;
 
+#[cfg(unix)]
+use crate::poll::Poller;
 use crate::report;
 
 /// The scheduler of this thread's fibers on one runtime.
@@ -224,7 +226,7 @@ impl Hub {
     /// A callback must not wait; it may spawn a fiber that does, fire a
     /// [`Switcher`](crate::Switcher), or queue another callback. If it panics,
     /// that is reported, and the hub goes on. A callback that queues itself again
-    /// starves nothing, as [`yield_now`](crate::yield_now) does not.
+    /// starves nothing, as [`yield_now`](crate::yield_now()) does not.
     ///
     /// From other threads: [`HubHandle::run_callback`].
     ///
@@ -261,6 +263,32 @@ impl Hub {
         report::warn(format_args!("{why}"));
     }
 
+    /// Sets whether Ctrl-C does nothing from now on, however often it comes,
+    /// instead of what [`run`](run#ctrl-c) says. What came before still counts.
+    ///
+    /// It holds until it is set again, also when [`run`] has returned. Where the
+    /// hub does not answer Ctrl-C anyway, which is everywhere but under [`run`] on
+    /// the main thread, it has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::Hub;
+    ///
+    /// switchback::run(|| {
+    ///     let hub = Hub::current();
+    ///     hub.set_ignore_interrupt(true);
+    ///     // What must not be interrupted, not even by pressing Ctrl-C twice.
+    ///     hub.set_ignore_interrupt(false);
+    /// })
+    /// .unwrap();
+    /// ```
+    pub fn set_ignore_interrupt(&self, ignore: bool) {
+        if let Some(interrupts) = self.0.interrupts.get() {
+            interrupts.set_ignored(ignore);
+        }
+    }
+
     /// A handle to the hub for other threads.
     pub fn handle(&self) -> HubHandle {
         HubHandle::new(&self.0.shared)
@@ -269,6 +297,14 @@ impl Hub {
     /// What the program keeps with the hub.
     pub fn data(&self) -> &HubData {
         &self.0.data
+    }
+
+    /// Calls back when file descriptors are ready; see [`Poller`], also for an
+    /// example.
+    #[cfg(unix)]
+    #[cfg_attr(docsrs, doc(cfg(unix)))]
+    pub fn poll(&self) -> &Poller {
+        &self.0.poll
     }
 
     /// Numbers about the hub, as they are now.

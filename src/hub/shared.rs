@@ -62,6 +62,9 @@ pub(super) enum Errand {
     Spawn(Box<dyn Arrival>),
     /// Begin to close.
     Close,
+    /// Look for descriptors that are ready.
+    #[cfg(unix)]
+    Poll,
 }
 
 /// What a hub still takes from elsewhere.
@@ -140,6 +143,13 @@ impl Shared {
         }
     }
 
+    /// Has the hub look for descriptors that are ready.
+    #[cfg(unix)]
+    pub(crate) fn poll_remotely(&self) {
+        // Refused by a hub that has ended, which polls no more.
+        let _ = self.send(Takes::Wakes, (), |()| Errand::Poll);
+    }
+
     /// Queues an errand from whatever thread: `what`, as which `errand` it is. A
     /// hub that takes no longer as much as it `needs` gives it back. Wakes the
     /// drivers once per burst: the hub takes the whole queue when it runs.
@@ -180,7 +190,7 @@ impl Shared {
 
     /// From now on the hub takes no more than this.
     pub(super) fn restrict(&self, takes: Takes) {
-        lock(&self.remote).takes = takes;
+        lock(&self.remote).restrict(takes);
     }
 
     /// Has the hub begin to close, if it has not ended.
@@ -192,7 +202,7 @@ impl Shared {
     pub(super) fn begin_close(&self, fibers: Arc<[Arc<Record>]>) {
         {
             let mut remote = lock(&self.remote);
-            remote.takes = Takes::Callbacks;
+            remote.restrict(Takes::Callbacks);
             remote.closing = Some(fibers);
         }
         self.wake_closers();
@@ -325,7 +335,7 @@ impl Shared {
     /// Marks the hub as ended.
     fn empty(&self) -> Leftovers {
         let mut remote = lock(&self.remote);
-        remote.takes = Takes::Nothing;
+        remote.restrict(Takes::Nothing);
         Leftovers {
             queue: mem::take(&mut remote.queue),
             watched: mem::take(&mut remote.watched),
@@ -383,6 +393,11 @@ impl Leftovers {
 }
 
 impl Remote {
+    /// It never takes more again.
+    fn restrict(&mut self, takes: Takes) {
+        self.takes = self.takes.max(takes);
+    }
+
     fn wakers(&self) -> Wakers {
         let mut wakers = self.drivers.iter().filter_map(|(_, w)| w.clone());
         Wakers {

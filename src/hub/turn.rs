@@ -1,12 +1,12 @@
 //! One turn of the hub: what a poll of its driver does, and in which order.
 //!
 //! 1. Take the wakes and callbacks that came from other threads into the ready
-//!    queue.
+//!    queue, and cancel the root fiber if Ctrl-C was meant for it.
 //! 2. Resume fibers and run callbacks from the front of the queue until one of
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
-//!    (it queued itself while it ran, as `yield_now` does); [`MAX_RESUMES`]
-//!    entries were handled; the cooperative budget of tokio, which all fibers of
+//!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
+//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
 //!    one poll share, is spent.
 //! 3. If entries are left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
@@ -65,6 +65,7 @@ impl Core {
         let _hub = switch::enter_hub(self);
         self.turn.set(self.turn.get() + 1);
         self.drain_remote();
+        self.notice_interrupt();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
             if !self.step() {
@@ -107,9 +108,15 @@ impl Core {
         true
     }
 
-    /// Handles the next entry if it is no fiber's.
+    /// Handles the next entry if it is no fiber's. False as for
+    /// [`step`](Core::step); a pass over ready descriptors gives way as a fiber
+    /// does.
     #[cold]
     fn step_other(self: &Rc<Self>) -> bool {
+        #[cfg(unix)]
+        if self.polls_next() && self.poll.is_over_in(self.turn.get()) {
+            return false;
+        }
         match self.pop() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
             Some(Ready::Callback(callback)) => {
@@ -117,6 +124,8 @@ impl Core {
                 self.callback_ran();
                 self.check_closed();
             }
+            #[cfg(unix)]
+            Some(Ready::Poll) => self.poll.step(self.turn.get()),
             _ => return false,
         }
         true

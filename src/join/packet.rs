@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 
 use super::error::{Cause, JoinError};
+use crate::cancel::Cancelled;
 use crate::fiber::{Phase, Record};
 use crate::hub::{Failure, registry};
+use crate::local::Locals;
 use crate::report;
 use crate::switch::{self, Place};
 use crate::sync_util::lock;
@@ -54,25 +56,43 @@ impl<T> Packet<T> {
     }
 
     /// The fiber ends, with the value that was put or for another `cause`. Called
-    /// on its stack: a result that nobody will take is dropped here, before the
-    /// fiber counts as ended.
-    pub(crate) fn complete(&self, record: &Record, cause: Option<Cause>) {
+    /// on its stack: a result that nobody will take, and then its `locals`, are
+    /// dropped here, before the fiber counts as ended.
+    pub(crate) fn complete(&self, record: &Record, cause: Option<Cause>, locals: &Locals) {
         if let Some(Cause::Panic { .. }) = cause {
             record.set_unclaimed_panic(true);
         }
-        let unclaimed = {
+        {
             let mut slot = lock(&self.0);
             if let Some(cause) = cause {
                 slot.result = Some(Err(cause));
             }
+            if locals.is_empty() && slot.hand_over(record) {
+                return;
+            }
+        }
+        // The result first: its destructor may use the locals.
+        self.discard_unclaimed(record);
+        locals.end(Some(record));
+        if !lock(&self.0).hand_over(record) {
+            // It was perhaps only now that the `Fiber` was dropped.
+            self.discard_unclaimed(record);
+            record.set_phase(Phase::Ended);
+        }
+    }
+
+    /// The fiber will never begin, and counts as cancelled.
+    pub(crate) fn refuse(&self, record: &Record, why: String) {
+        let cancelled = Cancelled::new(Some(why.into()));
+        self.complete(record, Some(Cause::Cancelled(cancelled)), &Locals::new());
+    }
+
+    /// Drops a result that nobody will take.
+    fn discard_unclaimed(&self, record: &Record) {
+        let unclaimed = {
+            let mut slot = lock(&self.0);
             match slot.stage {
-                Stage::Empty => {
-                    slot.stage = Stage::Done;
-                    // Inside the lock, so that a joiner never sees the result of
-                    // a fiber that seems to be alive.
-                    record.set_phase(Phase::Ended);
-                    None
-                }
+                Stage::Empty => None,
                 // Taken: a join was told that the fiber was lost with its hub, and
                 // its thread has come to unwind it since.
                 Stage::Detached | Stage::Taken => slot.result.take(),
@@ -81,7 +101,6 @@ impl<T> Packet<T> {
         };
         if let Some(result) = unclaimed {
             discard(record, result);
-            record.set_phase(Phase::Ended);
         }
     }
 
@@ -149,6 +168,21 @@ impl<T> Packet<T> {
             record.set_unclaimed_panic(false);
         }
         Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)))
+    }
+}
+
+impl<T> Slot<T> {
+    /// Leaves the result to the joiner, and the fiber has ended; false if there
+    /// will be no joiner.
+    fn hand_over(&mut self, record: &Record) -> bool {
+        let joinable = self.stage == Stage::Empty;
+        if joinable {
+            self.stage = Stage::Done;
+            // Inside the lock, so that a joiner never sees the result of a fiber
+            // that seems to be alive.
+            record.set_phase(Phase::Ended);
+        }
+        joinable
     }
 }
 

@@ -1,0 +1,98 @@
+//! Wraps a C library that calls back, with a function pointer and user data, in
+//! functions that wait and return. The library, here on a thread of its own,
+//! reports progress many times and its result once.
+//!
+//! Run with: `cargo run --example callbacks`
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::time::Duration;
+
+use switchback::{SwitchBack, Switcher, prelude::*, spawn};
+use tokio::sync::mpsc;
+
+/// What a binding to the library would declare.
+mod library {
+    use super::{c_int, c_void};
+    use std::{thread, time::Duration};
+
+    pub(super) type Progress = extern "C" fn(user_data: *mut c_void, percent: c_int);
+    pub(super) type Done = extern "C" fn(user_data: *mut c_void, status: c_int, sum: c_int);
+
+    struct Job(Progress, Done, *mut c_void);
+    // SAFETY: the caller of `sum_up` has promised that the pointer may be used on
+    // another thread.
+    unsafe impl Send for Job {}
+
+    /// Adds up the numbers below `n`.
+    ///
+    /// # Safety
+    ///
+    /// `user_data` may be used on any thread until `done` has been called, which
+    /// happens once, after all calls of `progress`.
+    pub(super) unsafe fn sum_up(n: c_int, progress: Progress, done: Done, user_data: *mut c_void) {
+        let job = Job(progress, done, user_data);
+        thread::spawn(move || {
+            // The whole of it: the pointer alone may not go to another thread.
+            let Job(progress, done, user_data) = { job };
+            for percent in [0, 50, 100] {
+                progress(user_data, percent);
+                thread::sleep(Duration::from_millis(20));
+            }
+            match n {
+                0.. => done(user_data, 0, (0..n).sum()),
+                _ => done(user_data, 22, 0), // EINVAL
+            }
+        });
+    }
+}
+
+/// What the user data points to, until the library is done.
+struct Call {
+    progress: mpsc::UnboundedSender<c_int>,
+    result: Switcher<c_int>,
+}
+
+extern "C" fn on_progress(user_data: *mut c_void, percent: c_int) {
+    // SAFETY: it points to the `Call` made in `sum_up`, which lives until `on_done`.
+    let call = unsafe { &*user_data.cast::<Call>() };
+    let _ = call.progress.send(percent);
+}
+
+extern "C" fn on_done(user_data: *mut c_void, status: c_int, sum: c_int) {
+    // SAFETY: it was made by `Box::into_raw` in `sum_up`, and this is the last call.
+    let call = unsafe { Box::from_raw(user_data.cast::<Call>()) };
+    // If nobody waits any more, both return false and no harm is done.
+    match status {
+        0 => call.result.switch(sum),
+        errno => call.result.throw(io::Error::from_raw_os_error(errno)),
+    };
+}
+
+/// The library's function, as one that waits for its result.
+fn sum_up(n: c_int) -> io::Result<c_int> {
+    let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
+    let (progress, mut reports) = mpsc::unbounded_channel();
+    let result = switch_back.switcher();
+    let call = Box::into_raw(Box::new(Call { progress, result }));
+    // SAFETY: what a `Call` holds may be used on any thread, and `on_done` frees it.
+    unsafe { library::sum_up(n, on_progress, on_done, call.cast()) };
+    // This fiber runs while the other one waits.
+    spawn(move || {
+        while let Some(percent) = reports.recv().wait() {
+            println!("sum of {n}: {percent} %");
+        }
+    });
+    Ok(switch_back.wait()?)
+}
+
+fn main() {
+    let root = || {
+        let sum = sum_up(100).expect("the library can do that");
+        println!("sum of 100 is {sum}");
+        let error = sum_up(-1).expect_err("the library refuses that");
+        println!("sum of -1: {error}");
+    };
+    switchback::run(root).expect("nobody cancels the root fiber");
+}

@@ -1,0 +1,71 @@
+//! [`SwitchError`]: why a `SwitchBack` has no value.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::time::Elapsed;
+
+/// A [`SwitchBack`](crate::SwitchBack) was not given a value.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use switchback::{SwitchBack, SwitchError, prelude::*};
+///
+/// let switch_back = SwitchBack::<()>::new();
+/// switch_back.switcher().throw(io::Error::from(io::ErrorKind::NotConnected));
+/// match switch_back.wait() {
+///     Err(SwitchError::Thrown(error)) => assert!(error.is::<io::Error>()),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SwitchError {
+    /// The time was over before anybody fired.
+    Timeout(Elapsed),
+    /// This was given to [`Switcher::throw`](crate::Switcher::throw).
+    Thrown(Box<dyn Error + Send + Sync>),
+    /// Nobody can fire any more: there were switchers and the last one is gone, or
+    /// the fiber that made the `SwitchBack` has ended.
+    Dropped,
+}
+
+impl fmt::Display for SwitchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SwitchError::Timeout(_) => "no switcher was fired in time",
+            SwitchError::Thrown(_) => "a switcher threw an error",
+            SwitchError::Dropped => "every switcher was dropped without being fired",
+        })
+    }
+}
+
+impl Error for SwitchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            SwitchError::Timeout(elapsed) => Some(elapsed),
+            SwitchError::Thrown(error) => Some(&**error),
+            SwitchError::Dropped => None,
+        }
+    }
+}
+
+impl From<SwitchError> for io::Error {
+    /// A thrown [`io::Error`] comes back as it is; the kind of others is
+    /// [`Other`](io::ErrorKind::Other). A timeout is
+    /// [`TimedOut`](io::ErrorKind::TimedOut), and
+    /// [`Dropped`](SwitchError::Dropped) is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+    fn from(error: SwitchError) -> io::Error {
+        match error {
+            SwitchError::Timeout(elapsed) => elapsed.into(),
+            SwitchError::Thrown(error) => match error.downcast::<io::Error>() {
+                Ok(error) => *error,
+                Err(error) => io::Error::other(error),
+            },
+            SwitchError::Dropped => io::Error::new(io::ErrorKind::BrokenPipe, error),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Ctrl-C under `run`. It is about the main thread and ends processes, so each
+//! fact has two parts: a program, which is this one started again, and a script
+//! that interrupts it and hears what it says. Without the usual harness, since
+//! that one runs tests on threads.
+//!
+//! `cargo test --test interrupt [PART-OF-A-NAME]...`
+
+#[cfg(unix)]
+mod facts;
+#[cfg(unix)]
+mod program;
+#[cfg(unix)]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(unix)]
+fn main() -> std::process::ExitCode {
+    program::main(facts::FACTS)
+}
+
+#[cfg(not(unix))]
+fn main() {
+    println!("interrupt: skipped, a process cannot be interrupted from outside here");
+}

@@ -1,0 +1,222 @@
+//! What a fact is made of, and how it is checked.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{self, Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+/// Longer than any fact takes on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Names the fact whose program a process is.
+const PROGRAM: &str = "SWITCHBACK_INTERRUPT";
+
+const SIGINT: i32 = 2;
+
+/// A program, run on the main thread of a process of its own, and what happens to
+/// it.
+pub(crate) struct Fact {
+    program: fn(),
+    script: fn(&mut Program),
+}
+
+pub(crate) fn fact(program: fn(), script: fn(&mut Program)) -> Fact {
+    Fact { program, script }
+}
+
+pub(crate) type Named = (&'static str, fn() -> Fact);
+
+/// The test program: checks the facts that the arguments name, or all, or is the
+/// program of one.
+pub(crate) fn main(facts: &[Named]) -> ExitCode {
+    if let Ok(name) = env::var(PROGRAM) {
+        let fact = facts.iter().find(|(known, _)| *known == name);
+        (fact.expect("this process is the program of a fact").1().program)();
+        return ExitCode::SUCCESS;
+    }
+    if env::args().any(|arg| arg == "--list") {
+        facts.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let parts: Vec<_> = env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    let chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(part));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, fact) in facts.iter().filter(|(name, _)| chosen(name)) {
+        let holds = check(name, &fact());
+        println!("test {name} ... {}", if holds { "ok" } else { "FAILED" });
+        if holds { passed += 1 } else { failed += 1 }
+    }
+    println!("interrupt: {passed} passed, {failed} failed");
+    match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn check(name: &str, fact: &Fact) -> bool {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .env(PROGRAM, name)
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        errors.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let mut program = Program {
+        id: child.id(),
+        input: child.stdin.take(),
+        output: BufReader::new(child.stdout.take().unwrap()),
+        child: Some(child),
+        errors: Some(reader),
+    };
+    let (done, is_done) = mpsc::channel::<()>();
+    let id = program.id;
+    let watchdog = thread::spawn(move || {
+        let hangs = is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if hangs {
+            println!("the program hangs");
+            signal(id, "KILL");
+        }
+        hangs
+    });
+    let script = catch_unwind(AssertUnwindSafe(|| (fact.script)(&mut program)));
+    let is_over = program.child.is_none();
+    if let Some(mut child) = program.child.take() {
+        let _ = child.kill();
+        let status = child.wait().unwrap();
+        let errors = program.errors.take().unwrap().join().unwrap();
+        println!("the program had to be killed, {status}; its stderr: {errors}");
+    }
+    drop(done);
+    script.is_ok() && is_over && !watchdog.join().unwrap()
+}
+
+fn signal(id: u32, name: &str) {
+    // The shell's own command: there need not be a program of that name.
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {id}")])
+        .status();
+    assert!(sent.unwrap().success(), "{id} cannot be sent SIG{name}");
+}
+
+/// A program that runs, as its script sees it.
+pub(crate) struct Program {
+    id: u32,
+    input: Option<process::ChildStdin>,
+    output: BufReader<process::ChildStdout>,
+    child: Option<process::Child>,
+    errors: Option<thread::JoinHandle<String>>,
+}
+
+impl Program {
+    /// The next line that it says is `line`.
+    #[track_caller]
+    pub(crate) fn says(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    fn line(&mut self) -> String {
+        let mut said = String::new();
+        self.output.read_line(&mut said).unwrap();
+        said.trim_end().to_owned()
+    }
+
+    /// Presses Ctrl-C, and waits until the program has been told or is dead.
+    pub(crate) fn interrupt(&self) {
+        signal(self.id, "INT");
+        while sigint_is(self.id, &["SigPnd", "ShdPnd"]) {
+            thread::yield_now();
+        }
+    }
+
+    /// Ends its next, or present, [`listen`].
+    pub(crate) fn tell(&mut self) {
+        self.input.as_mut().unwrap().write_all(b"go on\n").unwrap();
+    }
+
+    /// SIGINT has killed it, after it had said all that was heard.
+    #[track_caller]
+    pub(crate) fn is_killed(&mut self) {
+        let (status, errors) = self.end();
+        assert_eq!(
+            status.signal(),
+            Some(SIGINT),
+            "{status}; its stderr: {errors}"
+        );
+    }
+
+    /// It has come to its end, after it had said all that was heard. Returns what
+    /// it has reported.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> String {
+        let (status, errors) = self.end();
+        assert!(status.success(), "{status}; its stderr: {errors}");
+        errors
+    }
+
+    /// As [`ends`](Self::ends), and it has reported nothing.
+    #[track_caller]
+    pub(crate) fn ends_quietly(&mut self) {
+        assert_eq!(self.ends(), "");
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> (process::ExitStatus, String) {
+        assert_eq!(self.line(), "", "it goes on");
+        let status = self.child.take().unwrap().wait().unwrap();
+        (status, self.errors.take().unwrap().join().unwrap())
+    }
+}
+
+/// Says a line to the script.
+pub(crate) fn say(line: impl AsRef<str>) {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", line.as_ref()).unwrap();
+    out.flush().unwrap();
+}
+
+/// Blocks this thread until the script tells it to go on: what a computation
+/// does to a hub.
+pub(crate) fn listen() {
+    let mut line = String::new();
+    io::stdin().read_line(&mut line).unwrap();
+    assert_eq!(line, "go on\n");
+}
+
+/// Whether this process has a handler for SIGINT, where that can be told.
+pub(crate) fn catches_sigint() -> Option<bool> {
+    cfg!(target_os = "linux").then(|| sigint_is(process::id(), &["SigCgt"]))
+}
+
+/// How many files this process has open, where that can be told.
+pub(crate) fn open_files() -> Option<usize> {
+    let files = fs::read_dir("/proc/self/fd").ok()?;
+    Some(files.count())
+}
+
+/// Whether SIGINT is in one of these sets of a process, as far as can be told.
+fn sigint_is(id: u32, sets: &[&str]) -> bool {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    if status.contains("State:\tZ") {
+        return false;
+    }
+    status.lines().any(|line| {
+        let (name, set) = line.split_once(':').unwrap_or_default();
+        sets.contains(&name)
+            && u64::from_str_radix(set.trim(), 16).unwrap() & (1 << (SIGINT - 1)) != 0
+    })
+}
