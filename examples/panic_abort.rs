@@ -10,7 +10,7 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use switchback::{Fiber, Hub, prelude::*, sleep, spawn, with_timeout};
+use switchback::{Fiber, Hub, HubThread, prelude::*, sleep, spawn, with_timeout};
 
 /// Says when it is dropped.
 struct Noisy(&'static str);
@@ -82,4 +82,12 @@ fn main() {
         "runtime dropped: {}",
         matches!(ended, Some(Err(e)) if e.is_cancelled())
     );
+
+    // Its thread parks for ever over the stack that it cannot unwind.
+    let hub = HubThread::new().expect("a thread");
+    let mut stuck = hub.spawn(|| pending::<()>().wait()).expect("it is open");
+    let mut behind = hub.spawn(|| ()).expect("it is open");
+    behind.join().wait().expect("it does not panic");
+    hub.close().wait();
+    println!("thread closed: {}", stuck.join().wait().is_err());
 }

@@ -285,9 +285,11 @@ mod hub;
 mod interrupt;
 mod join;
 mod local;
+mod offload;
 mod outside;
 #[cfg(unix)]
 mod poll;
+mod remote;
 mod report;
 mod scope;
 mod stack;
@@ -308,9 +310,13 @@ pub use hub::{
 };
 pub use join::{Join, JoinError};
 pub use local::{AccessError, LocalKey};
+pub use offload::{Offload, blocking};
+#[cfg(feature = "compute")]
+pub use offload::{compute, compute_threads};
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use poll::{Events, PollHandle, Poller};
+pub use remote::{CloseThreads, CloseThreadsWithin, HubPool, HubThread};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use stack::set_overflow_report;
 pub use switch_back::{SwitchBack, SwitchError, Switcher};

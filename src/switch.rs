@@ -141,6 +141,7 @@ impl Coroutine {
         // SAFETY: as promised by the caller. A coroutine that is forgotten keeps
         // its stack for ever: Live Stack Invariant.
         let engine = unsafe { Engine::with_stack_unchecked(stack, root) };
+        UNFINISHED.set(UNFINISHED.get() + 1);
         Coroutine(ManuallyDrop::new(engine))
     }
 
@@ -169,7 +170,9 @@ impl Coroutine {
     ///
     /// If the body has not finished.
     pub(crate) fn into_stack(self) -> Stack {
-        ManuallyDrop::into_inner(self.0).into_stack()
+        let stack = ManuallyDrop::into_inner(self.0).into_stack();
+        UNFINISHED.set(UNFINISHED.get() - 1);
+        stack
     }
 }
 
@@ -180,6 +183,17 @@ impl fmt::Debug for Coroutine {
             .field("done", &self.0.done())
             .finish()
     }
+}
+
+thread_local! {
+    /// How many bodies of this thread have not finished.
+    static UNFINISHED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many stacks of this thread have not returned: those that wait, and those
+/// that were abandoned or forgotten.
+pub(crate) fn unfinished() -> usize {
+    UNFINISHED.get()
 }
 
 /// Larger bodies are boxed, in bytes. The engine copies a body to the stack and

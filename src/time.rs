@@ -181,8 +181,8 @@ pub(crate) fn helper_sleep(duration: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(duration)
 }
 
-/// The runtime that keeps the time for plain threads.
-fn helper() -> &'static Handle {
+/// The runtime that keeps the time, and has blocking jobs done, for plain threads.
+pub(crate) fn helper() -> &'static Handle {
     static HELPER: OnceLock<Handle> = OnceLock::new();
     HELPER.get_or_init(|| {
         let runtime = runtime::Builder::new_current_thread()

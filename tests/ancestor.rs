@@ -2,7 +2,8 @@
 //! the crate's documentation; its published examples; and its known defects, each
 //! shown not to be here.
 //!
-//! What Ctrl-C does needs a main thread of its own: tests/interrupt has it.
+//! What Ctrl-C does, and `ignore_interrupt`, need a main thread of their own:
+//! tests/interrupt has them.
 
 mod support;
 
@@ -322,6 +323,25 @@ fn local_is_fiber_local() {
         X.set(10);
         assert_eq!(spawn(|| X.get()).join().wait().unwrap(), 0);
         assert_eq!(X.get(), 10);
+    });
+}
+
+#[test]
+fn the_io_pool_is_blocking() {
+    in_root_fiber(|| {
+        let here = thread::current().id();
+        let ran_on = switchback::blocking(|| thread::current().id()).wait();
+        assert_ne!(ran_on, here);
+    });
+}
+
+#[test]
+#[cfg(feature = "compute")]
+fn the_cpu_pool_is_compute() {
+    in_root_fiber(|| {
+        let here = thread::current().id();
+        let ran_on = switchback::compute(|| thread::current().id()).wait();
+        assert_ne!(ran_on, here);
     });
 }
 

@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseTimeout, CloseWithin,
-    Elapsed, Fiber, FiberHandle, FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle,
-    HubMetrics, Join, JoinError, LocalKey, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError,
-    Switcher, YieldNow,
+    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseThreads,
+    CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle, FiberId, Hub,
+    HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join, JoinError,
+    LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher, YieldNow,
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -177,6 +177,29 @@ fn a_poller_stays_on_its_thread_and_what_refers_to_it_goes_anywhere() {
 }
 
 #[test]
+fn hub_threads_and_pools_and_their_closes_go_anywhere() {
+    facts! {
+        HubThread: true Send, true Sync, true Unpin;
+        HubPool: true Send, true Sync, true Unpin;
+        CloseThreads: true Send, true Sync, true Unpin;
+        CloseThreadsWithin: true Send, true Sync, false Unpin;
+    }
+    // Dropping one closes it.
+    assert!(!Is::<HubThread>(PhantomData).cloned());
+    assert!(!Is::<HubPool>(PhantomData).cloned());
+}
+
+#[test]
+fn an_offload_goes_where_its_result_may_go() {
+    facts! {
+        Offload<u8>: true Send, true Sync, true Unpin;
+        Offload<Cell>: true Send, true Sync, true Unpin;
+        Offload<Local>: false Send, false Sync, true Unpin;
+        Offload<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
+    }
+}
+
+#[test]
 fn the_close_of_a_hub_is_awaited_anywhere_but_one_that_names_fibers_on_its_thread() {
     facts! {
         Close: true Send, true Sync, true Unpin;
@@ -251,6 +274,11 @@ fn everything_public_has_debug() {
     debug::<Close>();
     debug::<CloseWithin>();
     debug::<CloseTimeout>();
+    debug::<CloseThreads>();
+    debug::<CloseThreadsWithin>();
+    debug::<HubThread>();
+    debug::<HubPool>();
+    debug::<Offload<Local>>();
     debug::<HubBuilder>();
     debug::<JoinError>();
     debug::<Cancelled>();

@@ -38,10 +38,12 @@ fn without_unwinding_join_try_wait_close_and_runtime_drop_work_as_documented() {
         "close: true, true",
         // What the suspended fiber holds is not dropped: its stack is leaked.
         "runtime dropped: true",
+        "thread closed: true",
     ];
     assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), expected);
     let warnings = text(&output.stderr);
     assert!(warnings.contains("its stack is leaked"), "{warnings}");
+    assert!(warnings.contains("stays parked for ever"), "{warnings}");
 }
 
 #[test]

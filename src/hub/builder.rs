@@ -3,14 +3,16 @@
 use std::io;
 use std::panic::resume_unwind;
 
-use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions};
+use tokio::runtime::{Builder as RuntimeBuilder, LocalOptions, LocalRuntime};
 
 use super::core::Config;
+use super::handle::HubHandle;
 use super::{driver, registry};
 use crate::fiber::Builder;
 use crate::interrupt::Listener;
 use crate::join::JoinError;
 use crate::outside::{self, Outside};
+use crate::remote::{HubPool, HubThread};
 use crate::switch::{self, Place};
 
 /// Runs `f` as the root fiber of a hub of its own, and returns its result.
@@ -101,7 +103,7 @@ where
 /// assert_eq!(name.unwrap(), "parser");
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a builder makes a hub only with `run`"]
+#[must_use = "a builder makes a hub only with `run`, `start_thread` or `start_pool`"]
 pub struct HubBuilder {
     config: Config,
     ignore_interrupt: bool,
@@ -191,11 +193,7 @@ impl HubBuilder {
             "`switchback::run` would block the runtime that drives this code; use \
              `switchback::spawn` and join the fiber",
         );
-        let mut runtime = RuntimeBuilder::new_current_thread();
-        runtime.enable_all();
-        #[cfg(feature = "test-util")]
-        runtime.start_paused(self.start_paused);
-        let runtime = match runtime.build_local(LocalOptions::default()) {
+        let runtime = match self.runtime() {
             Ok(runtime) => runtime,
             Err(e) => panic!("cannot make a runtime for the hub: {e}"),
         };
@@ -223,5 +221,76 @@ impl HubBuilder {
                 .map_or_else(|e| e, |p| resume_unwind(p))),
             Err(e) => panic!("{e}"),
         }
+    }
+
+    /// Starts a thread that runs the hub: [`HubThread::new`] with these settings.
+    /// The thread has the hub's name.
+    ///
+    /// It blocks until the hub is there, a fraction of a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// If the thread or its runtime cannot be made, or the name has a zero byte.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{Hub, prelude::*};
+    ///
+    /// let thread = Hub::builder().name("parser").start_thread()?;
+    /// let mut fiber = thread.spawn(|| Hub::current().name().to_owned())?;
+    /// assert_eq!(fiber.join().wait()?, "parser");
+    /// thread.close().wait();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn start_thread(self) -> io::Result<HubThread> {
+        HubThread::start(self)
+    }
+
+    /// Starts a pool of `count` threads, each of which runs a hub:
+    /// [`HubPool::new`] with these settings. The hubs, and their threads, have the
+    /// name with `-0`, `-1` and so on behind it.
+    ///
+    /// It blocks until the hubs are there, a fraction of a millisecond each.
+    ///
+    /// # Errors
+    ///
+    /// If `count` is zero, a thread or its runtime cannot be made, or the name has
+    /// a zero byte.
+    pub fn start_pool(self, count: usize) -> io::Result<HubPool> {
+        HubPool::start(self, count)
+    }
+
+    /// The name that was set, or the default.
+    pub(crate) fn hub_name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Runs a hub without a root fiber on this thread until it is closed and has
+    /// ended. Calls `started` when it is there.
+    ///
+    /// # Errors
+    ///
+    /// If its runtime cannot be made.
+    pub(crate) fn serve(self, started: impl FnOnce(HubHandle)) -> io::Result<()> {
+        let runtime = self.runtime()?;
+        let core = runtime.block_on(async {
+            let core = registry::add_driven(self.config, runtime.handle());
+            started(HubHandle::new(&core.shared));
+            driver::serve(&core).await;
+            core
+        });
+        drop(runtime);
+        // What the program kept with the hub is dropped last, by whoever is last.
+        drop(core);
+        Ok(())
+    }
+
+    fn runtime(&self) -> io::Result<LocalRuntime> {
+        let mut runtime = RuntimeBuilder::new_current_thread();
+        runtime.enable_all();
+        #[cfg(feature = "test-util")]
+        runtime.start_paused(self.start_paused);
+        runtime.build_local(LocalOptions::default())
     }
 }

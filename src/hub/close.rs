@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 
 use super::core::{Core, State};
 use super::registry;
-use super::shared::{Closer, Errand, Shared, Takes};
+use super::shared::{Closer, Shared, Takes};
 use super::turn::wake_after_io;
 use crate::cancel::CAN_UNWIND;
 use crate::fiber::{FiberHandle, Record, counts_a_panic_for_ever, interrupt};
@@ -55,16 +55,15 @@ impl Core {
         }
         if self.is_open() {
             self.state.set(State::Closing);
-            self.shared.restrict(Takes::Callbacks);
-            let live: Vec<_> = {
+            let fibers: Arc<[_]> = {
                 let live = self.live.borrow();
-                live.iter().map(|(_, fiber)| fiber.record.clone()).collect()
+                let records = live.iter().map(|(_, fiber)| fiber.record.clone());
+                records.filter(|record| !self.is_exempt(record)).collect()
             };
-            for record in live {
-                if !self.is_exempt(&record) {
-                    record.interrupt(interrupt::CLOSE);
-                    self.wake(&record);
-                }
+            self.shared.begin_close(fibers.clone());
+            for record in &*fibers {
+                record.interrupt(interrupt::CLOSE);
+                self.wake(record);
             }
         }
         self.check_closed();
@@ -83,7 +82,7 @@ impl Core {
     fn go_on_closing(self: &Rc<Self>) {
         if self.state.get() == State::Closing && self.only_exempt_live() {
             self.state.set(State::Draining);
-            self.shared.restrict(Takes::Nothing);
+            self.shared.restrict(Takes::Wakes);
             #[cfg(unix)]
             self.poll.stop();
             // What was sent before that is taken.
@@ -141,6 +140,20 @@ impl Core {
         }
         closer.register(cx);
         Poll::Pending
+    }
+
+    /// As [`poll_end`](Core::poll_end), for whoever lets it run until somebody
+    /// closes it.
+    pub(super) fn poll_served(
+        self: &Rc<Self>,
+        closer: &mut Closer,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.is_open() {
+            closer.register(cx);
+            return Poll::Pending;
+        }
+        self.poll_end(closer, cx)
     }
 
     /// Whether the close of every fiber that is left is put off, and for ever.
@@ -225,8 +238,7 @@ impl Close {
     fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.began {
             self.began = true;
-            // Refused by a hub that has ended.
-            let _ = self.closer.hub().send(Errand::Close);
+            self.closer.hub().ask_to_close();
         }
         if !self.closer.hub().has_ended() {
             self.closer.register(cx);
@@ -285,32 +297,61 @@ impl Future for CloseWithin {
         Poll::Ready(closed.map_err(|_| CloseTimeout {
             duration: *this.duration,
             fibers: this.core.names_of(|fiber| !this.core.is_exempt(fiber)),
+            busy: Vec::new(),
         }))
     }
 }
 
-/// A hub did not close in time: some fibers had not ended.
+/// A hub, or the hubs of a pool, did not close in time: some fibers had not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseTimeout {
     duration: Duration,
     fibers: Vec<String>,
+    busy: Vec<String>,
 }
 
 impl CloseTimeout {
+    pub(crate) fn new(duration: Duration) -> CloseTimeout {
+        CloseTimeout {
+            duration,
+            fibers: Vec::new(),
+            busy: Vec::new(),
+        }
+    }
+
+    /// Adds what is known of a hub on the thread with this name that has not
+    /// closed.
+    pub(crate) fn add(&mut self, thread: &str, fibers: Option<Vec<String>>) {
+        match fibers {
+            Some(fibers) if !fibers.is_empty() => self.fibers.extend(fibers),
+            _ => self.busy.push(thread.to_owned()),
+        }
+    }
+
     /// The names of the fibers that had not ended.
     pub fn fibers(&self) -> &[String] {
         &self.fibers
+    }
+
+    /// The names of the threads of a [`HubThread`](crate::HubThread) or
+    /// [`HubPool`](crate::HubPool) that were busy with something else than waiting
+    /// fibers: with one that computes, so that the hub did not get to close, or
+    /// with blocking jobs that go on when all fibers have ended.
+    pub fn busy_threads(&self) -> &[String] {
+        &self.busy
     }
 }
 
 impl fmt::Display for CloseTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the hub did not close within {:?}; still alive: {}",
-            self.duration,
-            self.fibers.join(", "),
-        )
+        write!(f, "the hub did not close within {:?}", self.duration)?;
+        if !self.fibers.is_empty() || self.busy.is_empty() {
+            write!(f, "; still alive: {}", self.fibers.join(", "))?;
+        }
+        if !self.busy.is_empty() {
+            write!(f, "; busy threads: {}", self.busy.join(", "))?;
+        }
+        Ok(())
     }
 }
 

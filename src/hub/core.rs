@@ -425,7 +425,7 @@ impl Core {
                     self.callbacks.set(self.callbacks.get() + 1);
                     self.push(Ready::Callback(callback));
                 }
-                Errand::Spawn(arrive) => arrive(self),
+                Errand::Spawn(newcomer) => newcomer.arrive(self),
                 Errand::Close => closes = true,
                 #[cfg(unix)]
                 Errand::Poll => self.push(Ready::Poll),

@@ -174,6 +174,12 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     output
 }
 
+/// Lets a hub that a task drives run until somebody has closed it and it has ended.
+pub(super) async fn serve(core: &Rc<Core>) {
+    let mut closer = Closer::new(&core.shared);
+    poll_fn(|cx| core.poll_served(&mut closer, cx)).await;
+}
+
 /// Closes a hub that a task drives, and waits until it has ended.
 pub(super) async fn close(core: &Rc<Core>) {
     core.begin_close(None);

@@ -34,7 +34,7 @@ impl Core {
     /// The hub has no fibers any more: lets go of everything it still holds.
     pub(super) fn set_ended(&self) {
         self.state.set(State::Ended);
-        self.shared.restrict(Takes::Nothing);
+        self.shared.restrict(Takes::Wakes);
         self.clear_ready();
         self.stacks.clear();
         self.shared.counters.publish(&self.metrics());

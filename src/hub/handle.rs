@@ -6,15 +6,17 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::close::Close;
 use super::core::Core;
 use super::metrics::HubMetrics;
 use super::registry;
-use super::shared::{Errand, Shared};
+use super::shared::{Arrival, Errand, Shared, Takes};
 use crate::fiber::{self, Fiber, Record};
 use crate::foreign;
 use crate::join::Packet;
-use crate::switch::Coroutine;
+use crate::switch::{self, Coroutine, Place};
 
 /// Refers to a hub, from any thread and any runtime.
 ///
@@ -62,24 +64,43 @@ impl HubHandle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.try_spawn(f, |f| f()).map_err(|_| HubClosed(()))
+    }
+
+    /// As [`spawn`](HubHandle::spawn), for a fiber that does `run(what)`. A hub that
+    /// is closed gives `what` back.
+    pub(crate) fn try_spawn<W, T>(&self, what: W, run: fn(W) -> T) -> Result<Fiber<T>, W>
+    where
+        W: Send + 'static,
+        T: Send + 'static,
+    {
         let record = Arc::new(Record::new(self.0.clone(), None));
         let packet = Arc::new(Packet::new());
         record.claim_start();
         let fiber = Fiber::from_parts(record.clone(), packet.clone());
-        let newcomer = Newcomer {
+        let newcomer = Box::new(Newcomer {
             record,
             packet,
-            f: Some(f),
+            run,
+            what: Some(what),
+        });
+        let refused = match registry::local(&self.0) {
+            Some(core) if core.is_open() => {
+                newcomer.arrive(&core);
+                None
+            }
+            Some(_) => Some(newcomer),
+            None => {
+                let sent = self
+                    .0
+                    .send(Takes::Everything, newcomer, |new| Errand::Spawn(new));
+                sent.err()
+            }
         };
-        match registry::local(&self.0) {
-            Some(core) if core.is_open() => newcomer.arrive(&core),
-            Some(_) => return Err(HubClosed(())),
-            None => self
-                .0
-                .send(Errand::Spawn(Box::new(|core| newcomer.arrive(core))))
-                .map_err(|_| HubClosed(()))?,
+        match refused.and_then(|mut newcomer| newcomer.what.take()) {
+            Some(what) => Err(what),
+            None => Ok(fiber),
         }
-        Ok(fiber)
     }
 
     /// Calls `f` on the hub's thread, behind everything that is ready there: see
@@ -100,7 +121,10 @@ impl HubHandle {
                 false => Err(HubClosed(())),
             },
             None => {
-                let sent = self.0.send(Errand::Callback(Box::new(f)));
+                let callback = Box::new(f);
+                let sent = self
+                    .0
+                    .send(Takes::Callbacks, callback, |f| Errand::Callback(f));
                 sent.map_err(|_| HubClosed(()))
             }
         }
@@ -120,6 +144,40 @@ impl HubHandle {
     #[track_caller]
     pub fn close(&self) -> Close {
         Close::new(&self.0)
+    }
+
+    /// Begins to close the hub, and does not wait.
+    pub(crate) fn start_close(&self) {
+        match registry::local(&self.0) {
+            Some(core) => core.begin_close(None),
+            None => self.0.ask_to_close(),
+        }
+    }
+
+    /// The names of the fibers that its close has still to end; `None` if it has
+    /// not begun, or is over.
+    pub(crate) fn closing_names(&self) -> Option<Vec<String>> {
+        self.0.closing_names()
+    }
+
+    /// Whether the caller is a fiber of this hub, or is polled by one.
+    pub(crate) fn runs_this_fiber(&self) -> bool {
+        switch::with_place(|place| match place {
+            Place::Fiber(state) | Place::Poll(state) => state
+                .hub()
+                .is_some_and(|hub| Arc::ptr_eq(&hub.shared, &self.0)),
+            _ => false,
+        })
+    }
+
+    /// Whether the caller is a blocking job of the hub's runtime.
+    pub(crate) fn runs_this_job(&self) -> bool {
+        // The runtime is current there too, and a job has the number of a task.
+        let runtime = Handle::try_current().map(|runtime| runtime.id()).ok();
+        runtime.is_some()
+            && runtime == self.0.runtime()
+            && tokio::task::try_id().is_some()
+            && !self.0.is_own_thread()
     }
 
     /// Whether the hub takes no new fibers: it is closing, or has ended.
@@ -145,23 +203,25 @@ impl fmt::Debug for HubHandle {
 
 /// A fiber on its way to its hub. If it is dropped before it has arrived, its
 /// joiner is told.
-struct Newcomer<F, T> {
+struct Newcomer<W, T> {
     record: Arc<Record>,
     packet: Arc<Packet<T>>,
-    /// Absent once it has arrived.
-    f: Option<F>,
+    run: fn(W) -> T,
+    /// What it runs with: the user's closure. Absent once it has arrived.
+    what: Option<W>,
 }
 
-impl<F, T> Newcomer<F, T>
+impl<W, T> Arrival for Newcomer<W, T>
 where
-    F: FnOnce() -> T + 'static,
-    T: 'static,
+    W: Send + 'static,
+    T: Send + 'static,
 {
-    fn arrive(mut self, core: &Rc<Core>) {
+    fn arrive(mut self: Box<Self>, core: &Rc<Core>) {
         match core.stack_for(&self.record, None, false) {
             Ok(stack) => {
-                let f = self.f.take().expect("it arrives once");
-                let body = fiber::body(core, &self.record, &self.packet, f);
+                let what = self.what.take().expect("it arrives once");
+                let run = self.run;
+                let body = fiber::body(core, &self.record, &self.packet, move || run(what));
                 core.insert(&self.record, None, Coroutine::new(stack, body));
                 core.wake(&self.record);
             }
@@ -170,17 +230,17 @@ where
     }
 }
 
-impl<F, T> Newcomer<F, T> {
+impl<W, T> Newcomer<W, T> {
     fn refuse(&mut self, why: String) {
-        if let Some(f) = self.f.take() {
-            foreign::run("the drop of a fiber's closure", || drop(f));
+        if let Some(what) = self.what.take() {
+            foreign::run("the drop of a fiber's closure", || drop(what));
             self.packet.refuse(&self.record, why);
             self.record.tell_joiner();
         }
     }
 }
 
-impl<F, T> Drop for Newcomer<F, T> {
+impl<W, T> Drop for Newcomer<W, T> {
     fn drop(&mut self) {
         self.refuse("its hub ended before it had begun".to_owned());
     }
@@ -191,7 +251,6 @@ impl<F, T> Drop for Newcomer<F, T> {
 pub struct HubClosed(());
 
 impl HubClosed {
-    #[cfg(unix)]
     pub(crate) fn new() -> HubClosed {
         HubClosed(())
     }

@@ -22,8 +22,12 @@ fn hub() -> (Arc<Shared>, usize) {
     (hub, driver)
 }
 
-fn callback() -> Errand {
-    Errand::Callback(Box::new(|| ()))
+/// Sends a callback; false if the hub refuses it.
+fn send(hub: &Shared, callback: impl FnOnce() + Send + 'static) -> bool {
+    let sent = hub.send(Takes::Callbacks, callback, |f| {
+        Errand::Callback(Box::new(f))
+    });
+    sent.is_ok()
 }
 
 /// A poll of the driver: what was sent since the last one.
@@ -49,7 +53,7 @@ fn what_two_threads_send_wakes_a_hub_that_goes_to_sleep() {
         let (hub, driver) = hub();
         let senders = [(); 2].map(|()| {
             let hub = hub.clone();
-            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+            thread::spawn(move || assert!(send(&hub, || ())))
         });
         let mut arrived = 0;
         drive_until(&hub, driver, |errands| {
@@ -73,7 +77,7 @@ fn a_burst_of_one_thread_arrives_whole_and_in_order() {
                 for i in 0..3 {
                     let log = log.clone();
                     let push = move || log.lock().unwrap().push(i);
-                    assert!(hub.send(Errand::Callback(Box::new(push))).is_ok());
+                    assert!(send(&hub, push));
                 }
             })
         };
@@ -134,7 +138,7 @@ fn a_driver_that_moves_to_another_task_is_woken_there() {
         hub.set_driver_waker(driver, std::task::Waker::noop());
         let sender = {
             let hub = hub.clone();
-            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+            thread::spawn(move || assert!(send(&hub, || ())))
         };
         drive_until(&hub, driver, |errands| errands.len() == 1);
         sender.join().unwrap();
@@ -149,7 +153,7 @@ fn the_driver_that_stays_gets_the_wake_of_the_one_that_leaves() {
         let stays = hub.add_driver();
         let sender = {
             let hub = hub.clone();
-            thread::spawn(move || assert!(hub.send(callback()).is_ok()))
+            thread::spawn(move || assert!(send(&hub, || ())))
         };
         let leaver = {
             let hub = hub.clone();
@@ -167,9 +171,9 @@ fn what_a_hub_accepts_is_there_when_it_has_refused_the_rest() {
         let (hub, _) = hub();
         let senders = [(); 2].map(|()| {
             let hub = hub.clone();
-            thread::spawn(move || hub.send(callback()).is_ok())
+            thread::spawn(move || send(&hub, || ()))
         });
-        hub.restrict(Takes::Nothing);
+        hub.restrict(Takes::Wakes);
         let taken = match hub.has_errands() {
             true => hub.take_errands().len(),
             false => 0,

@@ -46,9 +46,11 @@ pub(crate) struct Shared {
     remote: Mutex<Remote>,
 }
 
-/// Makes a new fiber when it has come to the hub. If it is dropped instead, the
-/// fiber has been refused.
-pub(super) type Arrival = Box<dyn FnOnce(&Rc<Core>) + Send>;
+/// A new fiber on its way to the hub. If it is dropped instead of having arrived,
+/// the fiber has been refused.
+pub(super) trait Arrival: Send {
+    fn arrive(self: Box<Self>, core: &Rc<Core>);
+}
 
 /// What another thread asks of a hub.
 pub(super) enum Errand {
@@ -57,7 +59,7 @@ pub(super) enum Errand {
     /// Queue this behind everything that is ready.
     Callback(Box<dyn FnOnce() + Send>),
     /// Take a new fiber.
-    Spawn(Arrival),
+    Spawn(Box<dyn Arrival>),
     /// Begin to close.
     Close,
     /// Look for descriptors that are ready.
@@ -73,6 +75,8 @@ pub(super) enum Takes {
     /// It is closing: no new fibers.
     Callbacks,
     /// All its fibers have ended.
+    Wakes,
+    /// It has ended.
     Nothing,
 }
 
@@ -85,9 +89,9 @@ struct Remote {
     watched: Slab<Arc<Record>>,
     /// Whoever waits for the hub's close or end.
     closers: Slab<Arc<Waker>>,
+    /// The fibers that a close has to end; absent before it has begun.
+    closing: Option<Arc<[Arc<Record>]>>,
     takes: Takes,
-    /// The hub has ended: wakes are dropped.
-    ended: bool,
 }
 
 /// What was in a hub's [`Remote`] when it ended: dropped, or told, outside of the
@@ -96,6 +100,7 @@ struct Leftovers {
     queue: Vec<Errand>,
     watched: Slab<Arc<Record>>,
     closers: Slab<Arc<Waker>>,
+    _closing: Option<Arc<[Arc<Record>]>>,
 }
 
 impl Shared {
@@ -117,6 +122,10 @@ impl Shared {
         self.runtime
     }
 
+    pub(super) fn is_own_thread(&self) -> bool {
+        thread::current().id() == self.thread
+    }
+
     /// The hub's thread, for messages.
     pub(crate) fn thread_label(&self) -> String {
         match &self.thread_name {
@@ -129,7 +138,7 @@ impl Shared {
     pub(crate) fn wake_remotely(&self, record: &Arc<Record>) {
         if record.enters_remote_queue() {
             // Refused by a hub that has ended, whose fibers need no wake.
-            let _ = self.send(Errand::Wake(record.clone()));
+            let _ = self.send(Takes::Wakes, record.clone(), Errand::Wake);
         }
     }
 
@@ -137,26 +146,24 @@ impl Shared {
     #[cfg(unix)]
     pub(crate) fn poll_remotely(&self) {
         // Refused by a hub that has ended, which polls no more.
-        let _ = self.send(Errand::Poll);
+        let _ = self.send(Takes::Wakes, (), |()| Errand::Poll);
     }
 
-    /// Queues an errand from whatever thread, unless the hub does not take it any
-    /// more. Wakes the drivers once per burst: the hub takes the whole queue when
-    /// it runs.
-    pub(super) fn send(&self, errand: Errand) -> Result<(), Errand> {
+    /// Queues an errand from whatever thread: `what`, as which `errand` it is. A
+    /// hub that takes no longer as much as it `needs` gives it back. Wakes the
+    /// drivers once per burst: the hub takes the whole queue when it runs.
+    pub(super) fn send<E>(
+        &self,
+        needs: Takes,
+        what: E,
+        errand: impl FnOnce(E) -> Errand,
+    ) -> Result<(), E> {
         let drivers = {
             let mut remote = lock(&self.remote);
-            let refused = match errand {
-                Errand::Wake(_) | Errand::Close => remote.ended,
-                #[cfg(unix)]
-                Errand::Poll => remote.ended,
-                Errand::Callback(_) => remote.takes > Takes::Callbacks,
-                Errand::Spawn(_) => remote.takes > Takes::Everything,
-            };
-            if refused {
-                return Err(errand);
+            if remote.takes > needs {
+                return Err(what);
             }
-            remote.queue.push(errand);
+            remote.queue.push(errand(what));
             if remote.queue.len() > 1 {
                 return Ok(());
             }
@@ -182,7 +189,30 @@ impl Shared {
 
     /// From now on the hub takes no more than this.
     pub(super) fn restrict(&self, takes: Takes) {
-        lock(&self.remote).takes = takes;
+        lock(&self.remote).restrict(takes);
+    }
+
+    /// Has the hub begin to close, if it has not ended.
+    pub(super) fn ask_to_close(&self) {
+        let _ = self.send(Takes::Wakes, (), |()| Errand::Close);
+    }
+
+    /// The close has begun, and has to end these fibers.
+    pub(super) fn begin_close(&self, fibers: Arc<[Arc<Record>]>) {
+        {
+            let mut remote = lock(&self.remote);
+            remote.restrict(Takes::Callbacks);
+            remote.closing = Some(fibers);
+        }
+        self.wake_closers();
+    }
+
+    /// The names of the fibers that the close has still to end; `None` if it has
+    /// not begun, or is over.
+    pub(super) fn closing_names(&self) -> Option<Vec<String>> {
+        let fibers = lock(&self.remote).closing.clone()?;
+        let left = fibers.iter().filter(|fiber| fiber.is_alive());
+        Some(left.map(|fiber| fiber.name().to_owned()).collect())
     }
 
     /// Whether it refuses new fibers.
@@ -247,7 +277,7 @@ impl Shared {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        lock(&self.remote).ended
+        lock(&self.remote).takes == Takes::Nothing
     }
 
     /// The hub ended and has told its fibers itself: later wakes go nowhere.
@@ -304,12 +334,12 @@ impl Shared {
     /// Marks the hub as ended.
     fn empty(&self) -> Leftovers {
         let mut remote = lock(&self.remote);
-        remote.ended = true;
-        remote.takes = Takes::Nothing;
+        remote.restrict(Takes::Nothing);
         Leftovers {
             queue: mem::take(&mut remote.queue),
             watched: mem::take(&mut remote.watched),
             closers: mem::take(&mut remote.closers),
+            _closing: remote.closing.take(),
         }
     }
 
@@ -319,7 +349,7 @@ impl Shared {
             return;
         }
         let mut remote = lock(&self.remote);
-        if !remote.ended && record.watch_key().is_none() {
+        if remote.takes < Takes::Nothing && record.watch_key().is_none() {
             let key = remote.watched.insert(record.clone());
             record.set_watch_key(Some(key));
         }
@@ -362,6 +392,11 @@ impl Leftovers {
 }
 
 impl Remote {
+    /// It never takes more again.
+    fn restrict(&mut self, takes: Takes) {
+        self.takes = self.takes.max(takes);
+    }
+
     fn wakers(&self) -> Wakers {
         let mut wakers = self.drivers.iter().filter_map(|(_, w)| w.clone());
         Wakers {

@@ -21,6 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) mod ending;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+pub(crate) mod threads;
 
 /// Longer than any test takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -269,14 +270,55 @@ impl Child {
 /// test fails.
 #[track_caller]
 pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Option<Child> {
-    const CHILD: &str = "SWITCHBACK_TEST_CHILD";
     if env::var_os(CHILD).is_some_and(|child| child == name) {
         body();
         return None;
     }
+    Some(run_child(name, name))
+}
+
+/// As [`in_child`], for each of so many cases in a child of its own, two at a
+/// time: what came of them, or `None` in one of the children.
+#[track_caller]
+pub(crate) fn in_children(
+    name: &str,
+    cases: usize,
+    body: impl FnOnce(usize),
+) -> Option<Vec<Child>> {
+    let of_case = |case: usize| format!("{name} {case}");
+    if let Ok(child) = env::var(CHILD) {
+        body((0..cases).find(|case| of_case(*case) == child)?);
+        return None;
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut children = Vec::new();
+        loop {
+            let case = next.fetch_add(1, Ordering::SeqCst);
+            if case >= cases {
+                break children;
+            }
+            children.push((case, run_child(name, &of_case(case))));
+        }
+    };
+    let mut children: Vec<_> = thread::scope(|s| {
+        let threads = [s.spawn(run), s.spawn(run)];
+        let joined = threads.map(|t| t.join().unwrap_or_else(|payload| resume_unwind(payload)));
+        joined.into_iter().flatten().collect()
+    });
+    children.sort_by_key(|(case, _)| *case);
+    Some(children.into_iter().map(|(_, child)| child).collect())
+}
+
+/// Tells a child which of this program's bodies it is for.
+const CHILD: &str = "SWITCHBACK_TEST_CHILD";
+
+/// Runs the test `name` of this program again, told that it is the child `which`.
+#[track_caller]
+fn run_child(name: &str, which: &str) -> Child {
     let mut child = Command::new(env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, name)
+        .env(CHILD, which)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -293,7 +335,7 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Option<Child> {
         if Instant::now() > deadline {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!("the child process of `{name}` hangs");
+            panic!("the child process of `{which}` hangs");
         }
         thread::sleep(Duration::from_millis(5));
     };
@@ -304,7 +346,7 @@ pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Option<Child> {
     };
     // A name that no test has would pass for a child that succeeds.
     assert!(child.stdout.contains("running 1 test"), "{child:#?}");
-    Some(child)
+    child
 }
 
 fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {

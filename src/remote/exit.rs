@@ -1,0 +1,146 @@
+//! [`Exit`]: how the end of a hub's thread is told to those who wait for it.
+
+use std::any::Any;
+use std::cell::OnceCell;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread::panicking;
+
+use slab::Slab;
+
+use crate::foreign;
+use crate::sync_util::lock;
+
+/// Tells how far the thread of a hub has come.
+#[derive(Default)]
+pub(super) struct Exit(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    way: Option<Way>,
+    /// What the thread panicked with, if nobody has taken it.
+    panic: Option<Box<dyn Any + Send>>,
+    waiting: Slab<Arc<Waker>>,
+}
+
+/// How a thread has left its hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It ends, and runs no user code any more.
+    Over,
+    /// It stays for ever.
+    Parked,
+}
+
+thread_local! {
+    /// Set before any other thread-local of the thread, so that it is the last to
+    /// be destroyed.
+    static FAREWELL: OnceCell<Farewell> = const { OnceCell::new() };
+}
+
+/// Says, when it is dropped, that its thread is over.
+struct Farewell(Arc<Exit>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.leave(Way::Over);
+    }
+}
+
+impl Exit {
+    /// The calling thread tells of its end by itself. To be called before
+    /// anything else there.
+    pub(super) fn tell_at_end(exit: &Arc<Exit>) {
+        FAREWELL.with(|farewell| {
+            let _ = farewell.set(Farewell(exit.clone()));
+        });
+    }
+
+    /// The thread has nothing to do with the hub any more.
+    pub(super) fn leave(&self, way: Way) {
+        let waiting = {
+            let mut state = lock(&self.0);
+            state.way = Some(way);
+            mem::take(&mut state.waiting)
+        };
+        for (_, waker) in waiting {
+            foreign::run("a waker", || waker.wake_by_ref());
+        }
+    }
+
+    pub(super) fn set_panic(&self, payload: Box<dyn Any + Send>) {
+        lock(&self.0).panic = Some(payload);
+    }
+
+    /// What the thread panicked with, for the first who asks where it can be
+    /// resumed.
+    pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        if panicking() {
+            return None;
+        }
+        lock(&self.0).panic.take()
+    }
+
+    pub(super) fn way(&self) -> Option<Way> {
+        lock(&self.0).way
+    }
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        if let Some(payload) = self.take_panic() {
+            foreign::run("the drop of a panic's payload", || drop(payload));
+        }
+    }
+}
+
+impl fmt::Debug for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exit").field(&self.way()).finish()
+    }
+}
+
+/// Somebody who waits for the end of a thread.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    exit: Arc<Exit>,
+    key: Option<usize>,
+}
+
+impl Waiter {
+    pub(super) fn new(exit: &Arc<Exit>) -> Waiter {
+        Waiter {
+            exit: exit.clone(),
+            key: None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Way> {
+        // A waker's clone and drop are not our code: not under the lock.
+        let waker = Arc::new(cx.waker().clone());
+        let mut state = lock(&self.exit.0);
+        if let Some(way) = state.way {
+            return Poll::Ready(way);
+        }
+        let known = self.key.and_then(|key| state.waiting.get_mut(key));
+        let _old = match known {
+            Some(known) => Some(mem::replace(known, waker)),
+            None => {
+                self.key = Some(state.waiting.insert(waker));
+                None
+            }
+        };
+        drop(state);
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let _waker = lock(&self.exit.0).waiting.try_remove(key);
+        }
+    }
+}

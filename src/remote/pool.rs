@@ -1,0 +1,260 @@
+//! [`HubPool`]: several hubs on threads of their own.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::close::{CloseThreads, CloseThreadsWithin};
+use super::worker::Worker;
+use crate::fiber::Fiber;
+use crate::hub::{Hub, HubBuilder, HubClosed, HubHandle};
+
+/// Several hubs, each on a thread of its own: the way to fibers for a program on
+/// tokio's multi-thread runtime.
+///
+/// Each thread is as that of a [`HubThread`](crate::HubThread), which also says how
+/// it ends. A fiber stays on the hub that it was given to; which that is, is decided
+/// when it is spawned:
+///
+/// | method | where |
+/// |---|---|
+/// | [`spawn`](HubPool::spawn) | the hub with the fewest fibers |
+/// | [`spawn_by_key`](HubPool::spawn_by_key) | the same hub for the same key |
+/// | [`run_on_all`](HubPool::run_on_all) | each hub |
+/// | [`handles`](HubPool::handles) | as you like |
+///
+/// A hub that was closed by its handle gets no more fibers.
+///
+/// How many hubs? As many as there are cores for what the fibers compute; waiting
+/// costs no core. Threads are not bound to cores; to do that, call what does it in
+/// [`run_on_all`](HubPool::run_on_all) when the pool is new.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use switchback::{HubPool, prelude::*, sleep};
+///
+/// fn legacy(n: u32) -> u32 {
+///     sleep(Duration::from_millis(1)).wait(); // somewhere below
+///     2 * n
+/// }
+///
+/// #[tokio::main] // many threads
+/// async fn main() -> std::io::Result<()> {
+///     let pool = HubPool::new(2)?;
+///     let fiber = pool.spawn(|| legacy(21))?;
+///     assert_eq!(fiber.await?, 42);
+///     pool.close().await;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct HubPool {
+    workers: Vec<Arc<Worker>>,
+    /// Where the search for the least loaded hub begins, so that ties go round.
+    next: AtomicUsize,
+    keys: RandomState,
+}
+
+impl HubPool {
+    /// Starts a pool of `count` hubs. For settings, see
+    /// [`HubBuilder::start_pool`].
+    ///
+    /// It blocks until the hubs are there, a fraction of a millisecond each.
+    ///
+    /// # Errors
+    ///
+    /// If `count` is zero, or a thread or its runtime cannot be made; then the
+    /// hubs that were started are closed.
+    pub fn new(count: usize) -> io::Result<HubPool> {
+        HubPool::start(Hub::builder(), count)
+    }
+
+    pub(crate) fn start(builder: HubBuilder, count: usize) -> io::Result<HubPool> {
+        if count == 0 {
+            let why = "a pool of hubs needs at least one hub";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let mut pool = HubPool {
+            workers: Vec::new(),
+            next: AtomicUsize::new(0),
+            keys: RandomState::new(),
+        };
+        for number in 0..count {
+            let name = format!("{}-{number}", builder.hub_name());
+            // If this fails, the pool is dropped, which closes the others.
+            pool.workers
+                .push(Worker::start(builder.clone().name(name))?);
+        }
+        Ok(pool)
+    }
+
+    /// Makes a fiber that runs `f` on the hub that has the fewest of this pool's
+    /// fibers, and starts it. Where several have the fewest, they take turns.
+    ///
+    /// The fiber can be awaited on any runtime, and waited for in any fiber and on
+    /// any thread. Dropping it detaches the fiber.
+    ///
+    /// # Errors
+    ///
+    /// If every hub is closed; then `f` is dropped.
+    pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut f = f;
+        while let Some(worker) = self.least_loaded() {
+            match worker.spawn(f) {
+                Ok(fiber) => return Ok(fiber),
+                Err(back) => f = back,
+            }
+        }
+        Err(HubClosed::new())
+    }
+
+    /// Makes a fiber that runs `f` on the hub that `key` belongs to, and starts it.
+    ///
+    /// Equal keys belong to the same hub of this pool, so what their fibers share
+    /// needs no lock across threads. How keys are spread over the hubs differs from
+    /// pool to pool.
+    ///
+    /// # Errors
+    ///
+    /// If that hub is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use switchback::{HubPool, prelude::*};
+    /// # fn main() -> std::io::Result<()> {
+    /// let pool = HubPool::new(4)?;
+    /// let thread = || std::thread::current().id();
+    /// let mut one = pool.spawn_by_key("alice", thread)?;
+    /// let mut other = pool.spawn_by_key("alice", thread)?;
+    /// assert_eq!(one.join().wait()?, other.join().wait()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_by_key<F, T>(&self, key: impl Hash, f: F) -> Result<Fiber<T>, HubClosed>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let hash = self.keys.hash_one(key);
+        let worker = &self.workers[(hash % self.workers.len() as u64) as usize];
+        worker.spawn(f).map_err(|_| HubClosed::new())
+    }
+
+    /// Runs `f` in a fiber on each hub that is not closed; returns the fibers, in
+    /// the order of the hubs.
+    ///
+    /// # Errors
+    ///
+    /// If every hub is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use switchback::{Hub, HubPool, prelude::*};
+    /// # fn main() -> std::io::Result<()> {
+    /// let pool = Hub::builder().name("legacy").start_pool(2)?;
+    /// let mut names = Vec::new();
+    /// for mut fiber in pool.run_on_all(|| Hub::current().name().to_owned())? {
+    ///     names.push(fiber.join().wait()?);
+    /// }
+    /// assert_eq!(names, ["legacy-0", "legacy-1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run_on_all<F, T>(&self, f: F) -> Result<Vec<Fiber<T>>, HubClosed>
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let f = Arc::new(f);
+        let spawned = self.workers.iter().filter_map(|worker| {
+            let f = f.clone();
+            worker.spawn(move || f()).ok()
+        });
+        let fibers: Vec<_> = spawned.collect();
+        match fibers.is_empty() {
+            true => Err(HubClosed::new()),
+            false => Ok(fibers),
+        }
+    }
+
+    /// Handles to the hubs, in their order.
+    pub fn handles(&self) -> impl ExactSizeIterator<Item = &HubHandle> {
+        self.workers.iter().map(|worker| &worker.hub)
+    }
+
+    /// How many hubs the pool has, closed or not: at least one.
+    // One that is empty cannot be made.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Closes all hubs at once and ends their threads: see
+    /// [`HubThread::close`](crate::HubThread::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the close goes on, and calling it again
+    /// waits for the same one.
+    ///
+    /// # Panics
+    ///
+    /// In a fiber of one of the hubs, and in a blocking job of one of their
+    /// runtimes: they would wait for themselves. (To close the pool from there,
+    /// drop it.) The future resumes a panic of one of the threads, when all are
+    /// gone.
+    #[track_caller]
+    pub fn close(&self) -> CloseThreads {
+        CloseThreads::new(self.workers.clone())
+    }
+
+    /// As [`close`](HubPool::close), but waits no longer than `duration`.
+    ///
+    /// After a timeout the close goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`close`](HubPool::close).
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`CloseTimeout`](crate::CloseTimeout) with the names of
+    /// the fibers, of all the hubs, that had not ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`close`](HubPool::close), and if the current runtime's timers are not
+    /// enabled.
+    #[track_caller]
+    pub fn close_within(&self, duration: Duration) -> CloseThreadsWithin {
+        CloseThreadsWithin::new(self.workers.clone(), duration)
+    }
+
+    /// The hub with the least to do, of those that are not known to be closed.
+    fn least_loaded(&self) -> Option<&Arc<Worker>> {
+        let count = self.workers.len();
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let (before, from) = self.workers.split_at(first);
+        let open = from.iter().chain(before).filter(|w| !w.is_closed());
+        open.min_by_key(|worker| worker.load())
+    }
+}
+
+impl Drop for HubPool {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.hub.start_close();
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! [`Worker`]: the thread of a hub, from its start to its end.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use super::exit::{Exit, Way};
+use crate::fiber::Fiber;
+use crate::hub::{HubBuilder, HubHandle};
+use crate::report;
+use crate::switch;
+use crate::sync_util::lock;
+
+/// The thread of a hub, as those see it who give it work or wait for its end.
+pub(super) struct Worker {
+    name: Box<str>,
+    pub(super) hub: HubHandle,
+    pub(super) exit: Arc<Exit>,
+    /// The fibers that were given to it and have not ended, those on their way
+    /// included. Ordering: it is a hint, so `Relaxed`.
+    load: AtomicUsize,
+    /// Whether the hub was found closed: it gets no more work.
+    closed: AtomicBool,
+    /// Taken by whoever waits until the thread is gone.
+    os: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Worker {
+    /// Starts a thread with a hub, and waits until that is there.
+    pub(super) fn start(builder: HubBuilder) -> io::Result<Arc<Worker>> {
+        let name = builder.hub_name().to_owned();
+        if name.contains('\0') {
+            let why = "the name of a hub's thread must not contain a zero byte";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let exit = Arc::new(Exit::default());
+        let (started, has_started) = sync_channel(1);
+        let os = thread::Builder::new().name(name.clone()).spawn({
+            let exit = exit.clone();
+            move || run(builder, &exit, started)
+        })?;
+        match has_started.recv() {
+            Ok(Ok(hub)) => Ok(Arc::new(Worker {
+                name: name.into(),
+                hub,
+                exit,
+                load: AtomicUsize::new(0),
+                closed: AtomicBool::new(false),
+                os: Mutex::new(Some(os)),
+            })),
+            Ok(Err(e)) => {
+                let _ = os.join();
+                Err(e)
+            }
+            Err(_) => {
+                let _ = os.join();
+                Err(io::Error::other("the hub's thread panicked at its start"))
+            }
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Whether the hub was found closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Gives the hub a fiber, and counts it until it has ended. A hub that is
+    /// closed gives `f` back.
+    pub(super) fn spawn<F, T>(self: &Arc<Self>, f: F) -> Result<Fiber<T>, F>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let counted = Counted {
+            f,
+            load: Load::new(self),
+        };
+        let spawned = self.hub.try_spawn(counted, |counted| {
+            let Counted { f, load } = counted;
+            let result = f();
+            drop(load);
+            result
+        });
+        spawned.map_err(|counted| {
+            self.closed.store(true, Ordering::Relaxed);
+            counted.f
+        })
+    }
+
+    /// Waits for the thread, which is over, to be gone. That is short: no user
+    /// code runs there any more.
+    pub(super) fn join(&self) {
+        let mut os = lock(&self.os);
+        if let Some(os) = os.take() {
+            // It has caught its panics, and told of them.
+            let _ = os.join();
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("name", &self.name)
+            .field("load", &self.load())
+            .field("exit", &self.exit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A fiber's closure, and its part of the load.
+struct Counted<F> {
+    f: F,
+    load: Load,
+}
+
+/// One fiber of a worker's load, until it is dropped.
+struct Load(Arc<Worker>);
+
+impl Load {
+    fn new(worker: &Arc<Worker>) -> Load {
+        worker.load.fetch_add(1, Ordering::Relaxed);
+        Load(worker.clone())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the thread does.
+fn run(builder: HubBuilder, exit: &Arc<Exit>, started: SyncSender<io::Result<HubHandle>>) {
+    Exit::tell_at_end(exit);
+    let has_failed = started.clone();
+    let served = catch_unwind(AssertUnwindSafe(|| {
+        builder.serve(|hub| {
+            let _ = started.send(Ok(hub));
+        })
+    }));
+    match served {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            let _ = has_failed.send(Err(e));
+        }
+        Err(payload) => {
+            report::error(format_args!(
+                "the thread {} of a hub panicked",
+                thread_label(),
+            ));
+            exit.set_panic(payload);
+        }
+    }
+    if switch::unfinished() > 0 {
+        park_for_ever(exit);
+    }
+}
+
+/// Frames of a stack that was abandoned may refer to the thread's thread-locals,
+/// and other threads to those frames: the thread must not end.
+fn park_for_ever(exit: &Exit) -> ! {
+    report::warn(format_args!(
+        "the thread {} of a hub stays parked for ever, since {} of its stacks could not be \
+         unwound and what is on them may still be in use",
+        thread_label(),
+        switch::unfinished(),
+    ));
+    exit.leave(Way::Parked);
+    loop {
+        thread::park();
+    }
+}
+
+fn thread_label() -> String {
+    match thread::current().name() {
+        Some(name) => format!("'{name}'"),
+        None => "without a name".to_owned(),
+    }
+}
