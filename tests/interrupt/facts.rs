@@ -4,11 +4,12 @@ use std::future::pending;
 use std::panic::catch_unwind;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::SIGINT;
 use switchback::{
     Builder, Hub, JoinError, catch_cancel, check_cancelled, current_fiber, prelude::*, run, scope,
-    shield, spawn, yield_now,
+    shield, sleep, spawn, yield_now,
 };
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -763,6 +764,10 @@ fn hold_up_the_close() {
             shield(|| {
                 let told = spawn_blocking(listen);
                 told.wait().unwrap();
+                // What came before that is seen when the runtime polls for I/O.
+                for _ in 0..3 {
+                    sleep(Duration::ZERO).wait();
+                }
             });
         })
         .unwrap();
