@@ -88,7 +88,7 @@
 //! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is made on first need |
 //! | `LocalSet` on one of these | as above, or [`Hub::run_until`] for fibers that call `spawn_local` |
 //! | the main task of a multi-thread runtime | [`Hub::run_until`] |
-//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: in place, without a hub |
+//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: in place, without a hub; [`HubPool`]: hubs on threads of their own, and fibers sent to them |
 //! | a synchronous `main` | [`run`] |
 //!
 //! Fibers stay on their hub's thread for ever. What may be used from other threads
@@ -195,7 +195,7 @@
 //! * Code that blocks the thread blocks every fiber on it. Tokio refuses its own
 //!   blocking calls with "Cannot start a runtime from within a runtime" (so do
 //!   libraries that use it inside, such as `reqwest::blocking` and `postgres`):
-//!   run such code with `tokio::task::spawn_blocking(f).wait()`. The `block_on` of
+//!   run such code with [`blocking(f).wait()`](blocking). The `block_on` of
 //!   `futures` and `pollster` is not refused, and freezes the hub.
 //! * `errno`, the signal mask and the floating-point control word are the
 //!   thread's, not the fiber's.
@@ -226,6 +226,8 @@
 //!
 //! None is on by default.
 //!
+//! * `compute`: the function of that name, which has a closure run on a pool of
+//!   threads for computations (rayon's).
 //! * `tracing`: reports and warnings go to `tracing` instead of stderr.
 //! * `test-util`: `HubBuilder::start_paused`, tokio's virtual clock.
 //!
