@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::close::Close;
-use super::core::Core;
+use super::core::{Core, drop_callback};
 use super::metrics::HubMetrics;
 use super::registry;
 use super::shared::{Errand, Shared};
+use crate::cancel::PutBack;
 use crate::fiber::{self, Fiber, Record};
-use crate::foreign;
 use crate::join::Packet;
 use crate::switch::Coroutine;
 
@@ -101,7 +101,12 @@ impl HubHandle {
             },
             None => {
                 let sent = self.0.send(Errand::Callback(Box::new(f)));
-                sent.map_err(|_| HubClosed(()))
+                sent.map_err(|refused| {
+                    if let Errand::Callback(callback) = refused {
+                        drop_callback(callback);
+                    }
+                    HubClosed(())
+                })
             }
         }
     }
@@ -173,7 +178,8 @@ where
 impl<F, T> Newcomer<F, T> {
     fn refuse(&mut self, why: String) {
         if let Some(f) = self.f.take() {
-            foreign::run("the drop of a fiber's closure", || drop(f));
+            // Where it is refused at once, its destructor may wait.
+            PutBack::default().run("the drop of a fiber's closure", || drop(f));
             self.packet.refuse(&self.record, why);
             self.record.tell_joiner();
         }

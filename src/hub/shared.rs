@@ -156,6 +156,10 @@ impl Shared {
             if refused {
                 return Err(errand);
             }
+            if let Errand::Close = errand {
+                // What the same thread asks for next comes after it.
+                remote.takes = remote.takes.max(Takes::Callbacks);
+            }
             remote.queue.push(errand);
             if remote.queue.len() > 1 {
                 return Ok(());
@@ -390,11 +394,17 @@ impl Closer {
         &self.shared
     }
 
-    /// Has `cx` woken when the close has come further.
+    /// Has `cx` woken when the close has come further; at once if the hub has
+    /// ended, since that may have come about on another thread just now.
     pub(super) fn register(&mut self, cx: &mut Context<'_>) {
         let waker = Arc::new(cx.waker().clone());
         let _old = {
             let mut remote = lock(&self.shared.remote);
+            if remote.ended {
+                drop(remote);
+                cx.waker().wake_by_ref();
+                return;
+            }
             let known = self.key.and_then(|key| remote.closers.get_mut(key));
             match known {
                 Some(known) => Some(mem::replace(known, waker)),
