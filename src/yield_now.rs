@@ -113,6 +113,10 @@ impl Place {
     fn last_for_task() -> Option<Place> {
         let core = registry::driven_here()?;
         core.drain_remote();
+        if !core.is_running() {
+            // What was sent has closed it: nobody would come to this place.
+            return None;
+        }
         Some(Place::Of {
             hub: core.shared.clone(),
             ticket: core.ticket(),

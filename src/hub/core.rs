@@ -17,6 +17,7 @@ use super::data::HubData;
 use super::metrics::HubMetrics;
 use super::registry::NoHub;
 use super::shared::{Errand, Shared};
+use crate::cancel::PutBack;
 use crate::fiber::{Phase, Record};
 use crate::foreign;
 use crate::interrupt::Interrupts;
@@ -312,7 +313,8 @@ impl Core {
 
     /// A callback has left the ready queue and has run.
     pub(super) fn callback_ran(&self) {
-        self.callbacks.set(self.callbacks.get() - 1);
+        // None is left if it has ended the hub.
+        self.callbacks.set(self.callbacks.get().saturating_sub(1));
         self.callbacks_run.set(self.callbacks_run.get() + 1);
     }
 
@@ -387,13 +389,28 @@ impl Core {
         self.callbacks.set(0);
         for entry in self.ready.take() {
             match entry {
-                Ready::Fiber(_) => {}
+                Ready::Fiber(slot) => self.left_queue(slot),
                 Ready::Waker(waker) => foreign::wake(waker),
                 Ready::Callback(callback) => drop_callback(callback),
                 #[cfg(unix)]
                 Ready::Poll => {}
             }
         }
+    }
+
+    /// The entry of a fiber has left the queue without being handled.
+    fn left_queue(&self, slot: usize) {
+        let _over = {
+            let mut live = self.live.borrow_mut();
+            match live.get_mut(slot) {
+                Some(fiber) if fiber.stage == Stage::Over => Some(live.remove(slot)),
+                Some(fiber) => {
+                    fiber.queued = false;
+                    None
+                }
+                None => None,
+            }
+        };
     }
 
     /// Leaks what is queued.
@@ -412,7 +429,13 @@ impl Core {
     #[cold]
     fn take_errands(self: &Rc<Self>) {
         let mut closes = false;
-        for errand in self.shared.take_errands() {
+        let errands = self.shared.take_errands();
+        let is_callback = |errand: &&Errand| matches!(errand, Errand::Callback(_));
+        // Before a closure that is refused is dropped, which may look whether the
+        // hub has closed.
+        let callbacks = errands.iter().filter(is_callback).count();
+        self.callbacks.set(self.callbacks.get() + callbacks);
+        for errand in errands {
             match errand {
                 Errand::Wake(record) => {
                     // Before the fiber is resumed, so that a wake after this is a
@@ -420,11 +443,10 @@ impl Core {
                     record.left_remote_queue();
                     self.wake(&record);
                 }
-                Errand::Callback(callback) => {
-                    // It was accepted when it was sent.
-                    self.callbacks.set(self.callbacks.get() + 1);
-                    self.push(Ready::Callback(callback));
-                }
+                // That drop may have ended the hub.
+                Errand::Callback(callback) if !self.is_running() => drop_callback(callback),
+                // It was accepted when it was sent.
+                Errand::Callback(callback) => self.push(Ready::Callback(callback)),
                 Errand::Spawn(newcomer) => newcomer.arrive(self),
                 Errand::Close => closes = true,
                 #[cfg(unix)]
@@ -461,9 +483,10 @@ impl Core {
     }
 }
 
-/// A callback that will not be called.
-fn drop_callback(callback: Box<dyn FnOnce()>) {
-    foreign::run("the drop of a callback", || drop(callback));
+/// A callback that will not be called. Where it is refused, its destructor may
+/// wait.
+pub(super) fn drop_callback(callback: Box<dyn FnOnce()>) {
+    PutBack::default().run("the drop of a callback", || drop(callback));
 }
 
 impl fmt::Debug for Core {

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::close::Close;
-use super::core::Core;
+use super::core::{Core, drop_callback};
 use super::metrics::HubMetrics;
 use super::registry;
 use super::shared::{Arrival, Errand, Shared, Takes};
+use crate::cancel::PutBack;
 use crate::fiber::{self, Fiber, Record};
-use crate::foreign;
 use crate::join::Packet;
 use crate::switch::{self, Coroutine, Place};
 
@@ -125,14 +125,18 @@ impl HubHandle {
                 let sent = self
                     .0
                     .send(Takes::Callbacks, callback, |f| Errand::Callback(f));
-                sent.map_err(|_| HubClosed(()))
+                sent.map_err(|refused| {
+                    drop_callback(refused);
+                    HubClosed(())
+                })
             }
         }
     }
 
     /// Closes the hub: see [`Hub::close`](crate::Hub::close). On another thread
     /// the future is ready when the hub has ended, its root fiber included, which
-    /// is cancelled as the others are.
+    /// is cancelled as the others are. (A root that itself waits, or has waited, for
+    /// the close is left out of it, and has to end by itself.)
     ///
     /// # Cancel safety
     ///
@@ -233,7 +237,8 @@ where
 impl<W, T> Newcomer<W, T> {
     fn refuse(&mut self, why: String) {
         if let Some(what) = self.what.take() {
-            foreign::run("the drop of a fiber's closure", || drop(what));
+            // Where it is refused at once, its destructor may wait.
+            PutBack::default().run("the drop of a fiber's closure", || drop(what));
             self.packet.refuse(&self.record, why);
             self.record.tell_joiner();
         }

@@ -163,7 +163,12 @@ impl Shared {
             if remote.takes > needs {
                 return Err(what);
             }
-            remote.queue.push(errand(what));
+            let errand = errand(what);
+            if let Errand::Close = errand {
+                // What the same thread asks for next comes after it.
+                remote.restrict(Takes::Callbacks);
+            }
+            remote.queue.push(errand);
             if remote.queue.len() > 1 {
                 return Ok(());
             }
@@ -425,11 +430,17 @@ impl Closer {
         &self.shared
     }
 
-    /// Has `cx` woken when the close has come further.
+    /// Has `cx` woken when the close has come further; at once if the hub has
+    /// ended, since that may have come about on another thread just now.
     pub(super) fn register(&mut self, cx: &mut Context<'_>) {
         let waker = Arc::new(cx.waker().clone());
         let _old = {
             let mut remote = lock(&self.shared.remote);
+            if remote.takes == Takes::Nothing {
+                drop(remote);
+                cx.waker().wake_by_ref();
+                return;
+            }
             let known = self.key.and_then(|key| remote.closers.get_mut(key));
             match known {
                 Some(known) => Some(mem::replace(known, waker)),

@@ -76,6 +76,7 @@ use tokio::runtime::Handle;
 pub use self::events::Events;
 use self::signal::Signal;
 use self::table::{Call, Key, Next, Ready, Table};
+use crate::cancel::PutBack;
 use crate::foreign;
 use crate::hub::{HubClosed, Shared, wake_after_io};
 
@@ -325,7 +326,8 @@ impl Drop for Poller {
 
 /// A callback that will not be called again.
 fn drop_callback(callback: Callback) {
-    foreign::run("the drop of a callback of `Hub::poll`", || drop(callback));
+    // With the last handle to the hub it may be dropped in a fiber.
+    PutBack::default().run("the drop of a callback of `Hub::poll`", || drop(callback));
 }
 
 impl fmt::Debug for Poller {

@@ -97,7 +97,9 @@ pub(crate) fn wake(record: &Arc<Record>) {
 ///
 /// It gives a [`SwitchError`] if an error was thrown, the time was over, or
 /// nobody can fire it any more: there were switchers and all of them are gone, or
-/// the fiber that made it has ended. (As long as no switcher was made, it waits.)
+/// the fiber that made it has ended. (As long as no switcher was made, it waits.
+/// The end of that fiber wakes nobody who waits elsewhere: it is noticed when
+/// somebody fires.)
 ///
 /// # Panics
 ///
