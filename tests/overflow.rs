@@ -221,6 +221,18 @@ fn an_overflow_under_a_hub_that_is_driven_on_a_stack_is_that_stacks() {
 }
 
 #[test]
+fn an_overflow_on_the_second_thread_with_fibers() {
+    let child = in_child("an_overflow_on_the_second_thread_with_fibers", || {
+        run(|| spawn(|| ()).wait().unwrap()).unwrap();
+        let second = || run(|| in_named_fiber("second", || overflow(0)));
+        thread::spawn(second).join().unwrap().unwrap();
+    });
+    if let Some(child) = child {
+        child.died_of_overflow("fiber 'second'");
+    }
+}
+
+#[test]
 fn an_overflow_while_another_thread_runs_fibers() {
     let child = in_child("an_overflow_while_another_thread_runs_fibers", || {
         let other = |name: &'static str| {
