@@ -222,10 +222,21 @@ impl Walk {
     }
 
     fn idle(&mut self) {
+        let cached = self.model.cached.values();
+        let before: Vec<Vec<_>> = cached
+            .map(|all| all.iter().map(|e| used(*e)).collect())
+            .collect();
         self.pool.idle();
-        for cached in self.model.cached.values() {
-            let deep = cached.iter().filter(|extent| used(**extent) > Some(KEEP));
-            assert!(deep.count() <= HOT, "idle stacks keep their memory");
+        for (cached, before) in self.model.cached.values().zip(before) {
+            let hot = cached.len().saturating_sub(HOT);
+            for (i, extent) in cached.iter().enumerate() {
+                let left = used(*extent);
+                if i < hot {
+                    assert!(left.is_some() && left <= Some(KEEP), "{left:?} of {i}");
+                } else {
+                    assert_eq!(left, before[i], "what is taken next was touched");
+                }
+            }
         }
     }
 
