@@ -9,8 +9,8 @@
 //! # In a signal handler
 //!
 //! The code of the thread has been stopped anywhere, for instance while it held a
-//! lock of the allocator. So the handler takes no lock, allocates nothing, and
-//! calls into the system only what may be called there: `write`, `sigaction`, `raise` and `abort`.
+//! lock of the allocator. So the handler takes no lock, allocates nothing, and calls
+//! of the system only what may be called there: `write`, `sigaction`, `raise`, `abort`.
 //!
 //! It runs on the thread's alternate stack, since there is no room on the one that
 //! overflowed. std gives one to each thread that it starts; a thread that has none
@@ -114,13 +114,20 @@ fn install() -> Option<pthread_key_t> {
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     ours.sa_sigaction = on_fault as *const () as usize;
     // SAFETY: as above.
-    let before = Box::into_raw(Box::new(unsafe { mem::zeroed::<sigaction>() }));
+    let mut before: sigaction = unsafe { mem::zeroed() };
     // The handler may be called as soon as it is installed, and needs this then.
-    // SAFETY: `before` is written to and is ours.
-    unsafe { libc::sigaction(libc::SIGSEGV, ptr::null(), before) };
-    BEFORE.store(before, Ordering::Release);
-    // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for.
-    unsafe { libc::sigaction(libc::SIGSEGV, &ours, null_mut()) };
+    // SAFETY: `before` is written to.
+    unsafe { libc::sigaction(libc::SIGSEGV, ptr::null(), &mut before) };
+    BEFORE.store(Box::into_raw(Box::new(before)), Ordering::Release);
+    let mut replaced = before;
+    // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for; `replaced` is
+    // written to.
+    unsafe { libc::sigaction(libc::SIGSEGV, &ours, &mut replaced) };
+    if replaced.sa_sigaction != before.sa_sigaction {
+        // Another thread has installed one in between. The handler may be reading
+        // what is there already, so that stays.
+        BEFORE.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
+    }
     Some(key)
 }
 
