@@ -263,7 +263,7 @@
 //! | `switch_back.fiber` | [`SwitchBack::fiber`] |
 //! | `switch_back.timeout` | [`SwitchBack::with_timeout`], [`SwitchBack::timeout`] |
 //! | `switch_back.add_cleanup` | [`SwitchBack::add_cleanup`] |
-//! | `@switchpoint` | [`switchpoint`] |
+//! | `@switchpoint` | [`switchpoint()`] |
 //! | `assert_no_switchpoints` | [`assert_no_switchpoints`] |
 //! | `current_fiber()` | [`current_fiber`] |
 //! | `spawn` | [`spawn`] |
