@@ -448,7 +448,7 @@ fn a_child_that_never_ran_is_cancelled_from_another_thread_before_the_parent_lea
 
 #[test]
 fn a_scope_in_a_shield_waits_for_its_children_through_a_cancel() {
-    in_async(|| async {
+    in_paused(|| async {
         let done = Count::new();
         let theirs = done.clone();
         let mut parent = spawn(move || {
