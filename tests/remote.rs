@@ -18,7 +18,8 @@ use std::thread;
 use std::time::Duration;
 
 use switchback::{
-    Fiber, Hub, HubHandle, HubThread, bridge, in_fiber, prelude::*, shield, sleep, spawn, yield_now,
+    Fiber, Hub, HubHandle, HubThread, SwitchBack, Switcher, bridge, in_fiber, prelude::*, shield,
+    sleep, spawn, yield_now,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -779,6 +780,83 @@ fn a_ring_of_four_hubs_passes_every_message_on_in_order() {
         }
         hubs.iter().for_each(|hub| hub.close().wait());
     });
+}
+
+/// Fires a message at whoever waits at the other end, when somebody does.
+struct Handover {
+    waiting: channel::UnboundedReceiver<Switcher<u64>>,
+}
+
+impl Handover {
+    /// Both ends.
+    fn new() -> (Handover, channel::UnboundedSender<Switcher<u64>>) {
+        let (ask, waiting) = channel::unbounded_channel();
+        (Handover { waiting }, ask)
+    }
+
+    /// Fails when the other end is gone.
+    fn give(&mut self, message: u64) -> Option<()> {
+        let switcher = self.waiting.recv().wait()?;
+        assert!(switcher.switch(message));
+        Some(())
+    }
+}
+
+/// Waits for the next message; `None` if whoever had to fire it is gone.
+fn take(from: &channel::UnboundedSender<Switcher<u64>>) -> Option<u64> {
+    let switch_back = SwitchBack::new();
+    from.send(switch_back.switcher()).ok()?;
+    switch_back.wait().ok()
+}
+
+#[test]
+fn a_ring_of_four_hubs_hands_every_message_over_by_switch_back() {
+    /// Side by side, since each message waits for the one before it to be taken.
+    const LANES: u64 = 50;
+    watched(|| {
+        let hubs: Vec<_> = (0..4).map(|_| HubThread::new().unwrap()).collect();
+        let count = messages() / LANES;
+        let lanes: Vec<_> = (0..LANES).map(|_| switch_back_ring(&hubs, count)).collect();
+        for mut fiber in lanes.into_iter().flatten() {
+            assert_eq!(fiber.join().wait().unwrap(), count);
+        }
+    });
+}
+
+/// Fibers that pass so many messages on: one on each hub, then the one that takes
+/// them last and the one that gives them first. Each counts them.
+fn switch_back_ring(hubs: &[HubThread], count: u64) -> Vec<Fiber<u64>> {
+    let (mut first, mut ask) = Handover::new();
+    let mut fibers = Vec::new();
+    for hub in hubs {
+        let (mut to, next) = Handover::new();
+        let from = std::mem::replace(&mut ask, next);
+        let pass_on = move || {
+            let mut expected = 0;
+            while let Some(message) = take(&from) {
+                assert_eq!(message, expected);
+                expected += 1;
+                to.give(message).unwrap();
+            }
+            expected
+        };
+        fibers.push(hub.spawn(pass_on).unwrap());
+    }
+    let last = move || {
+        let mut expected = 0;
+        while let Some(message) = take(&ask) {
+            assert_eq!(message, expected);
+            expected += 1;
+        }
+        expected
+    };
+    fibers.push(hubs[0].spawn(last).unwrap());
+    let feed = move || {
+        (0..count).for_each(|message| first.give(message).unwrap());
+        count
+    };
+    fibers.push(hubs[2].spawn(feed).unwrap());
+    fibers
 }
 
 #[test]

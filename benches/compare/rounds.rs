@@ -10,6 +10,7 @@ pub(crate) enum Column {
     TokioTasks,
     May,
     SpawnBlocking,
+    LocalPool,
     Threads,
     Corosensei,
 }
@@ -21,6 +22,8 @@ pub(crate) enum Unit {
     NanosPer(&'static str),
     /// How many of these in a second.
     PerSecond(&'static str),
+    /// Something else of which less is better, with what it is measured in.
+    Less(&'static str),
 }
 
 /// One piece of work, and the columns that do it.
@@ -101,7 +104,7 @@ impl Measured {
             .iter()
             .zip(theirs)
             .map(|(ours, theirs)| match self.unit {
-                Unit::NanosPer(_) => theirs / ours,
+                Unit::NanosPer(_) | Unit::Less(_) => theirs / ours,
                 Unit::PerSecond(_) => ours / theirs,
             })
             .collect();

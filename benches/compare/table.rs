@@ -6,10 +6,11 @@ use std::num::NonZero;
 
 use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
 
-const RIVALS: [(Column, &str); 5] = [
+const RIVALS: [(Column, &str); 6] = [
     (Column::TokioTasks, "tokio tasks"),
     (Column::May, "may"),
     (Column::SpawnBlocking, "spawn_blocking"),
+    (Column::LocalPool, "LocalPoolHandle"),
     (Column::Threads, "std threads"),
     (Column::Corosensei, "bare corosensei"),
 ];
@@ -47,6 +48,7 @@ fn line(row: &Measured) -> Vec<String> {
     let unit = match row.unit {
         Unit::NanosPer(what) => format!("ns per {what}"),
         Unit::PerSecond(what) => format!("{what} per s"),
+        Unit::Less(what) => what.to_owned(),
     };
     let ours = row.median(Column::Switchback).map(number);
     let mut cells = vec![row.name.clone(), unit, ours.unwrap_or_default()];

@@ -19,6 +19,18 @@ pub(crate) fn on_runtime<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
 
+/// Runs `body` in a task of a runtime with two worker threads.
+pub(crate) fn in_multi_thread_task<F>(body: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime can be made");
+    let task = runtime.spawn(body);
+    runtime.block_on(task).expect("the task does not panic")
+}
+
 /// Runs `body` in a fiber.
 pub(crate) fn in_fiber<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
     on_runtime(async {

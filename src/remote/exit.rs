@@ -4,17 +4,16 @@ use std::any::Any;
 use std::cell::OnceCell;
 use std::fmt;
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::panicking;
 
 use slab::Slab;
 
 use crate::foreign;
-use crate::sync_util::lock;
+use crate::sync_util::{Mutex, lock};
 
 /// Tells how far the thread of a hub has come.
-#[derive(Default)]
 pub(super) struct Exit(Mutex<State>);
 
 #[derive(Default)]
@@ -46,6 +45,12 @@ struct Farewell(Arc<Exit>);
 impl Drop for Farewell {
     fn drop(&mut self) {
         self.0.leave(Way::Over);
+    }
+}
+
+impl Default for Exit {
+    fn default() -> Exit {
+        Exit(Mutex::new(State::default()))
     }
 }
 
@@ -142,5 +147,37 @@ impl Drop for Waiter {
         if let Some(key) = self.key {
             let _waker = lock(&self.exit.0).waiting.try_remove(key);
         }
+    }
+}
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::future::poll_fn;
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn everybody_who_waits_for_the_end_of_a_thread_is_told() {
+        loom::model(|| {
+            let exit = Arc::new(Exit::default());
+            let other = {
+                let exit = exit.clone();
+                thread::spawn(move || {
+                    let mut waiter = Waiter::new(&exit);
+                    assert_eq!(block_on(poll_fn(|cx| waiter.poll(cx))), Way::Over);
+                })
+            };
+            let leaves = {
+                let exit = exit.clone();
+                thread::spawn(move || exit.leave(Way::Over))
+            };
+            let mut waiter = Waiter::new(&exit);
+            assert_eq!(block_on(poll_fn(|cx| waiter.poll(cx))), Way::Over);
+            leaves.join().unwrap();
+            other.join().unwrap();
+        });
     }
 }

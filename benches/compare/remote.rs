@@ -1,0 +1,170 @@
+//! Rows `remote-spawn-join` and `remote-wake`: work that goes to another thread,
+//! and how fast it comes back or arrives.
+//!
+//! `remote-spawn-join`: a task of the multi-thread runtime has a child made on
+//! another thread and awaits it, one after the other. Tokio's own tasks go to a
+//! thread of the same runtime, if they leave the one they are on.
+//!
+//! `remote-wake`: a thread that has slept for a while sends a message to somebody
+//! who has nothing else to do, and so sleeps in the I/O driver; measured is the
+//! time until that one has it.
+
+use std::hint::black_box;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use switchback::prelude::*;
+use switchback::{HubPool, HubThread};
+use tokio::sync::mpsc as channel;
+use tokio::task::spawn_blocking;
+use tokio_util::task::LocalPoolHandle;
+
+use crate::rounds::{Column, Row, Unit};
+use crate::worlds::{in_multi_thread_task, on_runtime};
+
+/// Children per sample.
+const CHILDREN: u64 = 3_000;
+/// Messages per sample.
+const MESSAGES: usize = 200;
+/// How long the receiver has nothing to do before each.
+const PAUSE: Duration = Duration::from_micros(300);
+
+pub(crate) fn rows() -> [Row; 2] {
+    [
+        Row::new("remote-spawn-join", Unit::NanosPer("child"))
+            .column(Column::Switchback, fiber_on_pool)
+            .column(Column::TokioTasks, task)
+            .column(Column::SpawnBlocking, blocking)
+            .column(Column::LocalPool, task_on_pool),
+        Row::new("remote-wake", Unit::NanosPer("wake"))
+            .column(Column::Switchback, wake_of_hub)
+            .column(Column::TokioTasks, wake_of_task)
+            .column(Column::Threads, wake_of_thread),
+    ]
+}
+
+fn fiber_on_pool() -> f64 {
+    let pool = HubPool::new(1).expect("a thread can be started");
+    in_multi_thread_task(async move {
+        let spawn_join = |n| {
+            let fiber = pool.spawn(move || black_box(n)).expect("the pool is open");
+            async { fiber.await.expect("the child does not panic") }
+        };
+        let nanos = nanos_per_child(spawn_join).await;
+        pool.close().await;
+        nanos
+    })
+}
+
+fn task() -> f64 {
+    in_multi_thread_task(nanos_per_child(|n| {
+        let task = tokio::spawn(async move { black_box(n) });
+        async { task.await.expect("the child does not panic") }
+    }))
+}
+
+fn blocking() -> f64 {
+    in_multi_thread_task(nanos_per_child(|n| {
+        let job = spawn_blocking(move || black_box(n));
+        async { job.await.expect("the child does not panic") }
+    }))
+}
+
+fn task_on_pool() -> f64 {
+    let pool = LocalPoolHandle::new(1);
+    in_multi_thread_task(nanos_per_child(move |n| {
+        let task = pool.spawn_pinned(move || async move { black_box(n) });
+        async { task.await.expect("the child does not panic") }
+    }))
+}
+
+async fn nanos_per_child<C>(spawn_join: impl Fn(u64) -> C) -> f64
+where
+    C: Future<Output = u64>,
+{
+    let run = async |children| {
+        for n in 0..children {
+            assert_eq!(spawn_join(n).await, n);
+        }
+    };
+    run(CHILDREN / 10).await;
+    let begin = Instant::now();
+    run(CHILDREN).await;
+    begin.elapsed().as_nanos() as f64 / CHILDREN as f64
+}
+
+fn wake_of_hub() -> f64 {
+    let hub = HubThread::new().expect("a thread can be started");
+    let (sender, mut receiver) = channel::unbounded_channel();
+    let receive = move || {
+        let mut nanos = Nanos::default();
+        while let Some(sent) = receiver.recv().wait() {
+            nanos.add(sent);
+        }
+        nanos.median()
+    };
+    let mut fiber = hub.spawn(receive).expect("the hub is open");
+    send(|sent| sender.send(sent).is_ok());
+    drop(sender);
+    let median = fiber.join().wait().expect("the fiber does not panic");
+    hub.close().wait();
+    median
+}
+
+fn wake_of_task() -> f64 {
+    let (sender, mut receiver) = channel::unbounded_channel();
+    let receive = async move {
+        let mut nanos = Nanos::default();
+        while let Some(sent) = receiver.recv().await {
+            nanos.add(sent);
+        }
+        nanos.median()
+    };
+    let thread = thread::spawn(|| {
+        on_runtime(async {
+            let task = tokio::task::spawn_local(receive);
+            task.await.expect("the task does not panic")
+        })
+    });
+    send(|sent| sender.send(sent).is_ok());
+    drop(sender);
+    thread.join().expect("the thread does not panic")
+}
+
+fn wake_of_thread() -> f64 {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let mut nanos = Nanos::default();
+        while let Ok(sent) = receiver.recv() {
+            nanos.add(sent);
+        }
+        nanos.median()
+    });
+    send(|sent| sender.send(sent).is_ok());
+    drop(sender);
+    thread.join().expect("the thread does not panic")
+}
+
+/// Sends the time of the sending, again and again, to somebody who sleeps.
+fn send(mut send: impl FnMut(Instant) -> bool) {
+    for _ in 0..MESSAGES {
+        thread::sleep(PAUSE);
+        assert!(send(Instant::now()));
+    }
+}
+
+/// How long each message was on its way.
+#[derive(Default)]
+struct Nanos(Vec<u128>);
+
+impl Nanos {
+    fn add(&mut self, sent: Instant) {
+        self.0.push(sent.elapsed().as_nanos());
+    }
+
+    fn median(mut self) -> f64 {
+        self.0.sort_unstable();
+        self.0[self.0.len() / 2] as f64
+    }
+}

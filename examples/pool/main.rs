@@ -1,0 +1,107 @@
+//! An HTTP server on tokio's multi-thread runtime whose handler calls synchronous
+//! code through a pool of hubs: a parser that asks a store for numbers, over TCP,
+//! in the depth of its recursion. It loads itself with clients, checks each
+//! response, prints figures and ends.
+//!
+//! Run with: `cargo run --release --example pool`
+
+mod legacy;
+mod load;
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use switchback::{HubPool, prelude::*};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use legacy::Calculator;
+
+/// What the handler needs.
+#[derive(Clone)]
+struct App {
+    pool: Arc<HubPool>,
+    store: SocketAddr,
+}
+
+/// The handler: async code that needs the result of synchronous code.
+async fn calculate(State(app): State<App>, expression: String) -> (StatusCode, String) {
+    match calculate_in_fiber(app, expression).await {
+        Ok(value) => (StatusCode::OK, value.to_string()),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
+    }
+}
+
+async fn calculate_in_fiber(app: App, expression: String) -> io::Result<usize> {
+    let fiber = app.pool.spawn(move || {
+        let stream = TcpStream::connect(app.store).wait()?;
+        Calculator::calculate(&expression, Blocking(stream))
+    })?;
+    fiber.await?
+}
+
+/// A socket of tokio's as one of std's: what would block the thread makes the
+/// fiber wait.
+struct Blocking(TcpStream);
+
+impl Read for Blocking {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).wait()
+    }
+}
+
+impl Write for Blocking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).wait()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().wait()
+    }
+}
+
+/// The store: the value of a name is its length, which takes it a millisecond.
+async fn serve_store(listener: TcpListener) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            let mut name = String::new();
+            while stream.read_line(&mut name).await? > 0 {
+                sleep(Duration::from_millis(1)).await;
+                let answer = format!("{}\n", name.trim_end().len());
+                stream.write_all(answer.as_bytes()).await?;
+                name.clear();
+            }
+            io::Result::Ok(())
+        });
+    }
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let store = TcpListener::bind("127.0.0.1:0").await?;
+    let http = TcpListener::bind("127.0.0.1:0").await?;
+    let (app, address) = (
+        App {
+            pool: Arc::new(HubPool::new(2)?),
+            store: store.local_addr()?,
+        },
+        http.local_addr()?,
+    );
+    tokio::spawn(serve_store(store));
+    let router = Router::new().route("/", post(calculate));
+    let server = axum::serve(http, router.with_state(app.clone()));
+    tokio::spawn(server.into_future());
+
+    load::run(address).await?;
+    app.pool.close().await;
+    Ok(())
+}
