@@ -63,6 +63,26 @@
 //! }
 //! ```
 //!
+//! Code that was written against std's `Read` and `Write` runs over tokio's sockets as
+//! it is; [`io`] and [`stream`] have more of the kind, and the [guide](guide::legacy)
+//! says which libraries belong on fibers:
+//!
+//! ```
+//! use std::io::{BufRead, BufReader, Write};
+//! use switchback::{io::Blocking, prelude::*, spawn};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # switchback::run(|| {
+//! let (near, far) = tokio::io::duplex(64); // or a socket
+//! let mut greeter = spawn(move || Blocking::new(far).write_all(b"hello\nthere\n"));
+//! let lines: Result<Vec<_>, _> = BufReader::new(Blocking::new(near)).lines().collect();
+//! assert_eq!(lines?, ["hello", "there"]);
+//! # greeter.join().wait()??;
+//! # Ok(())
+//! # })?
+//! # }
+//! ```
+//!
 //! Fibers can borrow from the one that spawns them, and be told to end in time:
 //!
 //! ```
@@ -282,9 +302,11 @@ mod bridge;
 mod cancel;
 mod fiber;
 mod foreign;
+mod generator;
 pub mod guide;
 mod hub;
 mod interrupt;
+pub mod io;
 mod join;
 mod local;
 mod offload;
@@ -295,6 +317,7 @@ mod remote;
 mod report;
 mod scope;
 mod stack;
+pub mod stream;
 mod switch;
 mod switch_back;
 mod switchpoint;
@@ -329,6 +352,7 @@ pub use yield_now::{YieldNow, yield_now};
 
 /// The extension traits: `use switchback::prelude::*;`
 pub mod prelude {
+    pub use crate::stream::{WaitSink as _, WaitStream as _};
     pub use crate::wait::Wait as _;
 }
 

@@ -11,6 +11,8 @@ use switchback::{
     CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle, FiberId, Hub,
     HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join, JoinError,
     LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher, YieldNow,
+    io::{AsyncReader, AsyncWriter, Blocking, Sink},
+    stream::{FromIter, WaitIter},
 };
 
 /// Answers by method resolution: the inherent methods exist only where their
@@ -112,6 +114,30 @@ fn a_fiber_goes_where_its_result_may_go() {
         Join<'static, u8>: true Send, true Sync, true Unpin;
         Join<'static, Cell>: true Send, true Sync, true Unpin;
         Join<'static, Local>: false Send, false Sync, true Unpin;
+    }
+}
+
+#[test]
+fn adapters_go_where_what_they_wrap_may_go() {
+    facts! {
+        Blocking<u8>: true Send, true Sync, true Unpin;
+        Blocking<Cell>: true Send, false Sync, true Unpin;
+        Blocking<Local>: false Send, false Sync, true Unpin;
+        Sink<u8>: true Send, true Sync, true Unpin;
+        Sink<Cell>: true Send, true Sync, true Unpin;
+        Sink<Local>: false Send, false Sync, true Unpin;
+        WaitIter<u8>: true Send, true Sync, true Unpin;
+        WaitIter<Local>: false Send, false Sync, true Unpin;
+    }
+}
+
+#[test]
+fn what_has_a_stack_inside_stays() {
+    stays! { AsyncReader AsyncWriter<u8> FromIter<u8> }
+    facts! {
+        AsyncReader: false Send, false Sync, true Unpin;
+        AsyncWriter<std::marker::PhantomPinned>: false Send, false Sync, true Unpin;
+        FromIter<std::marker::PhantomPinned>: false Send, false Sync, true Unpin;
     }
 }
 

@@ -25,9 +25,10 @@
 //!
 //! The table is also written to `compare.md` in the target directory.
 
+mod calls;
+mod copy;
 mod echo;
 mod fairness;
-mod calls;
 mod offload;
 mod pingpong;
 mod remote;
@@ -85,6 +86,7 @@ fn all_rows() -> Vec<Row> {
     rows.extend(remote::rows());
     rows.extend(calls::rows());
     rows.extend(offload::rows());
+    rows.extend(copy::rows());
     rows
 }
 

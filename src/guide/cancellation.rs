@@ -45,6 +45,9 @@
 //! | ... of `mpsc::Sender::send` | the message that was being sent; `reserve().wait()` first loses nothing |
 //! | ... of `AsyncReadExt::read`, `TcpListener::accept` | nothing |
 //! | ... of `read_exact`, `read_to_end`, `write_all` | how far it had come: bytes may have been moved |
+//! | `read`, `fill_buf`, `write`, `flush` of an [`io::Blocking`](crate::io::Blocking) | nothing; `read_exact`, `write_all` and the like are several of these, and lose how far they had come |
+//! | `next` of a [`WaitIter`](crate::stream::WaitIter) | no item |
+//! | [`wait_send`, `wait_feed`](crate::stream::WaitSink) | the item, unless it was sent |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
 //! | [`park`](crate::park) | nothing: it takes no token |
 //! | [`SwitchBack`](crate::SwitchBack) | it is dropped, with what it was fired with, and its cleanups run; `(&mut switch_back).wait()` loses nothing |
@@ -52,6 +55,8 @@
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled and waited for |
 //! | [`bridge`](crate::bridge()) | its body is unwound; with it what the body holds |
+//! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds what is inside |
+//! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing was written; a flush or shutdown goes on with the next call |
 //! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close goes on |
 //! | [`Hub::run_until`](crate::Hub::run_until) (dropped) | the hub ends abruptly, see below |
 //!
@@ -67,7 +72,10 @@
 //!
 //! * a wait that can return an error polls once and, if that is not enough, returns
 //!   it: [`try_wait`](crate::Wait::try_wait), [`wait_timeout`](crate::Wait::wait_timeout),
-//!   [`wait_until`](crate::Wait::wait_until). Prefer these in destructors;
+//!   [`wait_until`](crate::Wait::wait_until), the calls of an
+//!   [`io::Blocking`](crate::io::Blocking), so that a `BufWriter` in a fiber that is
+//!   cancelled flushes what there is room for, and an
+//!   [`io::Sink`](crate::io::Sink). Prefer these in destructors;
 //! * a bare [`wait`](crate::Wait::wait) has no error to return, and suspends. Until
 //!   that destructor is done, cancels and deadlines of other fibers on the thread
 //!   that may themselves be unwinding are put off. (A fiber that began its wait

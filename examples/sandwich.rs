@@ -1,0 +1,97 @@
+//! Async code calls a synchronous library, which calls back into a trait of yours,
+//! whose method has to await: "Cannot start a runtime from within a runtime".
+//!
+//! Run with: `cargo run --release --example sandwich`
+//!
+//! It shows why the usual answer fails, and three that work: `bridge` in place,
+//! `spawn` on a hub, and a hub for the tasks of a multi-thread runtime. The chapter
+//! `guide::legacy` of the documentation says when to use which.
+
+use std::panic::catch_unwind;
+use std::time::Duration;
+
+use switchback::{Hub, bridge, prelude::*, spawn};
+use tokio::runtime::{Handle, Runtime};
+
+/// Somebody else's library. It knows nothing of async code.
+mod library {
+    pub(crate) trait Source {
+        fn value(&mut self, name: &str) -> String;
+    }
+
+    /// Replaces each `{name}` by its value.
+    pub(crate) fn render(template: &str, source: &mut dyn Source) -> String {
+        let mut parts = template.split(['{', '}']);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        while let (Some(name), Some(rest)) = (parts.next(), parts.next()) {
+            text += &source.value(name);
+            text += rest;
+        }
+        text
+    }
+}
+
+const TEMPLATE: &str = "Dear {name}, you owe {amount}.";
+
+/// Async code: a database, say.
+async fn look_up(name: &str) -> String {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    match name {
+        "name" => "Ann".into(),
+        _ => "nothing".into(),
+    }
+}
+
+/// What people do today: block on the runtime that they are in. It panics.
+struct Blocks;
+
+impl library::Source for Blocks {
+    fn value(&mut self, name: &str) -> String {
+        Handle::current().block_on(look_up(name))
+    }
+}
+
+/// What works: wait, on a stack of its own.
+struct Waits;
+
+impl library::Source for Waits {
+    fn value(&mut self, name: &str) -> String {
+        look_up(name).wait()
+    }
+}
+
+async fn on_one_thread() {
+    // "Cannot start a runtime from within a runtime", says the panic on stderr.
+    assert!(catch_unwind(|| library::render(TEMPLATE, &mut Blocks)).is_err());
+    println!("block_on: panics");
+
+    // In place: it runs where it is awaited, on any executor, and is dropped with it.
+    let text = bridge(|| library::render(TEMPLATE, &mut Waits)).await;
+    println!("bridge: {text}");
+
+    // A fiber of its own, which goes on by itself and can be cancelled and joined.
+    let mut fiber = spawn(|| library::render(TEMPLATE, &mut Waits));
+    let text = fiber.join().await.expect("it was not cancelled");
+    println!("spawn: {text}");
+}
+
+/// Fibers stay on their thread, so the tasks of a multi-thread runtime send to a hub.
+async fn on_many_threads() {
+    let hub = Hub::current().handle();
+    let task = tokio::spawn(async move {
+        let fiber = hub.spawn(|| library::render(TEMPLATE, &mut Waits));
+        let text = fiber.expect("the hub is open").await;
+        text.expect("it was not cancelled")
+    });
+    let text = task.await.expect("the task does not panic");
+    println!("a hub, from a worker thread: {text}");
+}
+
+fn main() -> std::io::Result<()> {
+    let current_thread = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    current_thread.block_on(on_one_thread());
+    Runtime::new()?.block_on(Hub::run_until(on_many_threads()));
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! [`AsyncReader`]: a synchronous decoder as `AsyncRead`.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
+use tokio::task::coop;
+
+use super::DEFAULT_CAPACITY;
+use crate::generator::{Generator, Requests};
+
+/// Any [`Read`] that may wait, as tokio's [`AsyncRead`] and [`AsyncBufRead`].
+///
+/// The reader runs on a stack of its own inside the task that polls, as in a
+/// [`bridge`](crate::bridge()): there is no hub and no thread, and any executor will
+/// do. Inside, it reads from its source through a [`Blocking`](super::Blocking).
+///
+/// It runs only when it is polled and the buffer in between, of 8 KiB, is empty: so
+/// it is never more than that ahead. Each poll for more is one `read` of it. What
+/// the reader says is passed on as it is: its errors with their kind and source, and
+/// its end; a poll after an error, or after the end, calls `read` again. Only
+/// `Interrupted` is not passed on: the `read` is tried again, as std does.
+///
+/// # Cancel safety
+///
+/// A read that is dropped loses nothing. Dropping the `AsyncReader` unwinds the
+/// reader from the wait that it is in, so its destructors run.
+///
+/// # Panics
+///
+/// A panic of the reader is resumed by the poll that it happens in. After that, polls
+/// return an error.
+///
+/// # Examples
+///
+/// ```
+/// use flate2::read::GzDecoder;
+/// use switchback::io::{AsyncReader, Blocking};
+/// use tokio::io::AsyncReadExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let compressed: &[u8] = &[
+/// #     31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72, 205, 201, 201, 7, 0, 134, 166, 16, 54, 5, 0, 0, 0,
+/// # ];
+/// // Anything that is `AsyncRead`: a socket, a file, the body of a request.
+/// let source = tokio::io::BufReader::new(compressed);
+///
+/// let mut decoded = AsyncReader::new(move || GzDecoder::new(Blocking::new(source)));
+/// let mut text = String::new();
+/// decoded.read_to_string(&mut text).await?;
+/// assert_eq!(text, "hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct AsyncReader {
+    reader: Generator<Buffer, (Buffer, io::Result<usize>)>,
+    /// Here unless the reader has it.
+    buffer: Option<Buffer>,
+    /// What of the buffer has been read and not been taken.
+    filled: Range<usize>,
+}
+
+type Buffer = Box<[u8]>;
+
+impl AsyncReader {
+    /// Runs the reader that `make` makes. It is made by the first poll, on the
+    /// reader's stack, where it may read already.
+    ///
+    /// # Panics
+    ///
+    /// If no stack can be had.
+    #[track_caller]
+    pub fn new<R, F>(make: F) -> AsyncReader
+    where
+        R: Read,
+        F: FnOnce() -> R + 'static,
+    {
+        AsyncReader::with_capacity(DEFAULT_CAPACITY, make)
+    }
+
+    /// As [`new`](AsyncReader::new), with a buffer of `capacity` bytes, at least one.
+    ///
+    /// # Panics
+    ///
+    /// If no stack can be had.
+    #[track_caller]
+    pub fn with_capacity<R, F>(capacity: usize, make: F) -> AsyncReader
+    where
+        R: Read,
+        F: FnOnce() -> R + 'static,
+    {
+        let body = move |requests: Requests<Buffer, _>| {
+            let mut reader = make();
+            loop {
+                let mut buffer = requests.next();
+                let result = read(&mut reader, &mut buffer);
+                requests.answer((buffer, result));
+            }
+        };
+        AsyncReader {
+            reader: Generator::new(body),
+            buffer: Some(vec![0; capacity.max(1)].into()),
+            filled: 0..0,
+        }
+    }
+}
+
+fn read(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+impl AsyncBufRead for AsyncReader {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.filled.is_empty() {
+            if let Some(buffer) = this.buffer.take() {
+                this.reader.request(buffer);
+            }
+            let Some((buffer, result)) = ready!(this.reader.poll(cx)) else {
+                return Poll::Ready(Err(io::Error::other(
+                    "the reader of an `AsyncReader` has panicked",
+                )));
+            };
+            this.buffer = Some(buffer);
+            this.filled = 0..result?;
+        }
+        let buffer = this.buffer.as_deref().unwrap_or_default();
+        Poll::Ready(Ok(&buffer[this.filled.clone()]))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        let filled = &mut self.filled;
+        filled.start = filled.end.min(filled.start.saturating_add(amount));
+    }
+}
+
+impl AsyncRead for AsyncReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let budget = ready!(coop::poll_proceed(cx));
+        let filled = ready!(self.as_mut().poll_fill_buf(cx));
+        budget.made_progress();
+        let filled = filled?;
+        let amount = filled.len().min(buf.remaining());
+        buf.put_slice(&filled[..amount]);
+        self.consume(amount);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for AsyncReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncReader")
+            .field("reader", &self.reader)
+            .field("filled", &self.filled.len())
+            .finish()
+    }
+}

@@ -1,0 +1,413 @@
+//! [`AsyncWriter`]: a synchronous encoder as `AsyncWrite`.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite;
+use tokio::task::coop;
+
+use super::DEFAULT_CAPACITY;
+use super::blocking::complete;
+use crate::generator::{Generator, Requests};
+use crate::sync_util::lock;
+
+/// Any [`Write`] that writes into another one, as tokio's [`AsyncWrite`].
+///
+/// The writer runs on a stack of its own inside the task that polls, as in a
+/// [`bridge`](crate::bridge()): there is no hub and no thread, and any executor will
+/// do. What it writes to is a [`Sink`], which writes to `T`.
+///
+/// Bytes go to the writer through a buffer of 8 KiB: a write is ready when its bytes
+/// are in the buffer, and the next one when the writer has taken them all, so a slow
+/// `T` holds up whoever writes. A flush flushes the writer and waits for it.
+///
+/// **A shutdown has to be awaited**: it runs `finish`, which writes what the encoder
+/// holds back, and then shuts down `T`. Without it the end of the data is missing, as
+/// with every encoder that is dropped.
+///
+/// # Cancel safety
+///
+/// A write that is dropped has written nothing. A flush or shutdown that is dropped
+/// goes on with the next call. Dropping the `AsyncWriter` unwinds the writer, so its
+/// destructors run; what they write then is refused with an error, and nothing
+/// reaches `T`.
+///
+/// # Errors
+///
+/// An error of the writer or of `finish` is returned as it is, with its kind and
+/// source, by the call that is in progress or the next one. It is the end: how much of
+/// the data was written is not known, so later calls return an error of the same
+/// kind. So do calls after a panic. After a shutdown, writes are
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+///
+/// # Panics
+///
+/// A panic of the writer is resumed by the poll that it happens in.
+///
+/// # Examples
+///
+/// ```
+/// use flate2::{Compression, write::GzEncoder};
+/// use switchback::io::AsyncWriter;
+/// use tokio::io::AsyncWriteExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// // Anything that is `AsyncWrite`: a socket, a file.
+/// let target = Vec::new();
+///
+/// let mut writer = AsyncWriter::new(
+///     target,
+///     |sink| GzEncoder::new(sink, Compression::default()),
+///     |encoder| encoder.finish().map(drop),
+/// );
+/// writer.write_all(b"hello").await?;
+/// writer.shutdown().await?;
+/// assert_eq!(writer.into_inner()[..2], [0x1f, 0x8b]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct AsyncWriter<T> {
+    writer: Generator<Request, Answer>,
+    state: State,
+    /// Here unless the writer has it.
+    buffer: Option<Buffer>,
+    inner: Lent<T>,
+}
+
+type Buffer = Box<[u8]>;
+
+enum Request {
+    /// That many bytes of the buffer.
+    Write(Buffer, usize),
+    Flush,
+    Finish,
+}
+
+/// What came of a request, and the buffer if it came with one.
+type Answer = io::Result<Option<Buffer>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The writer waits for a request.
+    Idle,
+    /// It is at one.
+    Writing,
+    Flushing,
+    Finishing,
+    /// It has been finished; `T` has not been shut down.
+    Finished,
+    ShutDown,
+    /// It has failed, with an error of this kind.
+    Failed(io::ErrorKind),
+}
+
+impl<T: AsyncWrite + Unpin + 'static> AsyncWriter<T> {
+    /// Runs the writer that `make` makes over `inner`. It is made by the first poll,
+    /// on the writer's stack, where it may write already. `finish` is run by the
+    /// shutdown.
+    ///
+    /// # Panics
+    ///
+    /// If no stack can be had.
+    #[track_caller]
+    pub fn new<W, M, F>(inner: T, make: M, finish: F) -> AsyncWriter<T>
+    where
+        W: Write,
+        M: FnOnce(Sink<T>) -> W + 'static,
+        F: FnOnce(W) -> io::Result<()> + 'static,
+    {
+        AsyncWriter::with_capacity(DEFAULT_CAPACITY, inner, make, finish)
+    }
+
+    /// As [`new`](AsyncWriter::new), with a buffer of `capacity` bytes, at least one.
+    ///
+    /// # Panics
+    ///
+    /// If no stack can be had.
+    #[track_caller]
+    pub fn with_capacity<W, M, F>(capacity: usize, inner: T, make: M, finish: F) -> AsyncWriter<T>
+    where
+        W: Write,
+        M: FnOnce(Sink<T>) -> W + 'static,
+        F: FnOnce(W) -> io::Result<()> + 'static,
+    {
+        let inner = Lent::new(inner);
+        let sink = Sink(inner.clone());
+        AsyncWriter {
+            writer: Generator::new(move |requests| serve(&requests, make(sink), finish)),
+            state: State::Idle,
+            buffer: Some(vec![0; capacity.max(1)].into()),
+            inner,
+        }
+    }
+}
+
+/// Runs the writer until it is finished or fails.
+fn serve<W: Write>(
+    requests: &Requests<Request, Answer>,
+    mut writer: W,
+    finish: impl FnOnce(W) -> io::Result<()>,
+) {
+    loop {
+        let answer = match requests.next() {
+            Request::Write(buffer, len) => {
+                let written = writer.write_all(&buffer[..len]);
+                written.map(|()| Some(buffer))
+            }
+            Request::Flush => writer.flush().map(|()| None),
+            Request::Finish => {
+                let finished = finish(writer);
+                return requests.answer(finished.map(|()| None));
+            }
+        };
+        let failed = answer.is_err();
+        requests.answer(answer);
+        if failed {
+            // Its destructor may well wait. The answer is out by then.
+            return;
+        }
+    }
+}
+
+impl<T> AsyncWriter<T> {
+    /// Gives back what was written to. A writer that was not shut down is dropped
+    /// first, and what it held back is lost.
+    pub fn into_inner(self) -> T {
+        drop(self.writer);
+        self.inner.take()
+    }
+
+    fn request(&mut self, request: Request) {
+        self.state = match request {
+            Request::Write(..) => State::Writing,
+            Request::Flush => State::Flushing,
+            Request::Finish => State::Finishing,
+        };
+        self.writer.request(request);
+    }
+
+    /// Waits until the writer is at no request. An error is returned once.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = match self.state {
+            State::Writing | State::Flushing => State::Idle,
+            State::Finishing => State::Finished,
+            _ => return Poll::Ready(Ok(())),
+        };
+        // In case of a panic.
+        let before = std::mem::replace(&mut self.state, State::Failed(io::ErrorKind::Other));
+        match self.writer.poll(cx) {
+            Poll::Pending => {
+                self.state = before;
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(buffer))) => {
+                self.buffer = self.buffer.take().or(buffer);
+                self.state = done;
+            }
+            Poll::Ready(Some(Err(e))) => {
+                self.state = State::Failed(e.kind());
+                return Poll::Ready(Err(e));
+            }
+            Poll::Ready(None) => debug_assert!(false, "it ends with an answer or a panic"),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes bytes from `bufs`, in turn, as many as there is room for.
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_settle(cx))?;
+        match self.state {
+            State::Failed(kind) => return Poll::Ready(Err(failed_before(kind))),
+            State::Finished | State::ShutDown => {
+                let kind = io::ErrorKind::BrokenPipe;
+                let why = "an `AsyncWriter` was written to after its shutdown";
+                return Poll::Ready(Err(io::Error::new(kind, why)));
+            }
+            State::Idle | State::Writing | State::Flushing | State::Finishing => {}
+        }
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        let budget = ready!(coop::poll_proceed(cx));
+        let Some(mut buffer) = self.buffer.take() else {
+            unreachable!("the writer gives it back with its answer")
+        };
+        budget.made_progress();
+        let mut len = 0;
+        for buf in bufs {
+            let amount = buf.len().min(buffer.len() - len);
+            buffer[len..len + amount].copy_from_slice(&buf[..amount]);
+            len += amount;
+        }
+        self.request(Request::Write(buffer, len));
+        // As far as it gets at once. The rest is done by the next call, or by the one
+        // after that: the waker may have changed by then.
+        match self.poll_settle(cx) {
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(len)),
+        }
+    }
+}
+
+#[cold]
+fn failed_before(kind: io::ErrorKind) -> io::Error {
+    io::Error::new(kind, "the writer of an `AsyncWriter` has failed before")
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for AsyncWriter<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_accept(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_accept(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            let was_flushing = this.state == State::Flushing;
+            ready!(this.poll_settle(cx))?;
+            match this.state {
+                // Nothing has been written since that flush began.
+                State::Idle if was_flushing => return Poll::Ready(Ok(())),
+                State::Failed(kind) => return Poll::Ready(Err(failed_before(kind))),
+                State::Finished => return this.inner.poll(|inner| inner.poll_flush(cx)),
+                State::ShutDown => return Poll::Ready(Ok(())),
+                _ => this.request(Request::Flush),
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            ready!(this.poll_settle(cx))?;
+            match this.state {
+                State::Finished => {
+                    ready!(this.inner.poll(|inner| inner.poll_shutdown(cx)))?;
+                    this.state = State::ShutDown;
+                }
+                State::ShutDown => return Poll::Ready(Ok(())),
+                State::Failed(kind) => return Poll::Ready(Err(failed_before(kind))),
+                _ => this.request(Request::Finish),
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for AsyncWriter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncWriter")
+            .field("writer", &self.writer)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the writer of an [`AsyncWriter`] writes to: a [`Write`] that writes to `T` and
+/// waits while that is not ready.
+///
+/// # Errors
+///
+/// Those of `T`; and, as for [`Blocking`](super::Blocking#errors), one that says so
+/// while the writer unwinds.
+pub struct Sink<T>(Lent<T>);
+
+impl<T: AsyncWrite + Unpin> Write for Sink<T> {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let write = poll_fn(|cx| self.0.poll(|inner| inner.poll_write(cx, buf)));
+        complete("`Sink::write`", None, write)
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let write = poll_fn(|cx| self.0.poll(|inner| inner.poll_write_vectored(cx, bufs)));
+        complete("`Sink::write_vectored`", None, write)
+    }
+
+    #[track_caller]
+    fn flush(&mut self) -> io::Result<()> {
+        let flush = poll_fn(|cx| self.0.poll(|inner| inner.poll_flush(cx)));
+        complete("`Sink::flush`", None, flush)
+    }
+}
+
+impl<T> fmt::Debug for Sink<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").finish_non_exhaustive()
+    }
+}
+
+/// Something that an [`AsyncWriter`] and its [`Sink`] poll in turn. Whoever polls has
+/// it out of the lock meanwhile.
+struct Lent<T>(Arc<Mutex<Option<Box<T>>>>);
+
+impl<T> Lent<T> {
+    fn new(inner: T) -> Lent<T> {
+        Lent(Arc::new(Mutex::new(Some(Box::new(inner)))))
+    }
+
+    fn clone(&self) -> Lent<T> {
+        Lent(self.0.clone())
+    }
+
+    fn poll<R>(&self, poll: impl FnOnce(Pin<&mut T>) -> Poll<io::Result<R>>) -> Poll<io::Result<R>>
+    where
+        T: Unpin,
+    {
+        let mut borrowed = Borrowed {
+            inner: lock(&*self.0).take(),
+            lent: self,
+        };
+        match &mut borrowed.inner {
+            Some(inner) => poll(Pin::new(inner)),
+            None => Poll::Ready(Err(io::Error::other(
+                "the sink of an `AsyncWriter` is used by two threads at once",
+            ))),
+        }
+    }
+
+    fn take(self) -> T {
+        match lock(&*self.0).take() {
+            Some(inner) => *inner,
+            None => panic!("the sink of an `AsyncWriter` is being used by another thread"),
+        }
+    }
+}
+
+/// Puts it back when dropped, also on unwind.
+struct Borrowed<'a, T> {
+    inner: Option<Box<T>>,
+    lent: &'a Lent<T>,
+}
+
+impl<T> Drop for Borrowed<'_, T> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            *lock(&*self.lent.0) = Some(inner);
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! [`Blocking`]: std's I/O traits over tokio's.
+
+use std::fmt;
+use std::future::{poll_fn, ready};
+use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{self, Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{
+    AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split,
+};
+
+use super::shared::{SharedRead, SharedWrite, read_shared, write_shared};
+use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
+use crate::switch::{self, Place};
+use crate::time::{Timeout, deadline_after};
+use crate::wait::Spot;
+
+/// A stream of tokio's traits with std's: [`Read`], [`Write`], [`BufRead`] and
+/// [`Seek`], wherever `T` has their async counterpart.
+///
+/// Each call waits as [`.wait()`](crate::Wait::wait) does: in a fiber it suspends the
+/// fiber, on a plain thread it blocks the thread, in async code it panics. What is
+/// ready at once is returned at once (until tokio's budget is spent, so that a stream
+/// that is always ready starves nobody). So code that was written against std's traits
+/// runs in a fiber as it is.
+///
+/// Results, errors and the end of the stream are those of `T`: of tokio's sockets,
+/// those that std's sockets give. Nothing is buffered, and
+/// [`Interrupted`](io::ErrorKind::Interrupted) is never added.
+///
+/// `T` has to be `Unpin`; wrap one that is not as `Blocking::new(Box::pin(stream))`.
+///
+/// # Both directions at once
+///
+/// A `&Blocking<TcpStream>` reads and writes, as a `&std::net::TcpStream` does, and
+/// so for each `T` that is [`SharedRead`] and [`SharedWrite`]. Any other stream comes apart with
+/// [`into_split`](Blocking::into_split).
+///
+/// # Timeouts
+///
+/// As on std's sockets there is one for reads and one for writes, none at first. A
+/// call that is over it returns an error of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut), on every platform; never `WouldBlock`.
+///
+/// # Cancel safety
+///
+/// A cancel unwinds with [`Cancelled`], it is no
+/// [`io::Error`]. One call is as cancel safe as tokio's call of that name: `read`,
+/// `fill_buf` and `write` lose nothing; `read_exact` and `write_all` are several
+/// calls, and lose how far they had come.
+///
+/// # Errors
+///
+/// While the fiber unwinds, a call polls once, and what is not ready at once is an
+/// error of the kind [`Other`](io::ErrorKind::Other) that says so: a `BufWriter` that
+/// flushes in its destructor does not hold up the unwinding. The same error comes in
+/// a fiber whose hub has ended, without a poll.
+///
+/// # Panics
+///
+/// Where [`.wait()`](crate::Wait::wait) panics. With a timeout, if the runtime's
+/// timers are not enabled.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use switchback::{io::Blocking, prelude::*, spawn};
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// /// Knows nothing of fibers.
+/// fn ask(mut stream: impl std::io::Read + Write) -> std::io::Result<String> {
+///     stream.write_all(b"who?\n")?;
+///     let mut answer = String::new();
+///     BufReader::new(stream).read_line(&mut answer)?;
+///     Ok(answer)
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// # switchback::run(|| {
+/// let listener = TcpListener::bind("127.0.0.1:0").wait()?;
+/// let address = listener.local_addr()?;
+/// let mut client = spawn(move || ask(Blocking::new(TcpStream::connect(address).wait()?)));
+///
+/// let mut peer = Blocking::new(listener.accept().wait()?.0);
+/// peer.write_all(b"me\n")?;
+/// assert_eq!(client.join().wait()??, "me\n");
+/// # Ok(())
+/// # })?
+/// # }
+/// ```
+pub struct Blocking<T> {
+    inner: T,
+    read_timeout: Limit,
+    write_timeout: Limit,
+}
+
+impl<T> Blocking<T> {
+    /// Wraps `inner`, without timeouts.
+    pub fn new(inner: T) -> Blocking<T> {
+        Blocking {
+            inner,
+            read_timeout: Limit::none(),
+            write_timeout: Limit::none(),
+        }
+    }
+
+    /// The stream itself.
+    pub fn get_ref(&self) -> &T {
+        &self.inner
+    }
+
+    /// The stream itself.
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+
+    /// Gives the stream back.
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+
+    /// Sets how long a read may wait; `None` is for ever.
+    ///
+    /// It holds for calls that begin later, with the resolution of tokio's timers
+    /// (one millisecond). A read that is ready at once never times out.
+    ///
+    /// # Errors
+    ///
+    /// A timeout of zero is refused with
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput), as std's sockets do.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.read_timeout.set(timeout)
+    }
+
+    /// Sets how long a write, a flush or a shutdown may wait; `None` is for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_read_timeout`](Blocking::set_read_timeout).
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.write_timeout.set(timeout)
+    }
+
+    /// How long a read may wait.
+    ///
+    /// # Errors
+    ///
+    /// None. It has std's signature so that code need not change.
+    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.read_timeout.get())
+    }
+
+    /// How long a write, a flush or a shutdown may wait.
+    ///
+    /// # Errors
+    ///
+    /// None. It has std's signature so that code need not change.
+    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.write_timeout.get())
+    }
+
+    /// Parts the stream into a half that reads and one that writes, for two fibers.
+    ///
+    /// The timeouts go with their halves. This works for any `T`, with tokio's
+    /// [`split`], so a lock is taken for each poll; the halves can be joined again
+    /// with [`unsplit`](ReadHalf::unsplit). A stream that has halves of its own needs
+    /// no lock: `stream.into_inner().into_split()`, and each into a `Blocking`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{self, Read, Write};
+    /// use switchback::{io::Blocking, prelude::*, spawn};
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # switchback::run(|| {
+    /// let (near, far) = tokio::io::duplex(64);
+    /// let (mut from_far, mut to_far) = Blocking::new(near).into_split();
+    /// let mut echo = spawn(move || {
+    ///     let (mut from_near, mut to_near) = Blocking::new(far).into_split();
+    ///     io::copy(&mut from_near, &mut to_near)
+    /// });
+    /// let mut writer = spawn(move || {
+    ///     to_far.write_all(&[7; 1000])?;
+    ///     to_far.shutdown()
+    /// });
+    /// let mut back = Vec::new();
+    /// from_far.read_to_end(&mut back)?;
+    /// assert_eq!(back, [7; 1000]);
+    /// # writer.join().wait()??;
+    /// # echo.join().wait()??;
+    /// # Ok(())
+    /// # })?
+    /// # }
+    /// ```
+    pub fn into_split(self) -> (Blocking<ReadHalf<T>>, Blocking<WriteHalf<T>>)
+    where
+        T: AsyncRead + AsyncWrite,
+    {
+        let (read, write) = split(self.inner);
+        let read = Blocking {
+            inner: read,
+            read_timeout: self.read_timeout,
+            write_timeout: Limit::none(),
+        };
+        let write = Blocking {
+            inner: write,
+            read_timeout: Limit::none(),
+            write_timeout: self.write_timeout,
+        };
+        (read, write)
+    }
+
+    /// Ends the writing direction: waits until everything is written and the peer
+    /// will see the end of the stream. It can still be read.
+    ///
+    /// It is tokio's [`shutdown`](AsyncWrite::poll_shutdown): of a TCP stream it
+    /// shuts down the writing half, of a TLS stream it says goodbye first.
+    ///
+    /// # Errors
+    ///
+    /// Those of `T`, and as for [all calls](Blocking#errors).
+    ///
+    /// # Panics
+    ///
+    /// As [all calls](Blocking#panics).
+    #[track_caller]
+    pub fn shutdown(&mut self) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin,
+    {
+        let limit = self.write_timeout.get();
+        let inner = &mut self.inner;
+        let shutdown = poll_fn(|cx| Pin::new(&mut *inner).poll_shutdown(cx));
+        complete("`Blocking::shutdown`", limit, shutdown)
+    }
+}
+
+/// Waits for one call of an I/O trait, named `call`.
+#[track_caller]
+#[inline]
+pub(super) fn complete<F, R>(call: &str, limit: Option<Duration>, operation: F) -> io::Result<R>
+where
+    F: Future<Output = io::Result<R>>,
+{
+    let Some(spot) = Spot::here_or_error(call) else {
+        return Err(refused(Interrupt::Unwinding));
+    };
+    match limit {
+        // While the fiber unwinds it polls once, for which there is no need of a timer.
+        Some(limit) if !unwinding() => complete_within(spot, limit, operation),
+        _ => wait_at(spot, operation)?,
+    }
+}
+
+fn unwinding() -> bool {
+    switch::with_place(|place| match place {
+        Place::Fiber(state) => state.unwinding() == Unwinding::Yes,
+        _ => false,
+    })
+}
+
+/// A timer is set only if the operation is not ready at once.
+#[track_caller]
+fn complete_within<F, R>(spot: Spot, limit: Duration, operation: F) -> io::Result<R>
+where
+    F: Future<Output = io::Result<R>>,
+{
+    let mut operation = pin!(operation);
+    let first = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx)));
+    if let Poll::Ready(result) = wait_at(spot, first)? {
+        return result;
+    }
+    let deadline = deadline_after(limit);
+    match wait_at(spot, Timeout::new(operation, deadline))? {
+        Ok(result) => result,
+        Err(elapsed) => Err(elapsed.into()),
+    }
+}
+
+/// Waits for `future`. A cancel unwinds; where there is no waiting, that is an error.
+#[inline(always)]
+fn wait_at<F: Future>(spot: Spot, future: F) -> io::Result<F::Output> {
+    match spot.block_on(future, Answer::UnwindOrError) {
+        Ok(output) => Ok(output),
+        Err(Interrupt::Thrown(thrown)) => thrown.throw(),
+        Err(interrupt) => Err(refused(interrupt)),
+    }
+}
+
+#[cold]
+fn refused(interrupt: Interrupt) -> io::Error {
+    let cancelled: Cancelled = interrupt.into_cancelled();
+    io::Error::from(cancelled)
+}
+
+impl<T: AsyncRead + Unpin> Read for Blocking<T> {
+    #[track_caller]
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        const CALL: &str = "`Blocking::read`";
+        let limit = self.read_timeout.get();
+        if buf.is_empty() {
+            // Tokio's sockets would wait for data first; std's do not.
+            return complete(CALL, limit, ready(Ok(0)));
+        }
+        let mut buf = ReadBuf::new(buf);
+        read_into(CALL, &mut self.inner, limit, &mut buf)?;
+        Ok(buf.filled().len())
+    }
+
+    /// Reads once and spreads what came over the buffers.
+    ///
+    /// Tokio's trait reads into one buffer. So as long as the first is small, the
+    /// bytes go through one of 4 KiB on the stack; otherwise only the first is filled.
+    #[track_caller]
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        const CALL: &str = "`Blocking::read_vectored`";
+        const SMALL: usize = 4096;
+        let limit = self.read_timeout.get();
+        let total = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        let first = bufs.iter_mut().find(|buf| !buf.is_empty());
+        let Some(first) = first else {
+            return complete(CALL, limit, ready(Ok(0)));
+        };
+        if first.len() >= total.min(SMALL) {
+            let mut buf = ReadBuf::new(first);
+            read_into(CALL, &mut self.inner, limit, &mut buf)?;
+            return Ok(buf.filled().len());
+        }
+        let mut space = [MaybeUninit::uninit(); SMALL];
+        let mut scratch = ReadBuf::uninit(&mut space[..total.min(SMALL)]);
+        read_into(CALL, &mut self.inner, limit, &mut scratch)?;
+        let mut rest = scratch.filled();
+        for buf in bufs {
+            let (now, later) = rest.split_at(rest.len().min(buf.len()));
+            buf[..now.len()].copy_from_slice(now);
+            rest = later;
+        }
+        Ok(scratch.filled().len())
+    }
+}
+
+#[track_caller]
+#[inline]
+fn read_into<T>(
+    call: &str,
+    inner: &mut T,
+    limit: Option<Duration>,
+    buf: &mut ReadBuf<'_>,
+) -> io::Result<()>
+where
+    T: AsyncRead + Unpin,
+{
+    let read = poll_fn(|cx| Pin::new(&mut *inner).poll_read(cx, buf));
+    complete(call, limit, read)
+}
+
+impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
+    #[track_caller]
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let limit = self.write_timeout.get();
+        let inner = &mut self.inner;
+        let write = poll_fn(|cx| Pin::new(&mut *inner).poll_write(cx, buf));
+        complete("`Blocking::write`", limit, write)
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let limit = self.write_timeout.get();
+        let inner = &mut self.inner;
+        let write = poll_fn(|cx| Pin::new(&mut *inner).poll_write_vectored(cx, bufs));
+        complete("`Blocking::write_vectored`", limit, write)
+    }
+
+    #[track_caller]
+    fn flush(&mut self) -> io::Result<()> {
+        let limit = self.write_timeout.get();
+        let inner = &mut self.inner;
+        let flush = poll_fn(|cx| Pin::new(&mut *inner).poll_flush(cx));
+        complete("`Blocking::flush`", limit, flush)
+    }
+}
+
+impl<T: SharedRead> Read for &Blocking<T> {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        const CALL: &str = "`Blocking::read`";
+        let limit = self.read_timeout.get();
+        if buf.is_empty() {
+            return complete(CALL, limit, ready(Ok(0)));
+        }
+        let read = read_shared(&self.inner, |inner| inner.try_read(buf));
+        complete(CALL, limit, read)
+    }
+
+    #[track_caller]
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        const CALL: &str = "`Blocking::read_vectored`";
+        let limit = self.read_timeout.get();
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return complete(CALL, limit, ready(Ok(0)));
+        }
+        let read = read_shared(&self.inner, |inner| inner.try_read_vectored(bufs));
+        complete(CALL, limit, read)
+    }
+}
+
+impl<T: SharedWrite> Write for &Blocking<T> {
+    #[track_caller]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let write = write_shared(&self.inner, |inner| inner.try_write(buf));
+        complete("`Blocking::write`", self.write_timeout.get(), write)
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let write = write_shared(&self.inner, |inner| inner.try_write_vectored(bufs));
+        complete(
+            "`Blocking::write_vectored`",
+            self.write_timeout.get(),
+            write,
+        )
+    }
+
+    /// Does nothing: what can be written through a shared reference has no buffer.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<T: AsyncBufRead + Unpin> BufRead for Blocking<T> {
+    #[track_caller]
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        const CALL: &str = "`Blocking::fill_buf`";
+        let limit = self.read_timeout.get();
+        let inner = &mut self.inner;
+        // A poll that may have to be repeated cannot return what it borrows.
+        let fill = poll_fn(|cx| {
+            let filled = task::ready!(Pin::new(&mut *inner).poll_fill_buf(cx))?;
+            Poll::Ready(Ok(filled.is_empty()))
+        });
+        let at_end = complete(CALL, limit, fill)?;
+        if at_end {
+            return Ok(&[]);
+        }
+        let mut inner = Some(inner);
+        complete(
+            CALL,
+            limit,
+            poll_fn(move |cx| match inner.take() {
+                Some(inner) => Pin::new(inner).poll_fill_buf(cx),
+                None => Poll::Ready(Err(io::Error::other(
+                    "an `AsyncBufRead` had data and was pending when it was asked for it",
+                ))),
+            }),
+        )
+    }
+
+    fn consume(&mut self, amount: usize) {
+        Pin::new(&mut self.inner).consume(amount);
+    }
+}
+
+impl<T: AsyncSeek + Unpin> Seek for Blocking<T> {
+    /// Waits until the seek is done; timeouts do not apply.
+    ///
+    /// A seek that is cancelled half way goes on, and the next one waits for it.
+    #[track_caller]
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let mut started = false;
+        let inner = &mut self.inner;
+        let seek = poll_fn(|cx: &mut Context<'_>| {
+            let mut inner = Pin::new(&mut *inner);
+            if !started {
+                // One that was begun earlier has to be done first.
+                task::ready!(inner.as_mut().poll_complete(cx))?;
+                inner.as_mut().start_seek(to)?;
+                started = true;
+            }
+            inner.poll_complete(cx)
+        });
+        complete("`Blocking::seek`", None, seek)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Blocking<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocking")
+            .field("inner", &self.inner)
+            .field("read_timeout", &self.read_timeout.get())
+            .field("write_timeout", &self.write_timeout.get())
+            .finish()
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+    use super::Blocking;
+
+    impl<T: AsFd> AsFd for Blocking<T> {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.inner.as_fd()
+        }
+    }
+
+    impl<T: AsRawFd> AsRawFd for Blocking<T> {
+        fn as_raw_fd(&self) -> RawFd {
+            self.inner.as_raw_fd()
+        }
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
+
+    use super::Blocking;
+
+    impl<T: AsSocket> AsSocket for Blocking<T> {
+        fn as_socket(&self) -> BorrowedSocket<'_> {
+            self.inner.as_socket()
+        }
+    }
+
+    impl<T: AsRawSocket> AsRawSocket for Blocking<T> {
+        fn as_raw_socket(&self) -> RawSocket {
+            self.inner.as_raw_socket()
+        }
+    }
+}
+
+/// A timeout that is set through a shared reference, in nanoseconds. Zero, which
+/// is refused, stands for none; what is too large, for some 584 years.
+struct Limit(AtomicU64);
+
+impl Limit {
+    fn none() -> Limit {
+        Limit(AtomicU64::new(0))
+    }
+
+    fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let nanos = match timeout {
+            Some(Duration::ZERO) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "a timeout of zero cannot be set; `None` is for ever",
+                ));
+            }
+            Some(timeout) => u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
+            None => 0,
+        };
+        // Ordering: it protects nothing else.
+        self.0.store(nanos, Ordering::Relaxed);
+        Ok(())
+    }
+
+    #[inline]
+    fn get(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! [`WaitSink`]: sinks in blocking-style code.
+
+use futures::sink::{Sink, SinkExt as _};
+
+use crate::wait::Spot;
+
+/// Sends to a sink in blocking-style code.
+///
+/// It is implemented for every [`Sink`] that is `Unpin`; pin others before. Each call
+/// waits as [`.wait()`](crate::Wait::wait) does: in a fiber it suspends the fiber, on a
+/// plain thread it blocks the thread, in async code it panics.
+///
+/// # Examples
+///
+/// ```
+/// use futures::channel::mpsc;
+/// use switchback::{prelude::*, spawn};
+///
+/// # switchback::run(|| {
+/// let (mut sender, receiver) = mpsc::channel(0);
+/// let mut reader = spawn(move || receiver.wait_iter().collect::<Vec<_>>());
+/// sender.wait_feed('a').unwrap();
+/// sender.wait_send('b').unwrap();
+/// sender.wait_close().unwrap();
+/// assert_eq!(reader.join().wait().unwrap(), ['a', 'b']);
+/// # }).unwrap();
+/// ```
+pub trait WaitSink<Item>: Sink<Item> + Unpin {
+    /// Waits until there is room, sends `item` and waits until it has been flushed.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is cancelled, the item was either sent or is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    ///
+    /// # Panics
+    ///
+    /// Where [`.wait()`](crate::Wait::wait) does.
+    #[track_caller]
+    fn wait_send(&mut self, item: Item) -> Result<(), Self::Error> {
+        Spot::here("`.wait_send()`").wait(self.send(item))
+    }
+
+    /// Waits until there is room and sends `item`, without a flush: for several in a
+    /// row, with a [`wait_flush`](WaitSink::wait_flush) after the last.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is cancelled, the item is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    ///
+    /// # Panics
+    ///
+    /// Where [`.wait()`](crate::Wait::wait) does.
+    #[track_caller]
+    fn wait_feed(&mut self, item: Item) -> Result<(), Self::Error> {
+        Spot::here("`.wait_feed()`").wait(self.feed(item))
+    }
+
+    /// Waits until everything that was sent has been flushed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; it can be called again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    ///
+    /// # Panics
+    ///
+    /// Where [`.wait()`](crate::Wait::wait) does.
+    #[track_caller]
+    fn wait_flush(&mut self) -> Result<(), Self::Error> {
+        Spot::here("`.wait_flush()`").wait(self.flush())
+    }
+
+    /// Flushes the sink, closes it and waits until that is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost; it can be called again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the sink.
+    ///
+    /// # Panics
+    ///
+    /// Where [`.wait()`](crate::Wait::wait) does.
+    #[track_caller]
+    fn wait_close(&mut self) -> Result<(), Self::Error> {
+        Spot::here("`.wait_close()`").wait(self.close())
+    }
+}
+
+impl<Item, S: Sink<Item> + Unpin + ?Sized> WaitSink<Item> for S {}
