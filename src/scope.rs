@@ -19,16 +19,15 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Waker;
 use std::thread::panicking;
 
 use crate::cancel::check_cancelled;
-use crate::fiber::{self, Fiber, FiberHandle, FiberId, FiberState, Record};
+use crate::fiber::{Fiber, FiberHandle, FiberId, FiberRef, FiberState, Start};
 use crate::foreign::{self, AbortOnUnwind};
 use crate::hub::{Core, registry};
-use crate::join::{Join, Packet};
-use crate::switch::{self, Coroutine, Place};
+use crate::join::{Join, packet};
+use crate::switch::{self, Place};
 use crate::wait::Spot;
 
 /// Runs `f` with a [`Scope`] in which fibers can be spawned that borrow what
@@ -172,13 +171,10 @@ impl<'scope> Scope<'scope, '_> {
         T: 'scope,
     {
         match self.create(f) {
-            Ok(fiber) => {
-                fiber.start();
-                ScopedFiber {
-                    fiber,
-                    scope: PhantomData,
-                }
-            }
+            Ok(fiber) => ScopedFiber {
+                fiber,
+                scope: PhantomData,
+            },
             // A second panic would abort the process.
             Err(e) if panicking() => ScopedFiber {
                 fiber: Fiber::stillborn(e.to_string()),
@@ -194,19 +190,19 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        let record = Arc::new(Record::new(self.hub.shared.clone(), None));
-        let stack = self.hub.stack_for(&record, None, false)?;
-        let packet = Arc::new(Packet::new());
-        let body = fiber::body(&self.hub, &record, &packet, f);
+        let stack = self.hub.take_stack(None)?;
+        let hub = self.hub.shared.clone();
+        let (delivery, receipt) = packet(hub, self.hub.ids.next(), None, Start::AtOnce);
+        let child = receipt.fiber().clone();
+        let scope = Some(self.data.clone());
         // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
         // or unwinds. By the Scope Invariant that is after the body has
         // finished, or never. A child that was cancelled before it ran is run
         // too, to drop `f`. The hub never drops a coroutine that has not
         // finished but to leak it, and then the parent is abandoned.
-        let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
-        self.hub.insert(&record, Some(self.data.clone()), coroutine);
-        self.data.began(record.clone());
-        Ok(Fiber::from_parts(record, packet))
+        unsafe { self.hub.add_unchecked(delivery, stack, false, scope, f) };
+        self.data.began(child);
+        Ok(Fiber::from_receipt(receipt))
     }
 
     /// Waits until every child has ended.
@@ -321,9 +317,9 @@ impl<T> fmt::Debug for ScopedFiber<'_, T> {
 #[derive(Debug, Default)]
 pub(crate) struct ScopeData {
     /// The children whose stacks have not returned, in the order of their spawn.
-    running: RefCell<BTreeMap<FiberId, Arc<Record>>>,
+    running: RefCell<BTreeMap<FiberId, FiberRef>>,
     /// The children that panicked, joined or not.
-    panicked: RefCell<Vec<Arc<Record>>>,
+    panicked: RefCell<Vec<FiberRef>>,
     /// Whether a child's stack was abandoned: it will never return.
     lost: Cell<bool>,
     /// Why the children were cancelled: so is each that comes later.
@@ -336,7 +332,7 @@ pub(crate) struct ScopeData {
 
 impl ScopeData {
     /// The stack of a child has returned.
-    pub(crate) fn child_ended(&self, child: Arc<Record>) {
+    pub(crate) fn child_ended(&self, child: FiberRef) {
         let last = {
             let mut running = self.running.borrow_mut();
             running.remove(&child.id());
@@ -361,7 +357,7 @@ impl ScopeData {
         self.wake_parent();
     }
 
-    fn began(&self, child: Arc<Record>) {
+    fn began(&self, child: FiberRef) {
         if let Some(message) = self.cancelled.get() {
             child.cancel(Some(message.into()));
         }
@@ -372,7 +368,7 @@ impl ScopeData {
         !self.running.borrow().is_empty()
     }
 
-    fn children(&self) -> Vec<Arc<Record>> {
+    fn children(&self) -> Vec<FiberRef> {
         self.running.borrow().values().cloned().collect()
     }
 

@@ -42,12 +42,12 @@
 //! out only through [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes
 //! of tokio's lists and borrows of scoped threads point into such stacks.
 //!
-//! *Running Coroutine Invariant*: a coroutine that runs is never dropped. The
-//! hub takes it out of its table before `resume`, so no code on the fiber's
-//! stack can reach it.
+//! *Running Coroutine Invariant*: nobody reaches a coroutine that runs. A [`Berth`],
+//! where it is resumed in place, gives no access to it from before `resume` until its
+//! resumer lets it rest or takes it out; other resumers own what they resume.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -173,6 +173,77 @@ impl Coroutine {
         let stack = ManuallyDrop::into_inner(self.0).into_stack();
         UNFINISHED.set(UNFINISHED.get() - 1);
         stack
+    }
+}
+
+/// A place for a coroutine that is resumed where it is.
+#[derive(Default)]
+pub(crate) struct Berth {
+    coroutine: UnsafeCell<Option<Coroutine>>,
+    /// From [`resume`](Berth::resume) until [`rest`](Berth::rest) or
+    /// [`leave`](Berth::leave).
+    is_out: Cell<bool>,
+}
+
+impl Berth {
+    /// Puts in a coroutine.
+    pub(crate) fn put(&self, coroutine: Coroutine) {
+        assert!(!self.is_out.get(), "nobody takes the place of what runs");
+        // SAFETY: nobody else refers to it: the resumer alone does, while it is out, and
+        // all others only inside of these methods, which call nobody.
+        unsafe { *self.coroutine.get() = Some(coroutine) };
+    }
+
+    /// Whether the coroutine has been resumed, and neither rests nor has left.
+    #[inline]
+    pub(crate) fn is_out(&self) -> bool {
+        self.is_out.get()
+    }
+
+    /// Runs the body until it suspends or ends, and leaves the coroutine to the
+    /// caller: to [`rest`](Berth::rest) or to [`leave`](Berth::leave).
+    ///
+    /// # Panics
+    ///
+    /// If there is no coroutine, or it is out.
+    #[inline(always)]
+    pub(crate) fn resume(&self) -> Step {
+        assert!(!self.is_out.replace(true), "what runs is not resumed");
+        // SAFETY: it is out now, so nobody else refers to it until this is over
+        // (Running Coroutine Invariant). `self` is borrowed, so it stays.
+        let coroutine = unsafe { &mut *self.coroutine.get() };
+        match coroutine {
+            Some(coroutine) => coroutine.resume(),
+            None => panic!("there is a coroutine to resume"),
+        }
+    }
+
+    /// The coroutine that was resumed can be resumed again.
+    #[inline]
+    pub(crate) fn rest(&self) {
+        debug_assert!(self.is_out.get(), "what was resumed comes to rest");
+        self.is_out.set(false);
+    }
+
+    /// Takes out the coroutine that was resumed.
+    ///
+    /// # Panics
+    ///
+    /// If it was not resumed.
+    #[inline]
+    pub(crate) fn leave(&self) -> Coroutine {
+        assert!(self.is_out.replace(false), "what was resumed leaves");
+        // SAFETY: as in `put`.
+        let coroutine = unsafe { (*self.coroutine.get()).take() };
+        coroutine.expect("what is out has not left")
+    }
+}
+
+impl fmt::Debug for Berth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Berth")
+            .field("is_out", &self.is_out)
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::thread::panicking;
 
-use super::Fiber;
+use super::{Fiber, Start};
 use crate::hub::registry;
 
 /// Makes fibers with a name or a stack size of their own.
@@ -82,9 +82,7 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let fiber = self.create(f)?;
-        fiber.start();
-        Ok(fiber)
+        self.make(Start::AtOnce, f)
     }
 
     /// Makes a fiber without starting it: [`Fiber::new`] with these settings.
@@ -102,8 +100,17 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        match registry::current() {
-            Ok(core) => Fiber::create(&core, self, f),
+        self.make(Start::Later, f)
+    }
+
+    #[track_caller]
+    fn make<F, T>(self, start: Start, f: F) -> io::Result<Fiber<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        match registry::with_current(|core| Fiber::create(core, self, start, f)) {
+            Ok(made) => made,
             // A second panic would abort the process.
             Err(none) if panicking() => Err(io::Error::other(none.to_string())),
             Err(none) => panic!("{none}"),

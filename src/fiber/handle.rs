@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::record::{FiberId, Record};
+use super::fiber_ref::FiberRef;
+use super::record::FiberId;
 use crate::hub::registry;
 use crate::switch::{self, Place};
 
@@ -25,7 +25,7 @@ use crate::switch::{self, Place};
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct FiberHandle(pub(crate) Arc<Record>);
+pub struct FiberHandle(pub(crate) FiberRef);
 
 impl FiberHandle {
     /// The fiber's number.

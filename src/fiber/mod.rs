@@ -4,14 +4,17 @@
 //!
 //! | side | where | who |
 //! |---|---|---|
-//! | [`Record`] | an `Arc` | everybody: handles, wakers, the hub |
+//! | [`Record`] | an allocation, by [`FiberRef`] | everybody: handles, wakers, the hub |
 //! | [`FiberState`] | the root of its stack | the code that runs on that stack |
-//! | `Live` in [`crate::hub`] | the hub's table | the hub, on its thread |
+//! | [`HubSide`] | in the record | the hub, on its thread |
 //!
-//! Its result goes from its stack to its [`Fiber`] through a `Packet`.
+//! Its result goes from its stack to its [`Fiber`] through the same allocation: from
+//! its [`Delivery`] to its [`Receipt`].
 
 mod builder;
+mod fiber_ref;
 mod handle;
+mod hub_side;
 mod park;
 mod record;
 mod state;
@@ -19,6 +22,7 @@ mod state;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,12 +34,14 @@ pub use builder::Builder;
 pub use handle::{FiberHandle, current_fiber, in_fiber};
 pub use park::park;
 pub use record::FiberId;
-pub(crate) use record::{Phase, Record, interrupt};
+pub(crate) use fiber_ref::{Count, FiberRef};
+pub(crate) use hub_side::{HubSide, Neighbour, Stage};
+pub(crate) use record::{FiberIds, Phase, Record, interrupt};
 pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 
 use crate::hub::{Core, Shared, registry};
-use crate::join::{Cause, Join, JoinError, Packet};
-use crate::switch::{self, Coroutine, Suspender};
+use crate::join::{Cause, Delivery, Join, JoinError, Receipt, packet};
+use crate::switch::{self, Suspender};
 
 /// Makes a fiber that runs `f`, and starts it.
 ///
@@ -72,9 +78,7 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    let fiber = Fiber::new(f);
-    fiber.start();
-    fiber
+    Fiber::make(f, Start::AtOnce)
 }
 
 /// Owns the result of a fiber, as [`std::thread::JoinHandle`] does of a thread.
@@ -85,9 +89,14 @@ where
 ///
 /// A `Fiber` can be sent to another thread if `T` can, and joined there; the
 /// fiber stays on its hub's thread.
-pub struct Fiber<T> {
-    record: Arc<Record>,
-    packet: Arc<Packet<T>>,
+pub struct Fiber<T>(Receipt<T>);
+
+/// When a new fiber is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    AtOnce,
+    /// When [`Fiber::start`] is called.
+    Later,
 }
 
 impl<T> Fiber<T> {
@@ -115,23 +124,40 @@ impl<T> Fiber<T> {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let made = registry::current()
-            .map_err(|none| none.to_string())
-            .and_then(|core| Fiber::create(&core, Builder::new(), f).map_err(|e| e.to_string()));
-        match made {
-            Ok(fiber) => fiber,
-            // A second panic would abort the process.
-            Err(why) if panicking() => Fiber::stillborn(why),
-            Err(why) => panic!("{why}"),
+        Fiber::make(f, Start::Later)
+    }
+
+    #[track_caller]
+    fn make<F>(f: F, start: Start) -> Fiber<T>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let made = registry::with_current(|core| Fiber::create(core, Builder::new(), start, f));
+        let why = match made {
+            Ok(Ok(fiber)) => return fiber,
+            Ok(Err(e)) => e.to_string(),
+            Err(none) => none.to_string(),
+        };
+        if !panicking() {
+            panic!("{why}");
         }
+        // A second panic would abort the process.
+        Fiber::stillborn(why)
+    }
+
+    #[inline]
+    fn record(&self) -> &FiberRef {
+        self.0.fiber()
     }
 
     /// Queues the fiber behind everything that is ready. False, and without
     /// effect, if it was started before or has ended.
     pub fn start(&self) -> bool {
-        let started = self.record.claim_start();
+        let record = self.record();
+        let started = record.claim_start();
         if started {
-            crate::switch_back::wake(&self.record);
+            crate::switch_back::wake(record);
         }
         started
     }
@@ -158,7 +184,7 @@ impl<T> Fiber<T> {
     #[track_caller]
     pub fn join(&mut self) -> Join<'_, T> {
         let itself = switch::with_place(|place| match place {
-            switch::Place::Fiber(state) => state.is(&self.record),
+            switch::Place::Fiber(state) => state.is(self.record()),
             _ => false,
         });
         assert!(
@@ -166,7 +192,7 @@ impl<T> Fiber<T> {
             "a fiber cannot join itself: it would wait for ever"
         );
         assert!(
-            !self.record.is_claimed(),
+            !self.record().is_claimed(),
             "the result of fiber '{}' was taken by an earlier join",
             self.name(),
         );
@@ -176,100 +202,105 @@ impl<T> Fiber<T> {
 
     /// Asks the fiber to end: see [`FiberHandle::cancel`].
     pub fn cancel(&self) -> bool {
-        self.record.cancel(None)
+        self.record().cancel(None)
     }
 
     /// Asks the fiber to end: see [`FiberHandle::cancel_with`].
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
-        self.record.cancel(Some(message.into()))
+        self.record().cancel(Some(message.into()))
     }
 
     /// A handle to the fiber, without its result.
     pub fn handle(&self) -> FiberHandle {
-        FiberHandle(self.record.clone())
+        FiberHandle(self.record().clone())
     }
 
     /// The fiber's number.
     pub fn id(&self) -> FiberId {
-        self.record.id()
+        self.record().id()
     }
 
     /// The fiber's name: the one it was given, or `Fiber-N` with its number.
     pub fn name(&self) -> &str {
-        self.record.name()
+        self.record().name()
     }
 
     /// Whether the fiber has not ended. A fiber that was not started is alive.
     pub fn is_alive(&self) -> bool {
-        self.record.is_alive()
+        self.record().is_alive()
     }
 
-    pub(crate) fn from_parts(record: Arc<Record>, packet: Arc<Packet<T>>) -> Fiber<T> {
-        Fiber { record, packet }
+    pub(crate) fn from_receipt(receipt: Receipt<T>) -> Fiber<T> {
+        Fiber(receipt)
     }
 
     /// A fiber that was cancelled before it was made.
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Arc::new(Shared::new(None));
         no_hub.end();
-        let record = Arc::new(Record::new(no_hub, None));
-        let packet = Arc::new(Packet::new());
-        packet.refuse(&record, why);
-        Fiber { record, packet }
+        let (delivery, receipt) = packet(no_hub, FiberId::next(), None, Start::Later);
+        delivery.refuse(why);
+        Fiber(receipt)
     }
 
     pub(crate) fn poll_join(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        self.packet.poll(&self.record, cx)
+        self.0.poll(cx)
     }
 }
 
 impl<T: 'static> Fiber<T> {
     /// Makes a fiber on this hub.
-    pub(crate) fn create<F>(core: &Rc<Core>, settings: Builder, f: F) -> io::Result<Fiber<T>>
+    pub(crate) fn create<F>(
+        core: &Rc<Core>,
+        settings: Builder,
+        start: Start,
+        f: F,
+    ) -> io::Result<Fiber<T>>
     where
         F: FnOnce() -> T + 'static,
     {
+        let stack = core.take_stack(settings.stack_size)?;
         let name = settings.name.map(String::into_boxed_str);
-        let record = Arc::new(Record::new(core.shared.clone(), name));
-        let stack = core.stack_for(&record, settings.stack_size, settings.measure_stack)?;
-        let packet = Arc::new(Packet::new());
-        let coroutine = Coroutine::new(stack, body(core, &record, &packet, f));
-        core.insert(&record, None, coroutine);
-        Ok(Fiber::from_parts(record, packet))
+        let (delivery, receipt) = packet(core.shared.clone(), core.ids.next(), name, start);
+        core.add(delivery, stack, settings.measure_stack, f);
+        Ok(Fiber(receipt))
     }
 }
 
 /// What runs at the root of a fiber's stack.
-pub(crate) fn body<F, T>(
+///
+/// # Safety
+///
+/// The body is run only while the hub's table has the fiber: the two that it gets
+/// are not counted (Table Invariant).
+#[allow(unsafe_code)]
+pub(crate) unsafe fn body<F, T>(
     hub: &Rc<Core>,
-    record: &Arc<Record>,
-    packet: &Arc<Packet<T>>,
+    delivery: ManuallyDrop<Delivery<T>>,
     f: F,
 ) -> impl FnOnce(Suspender) + use<F, T>
 where
     F: FnOnce() -> T,
 {
-    let (hub, record, packet) = (hub.clone(), record.clone(), packet.clone());
+    let hub = hub.clone();
     move |suspender| {
-        let owner = Owner::Fiber {
-            record: record.clone(),
-            hub,
-        };
-        let state = FiberState::new(suspender, owner);
-        switch::run_fiber(&state, || run(&state, &record, f, packet));
+        // SAFETY: as promised by the caller; the state is used by the body only.
+        let record = unsafe { FiberRef::lend(delivery.fiber().as_ptr()) };
+        let state = FiberState::new(suspender, Owner::Fiber { record, hub });
+        switch::run_fiber(&state, || run(&state, f, &delivery));
     }
 }
 
 /// Runs `f` and hands over its result. Everything that is the user's is dropped
 /// here, where it may wait: the closure, a result that nobody will take, and the
 /// fiber-locals, in this order.
-fn run<F, T>(state: &FiberState, record: &Record, f: F, packet: Arc<Packet<T>>)
+fn run<F, T>(state: &FiberState, f: F, delivery: &Delivery<T>)
 where
     F: FnOnce() -> T,
 {
     let outcome = catch_unwind(AssertUnwindSafe(|| match state.cancelled_before_start() {
         None => {
-            packet.put(f());
+            delivery.put(f());
             None
         }
         Some(cancelled) => {
@@ -278,7 +309,7 @@ where
         }
     }));
     let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
-    packet.complete(record, cause, &state.locals);
+    delivery.complete(cause, &state.locals);
 }
 
 impl<T> Future for Fiber<T> {
@@ -293,18 +324,19 @@ impl<T> Future for Fiber<T> {
 
 impl<T> Drop for Fiber<T> {
     fn drop(&mut self) {
-        if self.record.is_claimed() {
+        let record = self.record();
+        if record.is_claimed() {
             return;
         }
-        if self.record.phase() == Phase::New {
-            self.record.cancel(None);
+        if record.phase() == Phase::New {
+            record.cancel(None);
         }
-        self.packet.detach(&self.record);
+        self.0.detach();
     }
 }
 
 impl<T> fmt::Debug for Fiber<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.record, f)
+        fmt::Debug::fmt(self.record(), f)
     }
 }

@@ -1,12 +1,11 @@
 //! Parking a fiber.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use super::fiber_ref::FiberRef;
 use super::handle::current_fiber;
-use super::record::Record;
 use crate::wait::Spot;
 
 /// Suspends the fiber until somebody calls [`FiberHandle::unpark`].
@@ -37,7 +36,7 @@ pub fn park() {
 }
 
 /// Ready once the token is there; takes it.
-struct Parked(Arc<Record>);
+struct Parked(FiberRef);
 
 impl Future for Parked {
     type Output = ();

@@ -1,6 +1,14 @@
 //! What the world may know of a fiber: the part that crosses threads.
+//!
+//! # Layout
+//!
+//! A fiber has one allocation beside its stack: its [`Record`] and, behind it, the
+//! place for its result ([`Packet`](crate::join::Packet) knows of which type). What
+//! the hub reads and writes each time it resumes the fiber comes first and fits a
+//! cache line or two; what is needed once, or never, comes last.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -8,9 +16,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use futures::task::AtomicWaker;
 
+use super::fiber_ref::{Count, FiberRef};
+use super::Start;
+use super::hub_side::HubSide;
 use crate::cancel::Cancelled;
 use crate::foreign;
-use crate::hub::Shared;
+use crate::hub::{Core, Shared};
 use crate::sync_util::{self, lock};
 
 /// Identifies a fiber, unlike any other of the process.
@@ -20,11 +31,40 @@ use crate::sync_util::{self, lock};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FiberId(NonZeroU64);
 
+/// The next number that no fiber has.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 impl FiberId {
-    fn next() -> FiberId {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn next() -> FiberId {
+        FiberId::new(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new(id: u64) -> FiberId {
         FiberId(NonZeroU64::new(id).expect("2^64 fibers were made"))
+    }
+}
+
+/// Numbers that are taken for a hub in advance: to take one is to write to memory
+/// that all threads share.
+#[derive(Debug, Default)]
+pub(crate) struct FiberIds {
+    next: Cell<u64>,
+    end: Cell<u64>,
+}
+
+impl FiberIds {
+    const BLOCK: u64 = 256;
+
+    #[inline]
+    pub(crate) fn next(&self) -> FiberId {
+        if self.next.get() == self.end.get() {
+            let next = NEXT.fetch_add(Self::BLOCK, Ordering::Relaxed);
+            self.next.set(next);
+            self.end.set(next + Self::BLOCK);
+        }
+        let id = self.next.get();
+        self.next.set(id + 1);
+        FiberId::new(id)
     }
 }
 
@@ -45,7 +85,6 @@ impl fmt::Debug for FiberId {
 /// `New -> Started -> Ended | Abandoned`; a fiber that is cancelled before it
 /// started goes from `New` to `Ended`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Phase {
     /// Made, not started.
     New,
@@ -57,16 +96,16 @@ pub(crate) enum Phase {
     Abandoned,
 }
 
-impl Phase {
-    fn from_bits(bits: u8) -> Phase {
-        match bits {
-            0 => Phase::New,
-            1 => Phase::Started,
-            2 => Phase::Ended,
-            3 => Phase::Abandoned,
-            _ => unreachable!("no other phase is ever stored"),
-        }
-    }
+/// The phase as bits that are set and never cleared, with one more: whether the
+/// fiber's `Fiber` is gone, so that nobody will take its result.
+///
+/// Ordering: whoever sets `ENDED` or `DETACHED` releases what it did to the result
+/// before, and acquires what the other did: see [`crate::join::Packet`].
+mod life {
+    pub(super) const STARTED: u8 = 1;
+    pub(super) const ENDED: u8 = 2;
+    pub(super) const ABANDONED: u8 = 4;
+    pub(super) const DETACHED: u8 = 8;
 }
 
 /// Reasons why a fiber should not simply go on, as bits of one byte, so that
@@ -81,24 +120,20 @@ pub(crate) mod interrupt {
 }
 
 const UNWATCHED: usize = usize::MAX;
-const NOWHERE: usize = usize::MAX;
 
-/// The shared part of a fiber: its handles, its wakers and its hub hold it.
+/// The shared part of a fiber: its handles, its wakers and its hub hold it, by a
+/// [`FiberRef`].
 ///
 /// It holds nothing of the user's, so its last drop, on whatever thread, runs
 /// no user code but the drop of a joiner's waker.
+#[repr(C)]
 pub(crate) struct Record {
-    id: FiberId,
-    name: OnceLock<Box<str>>,
+    pub(super) count: Count,
+    /// What only the hub uses, on its thread.
+    side: HubSide,
     pub(crate) hub: Arc<Shared>,
-    /// Where the hub keeps the fiber; [`NOWHERE`] before it has arrived there. Only
-    /// the hub's thread uses it, after it has checked that the place still holds
-    /// this very record.
-    slot: AtomicUsize,
-    phase: AtomicU8,
     interrupts: AtomicU8,
-    /// The message of a pending cancel. Its lock also orders `CANCEL`'s changes.
-    cancel: Mutex<Option<Cow<'static, str>>>,
+    life: AtomicU8,
     /// Set while the record is in the hub's queue of remote wakes.
     ///
     /// Ordering: `swap(true, AcqRel)` by a waker pairs with `swap(false, AcqRel)`
@@ -113,35 +148,72 @@ pub(crate) struct Record {
     claimed: AtomicBool,
     /// Whether the fiber panicked and nobody has taken the panic.
     unclaimed_panic: AtomicBool,
-    /// Whoever waits in `Join`.
+    id: FiberId,
+    /// Whoever waits in `Join`, unless it is a fiber of the same hub.
     pub(crate) joiner: AtomicWaker,
-    /// How much of its stack the fiber was last seen to have used; 0 if it is not
-    /// measured.
-    stack_used: AtomicUsize,
     /// Where the hub keeps this record among those whose joiners it must tell
     /// when it fails; [`UNWATCHED`] if it does not. Written under the hub's lock.
     watch_key: AtomicUsize,
+    /// How much of its stack the fiber was last seen to have used; 0 if it is not
+    /// measured.
+    stack_used: AtomicUsize,
+    name: OnceLock<Box<str>>,
+    /// The message of a pending cancel. Its lock also orders `CANCEL`'s changes.
+    cancel: Mutex<Option<Cow<'static, str>>>,
 }
 
+// SAFETY: all fields but `side` are `Send` and `Sync`. `side` is reached only with a
+// `Core` of the fiber's hub, which does not leave the hub's thread; so that thread alone
+// uses it. To drop it, on whatever thread, does nothing: see `HubSide`.
+#[allow(unsafe_code)]
+unsafe impl Send for Record {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Record {}
+
 impl Record {
-    pub(crate) fn new(hub: Arc<Shared>, name: Option<Box<str>>) -> Record {
+    pub(crate) fn new(
+        count: Count,
+        hub: Arc<Shared>,
+        id: FiberId,
+        name: Option<Box<str>>,
+        start: Start,
+    ) -> Record {
         Record {
-            id: FiberId::next(),
-            name: name.map_or_else(OnceLock::new, OnceLock::from),
+            count,
+            side: HubSide::default(),
             hub,
-            slot: AtomicUsize::new(NOWHERE),
-            phase: AtomicU8::new(Phase::New as u8),
             interrupts: AtomicU8::new(0),
-            cancel: Mutex::new(None),
+            life: AtomicU8::new(match start {
+                Start::AtOnce => life::STARTED,
+                Start::Later => 0,
+            }),
             queued_remotely: sync_util::AtomicBool::new(false),
             unparked: AtomicBool::new(false),
             put_off: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
+            id,
             joiner: AtomicWaker::new(),
-            stack_used: AtomicUsize::new(0),
             watch_key: AtomicUsize::new(UNWATCHED),
+            stack_used: AtomicUsize::new(0),
+            name: name.map_or_else(OnceLock::new, OnceLock::from),
+            cancel: Mutex::new(None),
         }
+    }
+
+    /// What the hub keeps of the fiber, for the hub.
+    ///
+    /// # Panics
+    ///
+    /// If this is not the fiber's hub.
+    #[inline]
+    pub(crate) fn side<'a>(&'a self, core: &'a Core) -> &'a HubSide {
+        assert!(
+            std::ptr::eq(Arc::as_ptr(&self.hub), Arc::as_ptr(&core.shared)),
+            "a hub handles its own fibers",
+        );
+        &self.side
     }
 
     pub(crate) fn id(&self) -> FiberId {
@@ -174,15 +246,6 @@ impl Record {
         self.stack_used.store(used, Ordering::Relaxed);
     }
 
-    #[inline]
-    pub(crate) fn slot(&self) -> usize {
-        self.slot.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_slot(&self, slot: usize) {
-        self.slot.store(slot, Ordering::Relaxed);
-    }
-
     /// Whether the one who wakes the fiber has to put it into the hub's queue of
     /// remote wakes; if not, it is there already.
     pub(crate) fn enters_remote_queue(&self) -> bool {
@@ -194,29 +257,64 @@ impl Record {
         self.queued_remotely.swap(false, Ordering::AcqRel);
     }
 
-    /// Ordering: pairs with the `Release` of [`Record::set_phase`].
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
-        Phase::from_bits(self.phase.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Release);
+        match self.life.load(Ordering::Acquire) {
+            life if life & life::ABANDONED != 0 => Phase::Abandoned,
+            life if life & life::ENDED != 0 => Phase::Ended,
+            life if life & life::STARTED != 0 => Phase::Started,
+            _ => Phase::New,
+        }
     }
 
     /// Moves from `New` to `Started`; false if it was not `New`.
     #[inline]
     pub(crate) fn claim_start(&self) -> bool {
-        if self.phase() != Phase::New {
-            return false;
+        self.phase() == Phase::New && self.begin_life()
+    }
+
+    #[cold]
+    fn begin_life(&self) -> bool {
+        let before = self.life.fetch_or(life::STARTED, Ordering::AcqRel);
+        before & !life::DETACHED == 0
+    }
+
+    /// The fiber has ended, and leaves its result to its joiner. False, and without
+    /// effect, if there will be no joiner.
+    #[inline]
+    pub(crate) fn end_for_joiner(&self) -> bool {
+        let mut life = self.life.load(Ordering::Acquire);
+        while life & life::DETACHED == 0 {
+            let ended = life | life::ENDED;
+            let set = self
+                .life
+                .compare_exchange_weak(life, ended, Ordering::AcqRel, Ordering::Acquire);
+            match set {
+                Ok(_) => return true,
+                Err(now) => life = now,
+            }
         }
-        self.phase
-            .compare_exchange(
-                Phase::New as u8,
-                Phase::Started as u8,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .is_ok()
+        false
+    }
+
+    /// The fiber has ended, and its result is gone.
+    pub(crate) fn end_detached(&self) {
+        self.life.fetch_or(life::ENDED, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_abandoned(&self) {
+        self.life.fetch_or(life::ABANDONED, Ordering::AcqRel);
+    }
+
+    /// There will be no joiner. True if the fiber had ended before, and so has left
+    /// its result to the caller.
+    pub(crate) fn detach(&self) -> bool {
+        self.life.fetch_or(life::DETACHED, Ordering::AcqRel) & life::ENDED != 0
+    }
+
+    /// Whether there will be no joiner.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.life.load(Ordering::Acquire) & life::DETACHED != 0
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -249,6 +347,7 @@ impl Record {
 
     /// The fiber is over: tells its joiner. Called by the hub after the stack has
     /// returned, so that a waker never runs on it.
+    #[inline]
     pub(crate) fn tell_joiner(&self) {
         if let Some(joiner) = self.joiner.take() {
             foreign::wake(joiner);
@@ -283,18 +382,17 @@ impl Record {
 
     /// Asks the fiber to end; false if it has ended. The first message of those
     /// that are pending together is kept.
-    pub(crate) fn cancel(self: &Arc<Self>, message: Option<Cow<'static, str>>) -> bool {
+    ///
+    /// The fiber is not woken: see [`FiberRef::cancel`].
+    fn request_cancel(&self, message: Option<Cow<'static, str>>) -> bool {
         if !self.is_alive() {
             return false;
         }
-        {
-            let mut pending = lock(&self.cancel);
-            if self.interrupts() & interrupt::CANCEL == 0 {
-                *pending = message;
-                self.interrupt(interrupt::CANCEL);
-            }
+        let mut pending = lock(&self.cancel);
+        if self.interrupts() & interrupt::CANCEL == 0 {
+            *pending = message;
+            self.interrupt(interrupt::CANCEL);
         }
-        crate::switch_back::wake(self);
         true
     }
 
@@ -308,6 +406,17 @@ impl Record {
             .interrupts
             .fetch_and(!interrupt::CANCEL, Ordering::AcqRel);
         (before & interrupt::CANCEL != 0).then(|| Cancelled::new(pending.take()))
+    }
+}
+
+impl FiberRef {
+    /// Asks the fiber to end; false if it has ended.
+    pub(crate) fn cancel(&self, message: Option<Cow<'static, str>>) -> bool {
+        let asked = self.request_cancel(message);
+        if asked {
+            crate::switch_back::wake(self);
+        }
+        asked
     }
 }
 

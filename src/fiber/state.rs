@@ -2,14 +2,13 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Waker;
 use std::thread::panicking;
 
-use futures::task::waker_ref;
-
-use super::record::{Phase, Record, interrupt};
+use super::fiber_ref::FiberRef;
+use super::record::interrupt;
 use crate::bridge::BridgeTask;
 use crate::cancel::{Cancelled, Deadlines, Unwinding};
 use crate::hub::Core;
@@ -46,7 +45,11 @@ pub(crate) struct FiberState {
 /// Who resumes a stack.
 pub(crate) enum Owner {
     /// A hub.
-    Fiber { record: Arc<Record>, hub: Rc<Core> },
+    Fiber {
+        /// Not counted: Table Invariant of [`FiberRef`].
+        record: ManuallyDrop<FiberRef>,
+        hub: Rc<Core>,
+    },
     /// A task that polls a bridge.
     Bridge(Rc<BridgeTask>),
 }
@@ -91,7 +94,7 @@ impl FiberState {
     }
 
     /// The fiber's record; `None` in a bridge.
-    pub(crate) fn record(&self) -> Option<&Arc<Record>> {
+    pub(crate) fn record(&self) -> Option<&FiberRef> {
         match &self.owner {
             Owner::Fiber { record, .. } => Some(record),
             Owner::Bridge(_) => None,
@@ -114,16 +117,15 @@ impl FiberState {
     }
 
     /// Whether this is the fiber with that record.
-    pub(crate) fn is(&self, record: &Arc<Record>) -> bool {
-        self.record().is_some_and(|own| Arc::ptr_eq(own, record))
+    pub(crate) fn is(&self, record: &FiberRef) -> bool {
+        self.record().is_some_and(|own| FiberRef::ptr_eq(own, record))
     }
 
     /// Calls `f` with the waker that has the stack resumed.
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
         match &self.owner {
-            // The record is the waker; nothing is counted to lend it.
-            Owner::Fiber { record, .. } => f(&waker_ref(record)),
+            Owner::Fiber { record, .. } => record.with_waker(f),
             // Borrowed while `f` runs: nobody resumes the stack meanwhile.
             Owner::Bridge(task) => f(&task.waker()),
         }
@@ -133,7 +135,7 @@ impl FiberState {
     #[inline]
     pub(crate) fn give_way(&self, waker: &Waker) -> bool {
         match &self.owner {
-            Owner::Fiber { record, .. } if waker_ref(record).will_wake(waker) => {
+            Owner::Fiber { record, .. } if record.is_waker(waker) => {
                 self.yields.set(true);
                 true
             }
@@ -183,7 +185,7 @@ impl FiberState {
     /// Leaves this stack for ever, with everything on it.
     pub(crate) fn abandon<T>(&self) -> T {
         if let Some(record) = self.record() {
-            record.set_phase(Phase::Abandoned);
+            record.set_abandoned();
         }
         if panicking() {
             SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);

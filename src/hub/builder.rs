@@ -208,7 +208,7 @@ impl HubBuilder {
             core.set_interrupts(listener.cancels(root.handle()));
             let result = listener.beside(root.join()).await;
             listener
-                .beside_close(driver::close(&core), || core.names_of(|_| true))
+                .beside_close(driver::close(&core), || core.table.names_of(|_| true))
                 .await;
             Ok(result)
         });

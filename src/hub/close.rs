@@ -25,7 +25,7 @@ use super::registry;
 use super::shared::{Closer, Shared, Takes};
 use super::turn::wake_after_io;
 use crate::cancel::CAN_UNWIND;
-use crate::fiber::{FiberHandle, Record, counts_a_panic_for_ever, interrupt};
+use crate::fiber::{FiberHandle, FiberRef, counts_a_panic_for_ever, interrupt};
 use crate::switch::{self, Place};
 use crate::time::{Timeout, deadline_after};
 
@@ -35,31 +35,29 @@ impl Core {
         self.root.replace(Some(root.0.clone()));
     }
 
-    fn is_root(&self, record: &Arc<Record>) -> bool {
+    fn is_root(&self, record: &FiberRef) -> bool {
         let root = self.root.borrow();
-        root.as_ref().is_some_and(|root| Arc::ptr_eq(root, record))
+        root.as_ref().is_some_and(|root| FiberRef::ptr_eq(root, record))
     }
 
-    fn is_exempt(&self, record: &Arc<Record>) -> bool {
+    fn is_exempt(&self, record: &FiberRef) -> bool {
         let exempt = self.exempt.borrow();
         exempt
             .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, record))
+            .is_some_and(|known| FiberRef::ptr_eq(known, record))
     }
 
     /// Starts the close, or exempts a root fiber from one that has started.
-    pub(super) fn begin_close(self: &Rc<Self>, exempt: Option<Arc<Record>>) {
+    pub(super) fn begin_close(self: &Rc<Self>, exempt: Option<FiberRef>) {
         if let Some(root) = exempt {
             root.take_back_interrupt(interrupt::CLOSE);
             self.exempt.replace(Some(root));
         }
         if self.is_open() {
             self.state.set(State::Closing);
-            let fibers: Arc<[_]> = {
-                let live = self.live.borrow();
-                let records = live.iter().map(|(_, fiber)| fiber.record.clone());
-                records.filter(|record| !self.is_exempt(record)).collect()
-            };
+            let mut fibers = self.table.fibers();
+            fibers.retain(|fiber| !self.is_exempt(fiber));
+            let fibers: Arc<[_]> = fibers.into();
             self.shared.begin_close(fibers.clone());
             for record in &*fibers {
                 record.interrupt(interrupt::CLOSE);
@@ -91,7 +89,7 @@ impl Core {
         if self.state.get() != State::Draining || self.has_callbacks() {
             return;
         }
-        let has_root = !self.live.borrow().is_empty();
+        let has_root = !self.table.is_empty();
         if has_root {
             self.shared.wake_closers();
         } else {
@@ -129,7 +127,7 @@ impl Core {
     pub(super) fn poll_end(self: &Rc<Self>, closer: &mut Closer, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever can be told is told; the others never will be.
         if !CAN_UNWIND || self.is_put_off_for_ever() {
-            if self.has_work() {
+            if self.ready.has_work() {
                 wake_after_io(cx);
             } else {
                 self.end_abruptly();
@@ -158,9 +156,8 @@ impl Core {
 
     /// Whether the close of every fiber that is left is put off, and for ever.
     fn is_put_off_for_ever(&self) -> bool {
-        let live = self.live.borrow();
         counts_a_panic_for_ever(self.made_while_panicking)
-            && live.iter().all(|(_, fiber)| fiber.record.is_put_off())
+            && self.table.all(|fiber| fiber.is_put_off())
     }
 
     /// The interrupt of a fiber has been put off: see `poll_end`.
@@ -171,13 +168,7 @@ impl Core {
     }
 
     fn only_exempt_live(&self) -> bool {
-        let live = self.live.borrow();
-        let exempt = self.exempt.borrow();
-        let is_live = |root: &Arc<Record>| {
-            let fiber = live.get(root.slot());
-            fiber.is_some_and(|fiber| Arc::ptr_eq(&fiber.record, root))
-        };
-        live.len() == usize::from(exempt.as_ref().is_some_and(is_live))
+        self.table.all(|fiber| self.is_exempt(fiber))
     }
 }
 
@@ -296,7 +287,7 @@ impl Future for CloseWithin {
         let closed = ready!(this.close.poll(cx));
         Poll::Ready(closed.map_err(|_| CloseTimeout {
             duration: *this.duration,
-            fibers: this.core.names_of(|fiber| !this.core.is_exempt(fiber)),
+            fibers: this.core.table.names_of(|fiber| !this.core.is_exempt(fiber)),
             busy: Vec::new(),
         }))
     }

@@ -1,32 +1,29 @@
 //! The hub's own state, reached only from its own thread.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 use std::thread::panicking;
 
-use slab::Slab;
 use tokio::runtime::Handle;
 
 use super::data::HubData;
 use super::metrics::HubMetrics;
+use super::ready::{Ready, ReadyQueue, Ticket};
 use super::registry::NoHub;
 use super::shared::{Errand, Shared};
+use super::table::Table;
 use crate::cancel::PutBack;
-use crate::fiber::{Phase, Record};
+use crate::fiber::{FiberIds, FiberRef, HubSide, Record, Stage};
 use crate::foreign;
 use crate::interrupt::Interrupts;
 use crate::outside::{self, Surroundings};
 #[cfg(unix)]
 use crate::poll::Poller;
-use crate::scope::ScopeData;
 use crate::stack::{Depths, Stack, StackPool};
-use crate::switch::Coroutine;
 
 /// What can be set about a hub before it is made.
 #[derive(Clone, Debug)]
@@ -76,11 +73,9 @@ pub(crate) struct Core {
     pub(crate) stacks: StackPool,
     pub(crate) depths: Depths,
     pub(super) state: Cell<State>,
-    /// Starts, wakes, cancels and callbacks, in the order in which they happened.
-    ready: RefCell<VecDeque<Ready>>,
-    /// How many entries have left `ready` so far: see [`Ticket`].
-    popped: Cell<u64>,
-    pub(super) live: RefCell<Slab<Live>>,
+    pub(super) ready: ReadyQueue,
+    pub(super) table: Table,
+    pub(crate) ids: FiberIds,
     /// Whether a driver runs or has been woken: no need to wake it again.
     pub(super) awake: Cell<bool>,
     /// Counts the turns; tells a fiber that has already run in this one.
@@ -88,9 +83,9 @@ pub(crate) struct Core {
     /// Fibers resumed since tokio last had a chance to poll for I/O.
     pub(super) resumes_since_io: Cell<u32>,
     /// The root fiber, if the hub was made to run one.
-    pub(super) root: RefCell<Option<Arc<Record>>>,
+    pub(super) root: RefCell<Option<FiberRef>>,
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.
-    pub(super) exempt: RefCell<Option<Arc<Record>>>,
+    pub(super) exempt: RefCell<Option<FiberRef>>,
     /// Ctrl-C, if this hub answers it.
     pub(super) interrupts: OnceCell<Rc<Interrupts>>,
     pub(super) data: HubData,
@@ -98,7 +93,6 @@ pub(crate) struct Core {
     pub(super) poll: Poller,
     /// How many callbacks are in the ready queue.
     callbacks: Cell<usize>,
-    spawned: Cell<u64>,
     pub(super) switches: Cell<u64>,
     callbacks_run: Cell<u64>,
 }
@@ -111,53 +105,6 @@ pub(super) enum DrivenIn {
     /// In a `run_until`, wherever that is.
     Future(Surroundings),
 }
-
-/// An entry of the ready queue.
-pub(crate) enum Ready {
-    /// Resume the fiber in this slot.
-    Fiber(usize),
-    /// Wake this waker: its task has asked to come after everything before it.
-    Waker(Waker),
-    /// Call this.
-    Callback(Box<dyn FnOnce()>),
-    /// Look for a descriptor that is ready.
-    #[cfg(unix)]
-    Poll,
-}
-
-/// A fiber that has not ended, in the hub's table.
-pub(super) struct Live {
-    pub(super) record: Arc<Record>,
-    /// The fiber's stack; absent while it runs.
-    pub(super) coroutine: Option<Coroutine>,
-    /// The scope that waits for its end.
-    pub(super) scope: Option<Rc<ScopeData>>,
-    pub(super) stage: Stage,
-    /// Whether it has an entry in the ready queue. The slot is not given away
-    /// before that entry has been taken.
-    pub(super) queued: bool,
-    /// Its entry came up while it ran (on a hub driven from inside the fiber):
-    /// queue it again when it suspends.
-    pub(super) requeue: bool,
-    /// The last turn in which it queued itself while it ran, as a yield does.
-    pub(super) yielded: u64,
-}
-
-/// What the hub has done with a fiber so far. (The record's phase says it to the
-/// world; this spares the hub a look at it.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Never resumed.
-    New,
-    /// Resumed at least once.
-    Begun,
-    /// Its stack has returned or was leaked; what is left is the slot.
-    Over,
-}
-
-/// The number of an entry of the ready queue, counted from the hub's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
 
 impl Core {
     pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
@@ -176,9 +123,9 @@ impl Core {
             runtime,
             config,
             state: Cell::new(State::Open),
-            ready: RefCell::default(),
-            popped: Cell::new(0),
-            live: RefCell::default(),
+            ready: ReadyQueue::default(),
+            table: Table::default(),
+            ids: FiberIds::default(),
             awake: Cell::new(false),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
@@ -187,7 +134,6 @@ impl Core {
             interrupts: OnceCell::new(),
             data: HubData::default(),
             callbacks: Cell::new(0),
-            spawned: Cell::new(0),
             switches: Cell::new(0),
             callbacks_run: Cell::new(0),
         })
@@ -229,68 +175,59 @@ impl Core {
     }
 
     /// A fiber is given the cancel that was pending.
-    pub(crate) fn cancel_delivered(&self, record: &Arc<Record>) {
+    pub(crate) fn cancel_delivered(&self, record: &FiberRef) {
         if let Some(interrupts) = self.interrupts.get() {
             interrupts.delivered(record);
         }
     }
 
+    /// Whether this is the fiber's hub.
+    #[inline]
+    pub(crate) fn is_hub_of(&self, fiber: &Record) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.shared), Arc::as_ptr(&fiber.hub))
+    }
+
     /// A stack for a new fiber, if the hub takes one.
-    pub(crate) fn stack_for(
-        &self,
-        record: &Record,
-        size: Option<usize>,
-        measure: bool,
-    ) -> io::Result<Stack> {
+    #[inline]
+    pub(crate) fn take_stack(&self, size: Option<usize>) -> io::Result<Stack> {
         if !self.is_open() {
             return Err(io::Error::other(NoHub::Ended.to_string()));
         }
-        let stack = self.stacks.take(size)?;
-        if measure || self.config.measure_stacks {
-            self.depths.begin(record, &stack);
-        }
-        Ok(stack)
-    }
-
-    /// Puts a new fiber into the table, not started.
-    pub(crate) fn insert(
-        &self,
-        record: &Arc<Record>,
-        scope: Option<Rc<ScopeData>>,
-        coroutine: Coroutine,
-    ) {
-        self.spawned.set(self.spawned.get() + 1);
-        let mut live = self.live.borrow_mut();
-        let entry = live.vacant_entry();
-        record.set_slot(entry.key());
-        entry.insert(Live {
-            record: record.clone(),
-            coroutine: Some(coroutine),
-            scope,
-            stage: Stage::New,
-            queued: false,
-            requeue: false,
-            yielded: 0,
-        });
+        self.stacks.take(size)
     }
 
     /// Queues a fiber of this hub behind everything that is ready; does nothing
-    /// if it is queued already or has ended.
-    pub(crate) fn wake(&self, record: &Record) {
-        {
-            let mut live = self.live.borrow_mut();
-            let Some(fiber) = live.get_mut(record.slot()) else {
-                return;
-            };
-            if !std::ptr::eq(&*fiber.record, record) || fiber.queued {
-                return;
-            }
-            fiber.queued = true;
-            if fiber.coroutine.is_none() {
-                fiber.yielded = self.turn.get();
-            }
+    /// if it is queued already, has not arrived or has ended.
+    #[inline]
+    pub(crate) fn wake(&self, fiber: &FiberRef) {
+        if self.make_ready(fiber) {
+            self.notify();
         }
-        self.push(Ready::Fiber(record.slot()));
+    }
+
+    /// As [`wake`](Core::wake), without seeing to it that the hub runs.
+    #[inline]
+    pub(super) fn make_ready(&self, fiber: &FiberRef) -> bool {
+        let side = fiber.side(self);
+        let waits = !side.queued.get() && matches!(side.stage.get(), Stage::New | Stage::Begun);
+        if waits {
+            if side.berth.is_out() {
+                side.yielded.set(self.turn.get());
+            }
+            self.queue(fiber, side);
+        }
+        waits
+    }
+
+    /// Queues a fiber that is in the table and not queued.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(super) fn queue(&self, fiber: &FiberRef, side: &HubSide) {
+        debug_assert!(!side.queued.get() && side.stage.get() != Stage::Absent);
+        side.queued.set(true);
+        // SAFETY: Table Invariant: it is in the table, and is queued now.
+        let entry = unsafe { FiberRef::lend(fiber.as_ptr()) };
+        self.ready.push(Ready::Fiber(entry));
     }
 
     /// Queues a callback behind everything that is ready. False, and dropped, if
@@ -320,17 +257,12 @@ impl Core {
 
     /// Queues an entry and sees to it that the hub runs.
     pub(crate) fn push(&self, entry: Ready) {
-        self.ready.borrow_mut().push_back(entry);
+        self.ready.push(entry);
         self.notify();
     }
 
-    /// Queues an entry during a turn: the hub is running.
-    #[inline]
-    pub(super) fn push_in_turn(&self, entry: Ready) {
-        self.ready.borrow_mut().push_back(entry);
-    }
-
     /// Sees to it that the hub runs.
+    #[inline]
     pub(crate) fn notify(&self) {
         if !self.awake.replace(true) {
             self.shared.wake_drivers();
@@ -338,49 +270,16 @@ impl Core {
     }
 
     /// The ticket of the entry that is queued next.
+    #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket(self.popped.get() + self.ready.borrow().len() as u64 + 1)
+        self.ready.ticket()
     }
 
     /// Whether the entry with this ticket has left the queue, and so everything
     /// before it.
+    #[inline]
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
-        self.popped.get() >= ticket.0
-    }
-
-    /// The next entry, left in the queue, if it is a fiber's.
-    #[inline]
-    pub(super) fn peek_fiber(&self) -> Option<usize> {
-        match self.ready.borrow().front() {
-            Some(Ready::Fiber(slot)) => Some(*slot),
-            _ => None,
-        }
-    }
-
-    /// Whether the next entry is to look for descriptors that are ready.
-    #[cfg(unix)]
-    pub(super) fn polls_next(&self) -> bool {
-        matches!(self.ready.borrow().front(), Some(Ready::Poll))
-    }
-
-    #[inline]
-    pub(super) fn pop(&self) -> Option<Ready> {
-        let entry = self.ready.borrow_mut().pop_front()?;
-        self.popped.set(self.popped.get() + 1);
-        Some(entry)
-    }
-
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.borrow().is_empty()
-    }
-
-    /// Whether something is ready that may come to an end: polling never does.
-    pub(super) fn has_work(&self) -> bool {
-        let ready = self.ready.borrow();
-        #[cfg(unix)]
-        return ready.iter().any(|entry| !matches!(entry, Ready::Poll));
-        #[cfg(not(unix))]
-        return !ready.is_empty();
+        self.ready.has_passed(ticket)
     }
 
     /// Empties the queue: tasks in it are woken, fibers are not, callbacks are
@@ -389,7 +288,7 @@ impl Core {
         self.callbacks.set(0);
         for entry in self.ready.take() {
             match entry {
-                Ready::Fiber(slot) => self.left_queue(slot),
+                Ready::Fiber(fiber) => self.left_queue(&fiber),
                 Ready::Waker(waker) => foreign::wake(waker),
                 Ready::Callback(callback) => drop_callback(callback),
                 #[cfg(unix)]
@@ -399,18 +298,12 @@ impl Core {
     }
 
     /// The entry of a fiber has left the queue without being handled.
-    fn left_queue(&self, slot: usize) {
-        let _over = {
-            let mut live = self.live.borrow_mut();
-            match live.get_mut(slot) {
-                Some(fiber) if fiber.stage == Stage::Over => Some(live.remove(slot)),
-                Some(fiber) => {
-                    fiber.queued = false;
-                    None
-                }
-                None => None,
-            }
-        };
+    fn left_queue(&self, fiber: &FiberRef) {
+        let side = fiber.side(self);
+        side.queued.set(false);
+        if side.stage.get() == Stage::Over {
+            self.table.remove(side);
+        }
     }
 
     /// Leaks what is queued.
@@ -461,25 +354,14 @@ impl Core {
     /// What the hub has done and has to do.
     pub(super) fn metrics(&self) -> HubMetrics {
         HubMetrics {
-            live_fibers: self.live.borrow().len(),
-            ready: self.ready.borrow().len(),
+            live_fibers: self.table.len(),
+            ready: self.ready.len(),
             cached_stacks: self.stacks.cached(),
             deepest_stack: self.depths.deepest(),
-            spawned: self.spawned.get(),
+            spawned: self.table.added(),
             switches: self.switches.get(),
             callbacks: self.callbacks_run.get(),
         }
-    }
-
-    /// The names of the fibers that have not ended and that `choose` takes.
-    pub(super) fn names_of(&self, choose: impl Fn(&Arc<Record>) -> bool) -> Vec<String> {
-        let live = self.live.borrow();
-        let records = live.iter().map(|(_, fiber)| &fiber.record);
-        records
-            .filter(|record| matches!(record.phase(), Phase::New | Phase::Started))
-            .filter(|record| choose(record))
-            .map(|record| record.name().to_owned())
-            .collect()
     }
 }
 
@@ -491,14 +373,11 @@ pub(super) fn drop_callback(callback: Box<dyn FnOnce()>) {
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut s = f.debug_struct("Hub");
-        s.field("name", &self.config.name)
+        f.debug_struct("Hub")
+            .field("name", &self.config.name)
             .field("runtime", &self.shared.runtime())
-            .field("state", &self.state.get());
-        match self.live.try_borrow() {
-            Ok(live) => s.field("fibers", &live.len()),
-            Err(_) => s.field("fibers", &format_args!("<in use>")),
-        };
-        s.finish_non_exhaustive()
+            .field("state", &self.state.get())
+            .field("fibers", &self.table.len())
+            .finish_non_exhaustive()
     }
 }

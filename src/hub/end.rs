@@ -19,14 +19,10 @@ impl Core {
         self.poll.stop();
         let _hub = switch::enter_hub(self);
         // In the order in which they were made.
-        let mut fibers: Vec<_> = {
-            let live = self.live.borrow();
-            let fibers = live.iter().map(|(slot, fiber)| (fiber.record.id(), slot));
-            fibers.collect()
-        };
-        fibers.sort_unstable();
-        for (_, slot) in fibers {
-            self.end_fiber(slot);
+        let mut fibers = self.table.fibers();
+        fibers.sort_unstable_by_key(|fiber| fiber.side(self).number.get());
+        for fiber in &fibers {
+            self.end_fiber(fiber);
         }
         self.set_ended();
     }
@@ -47,7 +43,7 @@ impl Core {
         if self.state.replace(State::Ended) == State::Ended {
             return;
         }
-        let names = self.names_of(|_| true);
+        let names = self.table.names_of(|_| true);
         if !names.is_empty() {
             report::warn(format_args!(
                 "a thread ended with suspended fibers on its hub; their stacks are leaked: {}",
@@ -55,8 +51,7 @@ impl Core {
             ));
         }
         self.forget_ready();
-        // Live Stack Invariant: dropping a suspended coroutine leaks it.
-        drop(self.live.take());
+        self.table.clear();
         self.shared.fail(Failure::Lost);
     }
 }

@@ -14,9 +14,9 @@ use super::metrics::HubMetrics;
 use super::registry;
 use super::shared::{Arrival, Errand, Shared, Takes};
 use crate::cancel::PutBack;
-use crate::fiber::{self, Fiber, Record};
-use crate::join::Packet;
-use crate::switch::{self, Coroutine, Place};
+use crate::fiber::{Fiber, FiberId, Start};
+use crate::join::{Delivery, packet};
+use crate::switch::{self, Place};
 
 /// Refers to a hub, from any thread and any runtime.
 ///
@@ -74,13 +74,10 @@ impl HubHandle {
         W: Send + 'static,
         T: Send + 'static,
     {
-        let record = Arc::new(Record::new(self.0.clone(), None));
-        let packet = Arc::new(Packet::new());
-        record.claim_start();
-        let fiber = Fiber::from_parts(record.clone(), packet.clone());
+        let (delivery, receipt) = packet(self.0.clone(), FiberId::next(), None, Start::AtOnce);
+        let fiber = Fiber::from_receipt(receipt);
         let newcomer = Box::new(Newcomer {
-            record,
-            packet,
+            delivery: Some(delivery),
             run,
             what: Some(what),
         });
@@ -208,8 +205,8 @@ impl fmt::Debug for HubHandle {
 /// A fiber on its way to its hub. If it is dropped before it has arrived, its
 /// joiner is told.
 struct Newcomer<W, T> {
-    record: Arc<Record>,
-    packet: Arc<Packet<T>>,
+    /// Absent once it has arrived.
+    delivery: Option<Delivery<T>>,
     run: fn(W) -> T,
     /// What it runs with: the user's closure. Absent once it has arrived.
     what: Option<W>,
@@ -221,13 +218,12 @@ where
     T: Send + 'static,
 {
     fn arrive(mut self: Box<Self>, core: &Rc<Core>) {
-        match core.stack_for(&self.record, None, false) {
+        match core.take_stack(None) {
             Ok(stack) => {
-                let what = self.what.take().expect("it arrives once");
+                let arrives = self.delivery.take().zip(self.what.take());
+                let (delivery, what) = arrives.expect("it arrives once");
                 let run = self.run;
-                let body = fiber::body(core, &self.record, &self.packet, move || run(what));
-                core.insert(&self.record, None, Coroutine::new(stack, body));
-                core.wake(&self.record);
+                core.add(delivery, stack, false, move || run(what));
             }
             Err(e) => self.refuse(e.to_string()),
         }
@@ -236,11 +232,13 @@ where
 
 impl<W, T> Newcomer<W, T> {
     fn refuse(&mut self, why: String) {
-        if let Some(what) = self.what.take() {
+        if let (Some(what), Some(delivery)) = (self.what.take(), self.delivery.take()) {
             // Where it is refused at once, its destructor may wait.
             PutBack::default().run("the drop of a fiber's closure", || drop(what));
-            self.packet.refuse(&self.record, why);
-            self.record.tell_joiner();
+            delivery.refuse(why);
+            let fiber = delivery.fiber();
+            registry::with_local(&fiber.hub, |core| core.tell_neighbour(fiber));
+            fiber.tell_joiner();
         }
     }
 }

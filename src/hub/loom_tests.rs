@@ -14,12 +14,19 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::shared::{Closer, Errand, Shared, Takes};
-use crate::fiber::Record;
+use crate::fiber::{FiberId, FiberRef, Start};
+use crate::join::packet;
 
 fn hub() -> (Arc<Shared>, usize) {
     let hub = Arc::new(Shared::new(None));
     let driver = hub.add_driver();
     (hub, driver)
+}
+
+/// A fiber of this hub.
+fn fiber(hub: &Arc<Shared>) -> FiberRef {
+    let (delivery, _) = packet::<()>(hub.clone(), FiberId::next(), None, Start::Later);
+    delivery.fiber().clone()
 }
 
 /// Sends a callback; false if the hub refuses it.
@@ -101,7 +108,7 @@ fn a_burst_of_one_thread_arrives_whole_and_in_order() {
 fn of_two_wakes_of_one_fiber_none_is_lost() {
     loom::model(|| {
         let (hub, driver) = hub();
-        let fiber = Arc::new(Record::new(hub.clone(), None));
+        let fiber = fiber(&hub);
         let happened = Arc::new(AtomicUsize::new(0));
         let wakers = [(); 2].map(|()| {
             let (hub, fiber, happened) = (hub.clone(), fiber.clone(), happened.clone());
@@ -214,7 +221,7 @@ fn a_joiner_of_a_hub_that_fails_is_told() {
     use super::shared::Failure;
     loom::model(|| {
         let (hub, _) = hub();
-        let fiber = Arc::new(Record::new(hub.clone(), None));
+        let fiber = fiber(&hub);
         let fails = {
             let hub = hub.clone();
             thread::spawn(move || hub.fail(Failure::Lost))

@@ -4,7 +4,9 @@
 //!
 //! | part | noun | reached from |
 //! |---|---|---|
-//! | [`core`] | what a hub has: ready queue, live fibers, stacks | its own thread, through thread-local storage |
+//! | [`core`] | what a hub has | its own thread, through thread-local storage |
+//! | [`ready`] | what it handles next | its own thread |
+//! | [`table`] | the fibers that have not ended | its own thread |
 //! | [`turn`] | what a poll of it does | its driver |
 //! | [`close`] | how it ends in good order | whoever closes it, on its thread |
 //! | [`end`] | how it ends otherwise | its driver, and its thread's end |
@@ -37,8 +39,10 @@ mod handle;
 #[cfg(all(test, switchback_loom))]
 mod loom_tests;
 mod metrics;
+mod ready;
 pub(crate) mod registry;
 mod shared;
+mod table;
 mod turn;
 
 use std::fmt;
@@ -51,10 +55,11 @@ use tokio::runtime::Handle;
 
 pub use self::builder::{HubBuilder, run};
 pub use self::close::{Close, CloseTimeout, CloseWithin};
-pub(crate) use self::core::{Core, Ready, Ticket};
+pub(crate) use self::core::Core;
 pub use self::data::HubData;
 pub use self::handle::{HubClosed, HubHandle};
 pub use self::metrics::HubMetrics;
+pub(crate) use self::ready::{Ready, Ticket};
 use self::shared::Closer;
 pub(crate) use self::shared::{Failure, Shared};
 pub(crate) use self::turn::wake_after_io;

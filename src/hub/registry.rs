@@ -149,6 +149,17 @@ pub(crate) fn driven_here() -> Option<Rc<Core>> {
     core.is_running().then_some(core)
 }
 
+/// Calls `f` with the hub of the code that is running, made if need be.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub> {
+    switch::with_place(|place| match place {
+        Place::Fiber(state) | Place::Poll(state) if state.hub().is_some() => {
+            Ok(state.hub().map(f).expect("it was there"))
+        }
+        _ => current().map(|core| f(&core)),
+    })
+}
+
 /// The hub of the code that is running, made if need be.
 pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
     if let Some(core) = running() {

@@ -14,7 +14,7 @@ use tokio::runtime;
 
 use super::core::Core;
 use super::metrics::Counters;
-use crate::fiber::Record;
+use crate::fiber::{FiberRef, Record};
 use crate::foreign;
 use crate::sync_util::{AtomicBool, AtomicU8, Mutex, lock};
 
@@ -55,7 +55,7 @@ pub(super) trait Arrival: Send {
 /// What another thread asks of a hub.
 pub(super) enum Errand {
     /// Make this fiber ready.
-    Wake(Arc<Record>),
+    Wake(FiberRef),
     /// Queue this behind everything that is ready.
     Callback(Box<dyn FnOnce() + Send>),
     /// Take a new fiber.
@@ -86,11 +86,11 @@ struct Remote {
     /// One place per driver: the task that has to be woken for the hub to run.
     drivers: Slab<Option<Arc<Waker>>>,
     /// Fibers whose joiners have to be told when the hub fails.
-    watched: Slab<Arc<Record>>,
+    watched: Slab<FiberRef>,
     /// Whoever waits for the hub's close or end.
     closers: Slab<Arc<Waker>>,
     /// The fibers that a close has to end; absent before it has begun.
-    closing: Option<Arc<[Arc<Record>]>>,
+    closing: Option<Arc<[FiberRef]>>,
     takes: Takes,
 }
 
@@ -98,9 +98,9 @@ struct Remote {
 /// lock.
 struct Leftovers {
     queue: Vec<Errand>,
-    watched: Slab<Arc<Record>>,
+    watched: Slab<FiberRef>,
     closers: Slab<Arc<Waker>>,
-    _closing: Option<Arc<[Arc<Record>]>>,
+    _closing: Option<Arc<[FiberRef]>>,
 }
 
 impl Shared {
@@ -135,7 +135,7 @@ impl Shared {
     }
 
     /// Queues a wake from a thread that is not the hub's.
-    pub(crate) fn wake_remotely(&self, record: &Arc<Record>) {
+    pub(crate) fn wake_remotely(&self, record: &FiberRef) {
         if record.enters_remote_queue() {
             // Refused by a hub that has ended, whose fibers need no wake.
             let _ = self.send(Takes::Wakes, record.clone(), Errand::Wake);
@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// The close has begun, and has to end these fibers.
-    pub(super) fn begin_close(&self, fibers: Arc<[Arc<Record>]>) {
+    pub(super) fn begin_close(&self, fibers: Arc<[FiberRef]>) {
         {
             let mut remote = lock(&self.remote);
             remote.restrict(Takes::Callbacks);
@@ -349,7 +349,7 @@ impl Shared {
     }
 
     /// Makes sure that whoever joins this fiber is told if the hub fails.
-    pub(crate) fn watch(&self, record: &Arc<Record>) {
+    pub(crate) fn watch(&self, record: &FiberRef) {
         if record.watch_key().is_some() {
             return;
         }

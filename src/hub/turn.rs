@@ -21,18 +21,18 @@
 
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Context;
 
 use tokio::task::coop;
 
-use super::core::{Core, DrivenIn, Live, Ready, Stage, State};
+use super::core::{Core, DrivenIn, State};
+use super::ready::Ready;
 use crate::cancel::{self, Unwinding};
-use crate::fiber::{Phase, Record, interrupt};
+use crate::fiber::{FiberRef, Phase, Stage, interrupt};
 use crate::foreign;
 use crate::report;
 use crate::scope::ScopeData;
-use crate::switch::{self, Coroutine, Step, Suspension};
+use crate::switch::{self, Step, Suspension};
 
 /// How many entries of the ready queue are handled in one turn, and between two
 /// polls for I/O, at the most.
@@ -48,7 +48,7 @@ impl Core {
         self.driven_in.set(outer);
         self.shared.counters.publish(&self.metrics());
         let since_io = self.resumes_since_io.get() + resumes;
-        if !self.has_ready() {
+        if self.ready.is_empty() {
             self.resumes_since_io.set(0);
             self.awake.set(false);
             self.stacks.idle();
@@ -82,29 +82,24 @@ impl Core {
     /// where it is.
     #[inline(always)]
     fn step(self: &Rc<Self>) -> bool {
-        let Some(slot) = self.peek_fiber() else {
+        let Some(fiber) = self.ready.next_fiber() else {
             return self.step_other();
         };
-        let coroutine = {
-            let mut live = self.live.borrow_mut();
-            let fiber = &mut live[slot];
-            if fiber.yielded == self.turn.get() {
-                return false;
+        let side = fiber.side(self);
+        if side.yielded.get() == self.turn.get() {
+            return false;
+        }
+        self.ready.pop_fiber();
+        side.queued.set(false);
+        if side.stage.get() != Stage::Begun && !self.begin(&fiber) {
+            if side.stage.get() == Stage::Over {
+                self.table.remove(side);
             }
-            let _entry = self.pop();
-            fiber.queued = false;
-            if fiber.stage != Stage::Begun && !fiber.begin() {
-                let over = (fiber.stage == Stage::Over).then(|| live.remove(slot));
-                drop(live);
-                drop(over);
-                self.check_closed();
-                return true;
-            }
-            fiber.requeue = fiber.coroutine.is_none();
-            fiber.coroutine.take()
-        };
-        if let Some(coroutine) = coroutine {
-            self.run(slot, coroutine);
+            self.check_closed();
+        } else if side.berth.is_out() {
+            side.requeue.set(true);
+        } else {
+            self.run(&fiber);
         }
         true
     }
@@ -115,10 +110,10 @@ impl Core {
     #[cold]
     fn step_other(self: &Rc<Self>) -> bool {
         #[cfg(unix)]
-        if self.polls_next() && self.poll.is_over_in(self.turn.get()) {
+        if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
             return false;
         }
-        match self.pop() {
+        match self.ready.pop() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
             Some(Ready::Callback(callback)) => {
                 foreign::run("a callback of the hub", callback);
@@ -132,158 +127,103 @@ impl Core {
         true
     }
 
-    /// Runs a fiber until it suspends or ends, and puts it where it belongs.
+    /// Runs a fiber, which is in the table, until it suspends or ends.
     #[inline(always)]
-    fn run(self: &Rc<Self>, slot: usize, mut coroutine: Coroutine) {
+    fn run(self: &Rc<Self>, fiber: &FiberRef) {
         self.switches.set(self.switches.get() + 1);
-        match coroutine.resume() {
+        let side = fiber.side(self);
+        match side.berth.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
                 if how == Suspension::Yielding {
                     // What other threads have sent until now comes before it.
                     self.drain_remote();
-                }
-                let disturbed = {
-                    let mut live = self.live.borrow_mut();
-                    let fiber = &mut live[slot];
-                    fiber.coroutine = Some(coroutine);
-                    if how == Suspension::Yielding {
-                        fiber.yielded = self.turn.get();
-                        if !fiber.queued {
-                            fiber.queued = true;
-                            self.push_in_turn(Ready::Fiber(slot));
-                        }
+                    side.yielded.set(self.turn.get());
+                    if !side.queued.get() {
+                        self.queue(fiber, side);
                     }
-                    fiber.requeue
-                };
-                if disturbed || self.state.get() == State::Ended {
-                    self.ran_below(slot);
+                }
+                side.berth.rest();
+                if side.requeue.get() || self.state.get() == State::Ended {
+                    self.ran_below(fiber);
                 }
             }
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
-                coroutine.leak();
-                self.abandoned(slot, unwinding);
+                side.berth.leave().leak();
+                self.abandoned(fiber, unwinding);
             }
             Step::Finished => {
                 if self.depths.any() {
-                    self.measured(slot);
+                    self.depths.end(fiber);
                 }
-                self.stacks.put(coroutine.into_stack());
-                self.retire(slot, ScopeData::child_ended);
+                self.stacks.put(side.berth.leave().into_stack());
+                self.retire(fiber, ScopeData::child_ended);
             }
         }
-    }
-
-    /// A fiber has ended or was left for ever, and its stack is still its own.
-    #[cold]
-    fn measured(&self, slot: usize) {
-        let record = self.live.borrow()[slot].record.clone();
-        self.depths.end(&record);
     }
 
     /// Something happened to a fiber while it ran, on the hub it was driving.
     #[cold]
-    fn ran_below(self: &Rc<Self>, slot: usize) {
+    fn ran_below(self: &Rc<Self>, fiber: &FiberRef) {
         if self.state.get() == State::Ended {
-            self.end_fiber(slot);
+            self.end_fiber(fiber);
             return;
         }
-        let record = {
-            let mut live = self.live.borrow_mut();
-            let fiber = &mut live[slot];
-            fiber.requeue = false;
-            fiber.record.clone()
-        };
-        self.wake(&record);
-    }
-
-    /// Takes a fiber that is over out of the table, now or, if it still has an
-    /// entry in the ready queue, with that entry; and tells whoever waits for it.
-    #[inline]
-    fn retire(self: &Rc<Self>, slot: usize, tell_scope: impl FnOnce(&ScopeData, Arc<Record>)) {
-        let (scope, record) = {
-            let mut live = self.live.borrow_mut();
-            let fiber = &mut live[slot];
-            fiber.stage = Stage::Over;
-            let scope = fiber.scope.take();
-            let record = match fiber.queued {
-                true => fiber.record.clone(),
-                false => live.remove(slot).record,
-            };
-            (scope, record)
-        };
-        record.tell_joiner();
-        if let Some(scope) = scope {
-            tell_scope(&scope, record);
-        }
-        self.check_closed();
+        fiber.side(self).requeue.set(false);
+        self.wake(fiber);
     }
 
     /// A fiber has suspended itself for ever.
     #[cold]
-    fn abandoned(self: &Rc<Self>, slot: usize, unwinding: Unwinding) {
-        self.measured(slot);
-        let record = self.live.borrow()[slot].record.clone();
+    fn abandoned(self: &Rc<Self>, fiber: &FiberRef, unwinding: Unwinding) {
+        self.depths.end(fiber);
         report::warn(format_args!(
             "fiber '{}' waited again while it was being ended; its stack is leaked{}",
-            record.name(),
+            fiber.name(),
             unwinding.mark(),
         ));
-        self.retire(slot, |scope, _| scope.child_abandoned());
+        self.retire(fiber, |scope, _| scope.child_abandoned());
     }
 
     /// Ends a child of a scope whose parent cannot wait for it. Called on the
     /// parent's stack.
-    pub(crate) fn end_child(self: &Rc<Self>, child: &Arc<Record>) {
-        let is_there = matches!(
-            self.live.borrow().get(child.slot()),
-            Some(fiber) if Arc::ptr_eq(&fiber.record, child)
-        );
-        if is_there {
-            cancel::nested(|| {
-                let _hub = switch::enter_hub(self);
-                self.end_fiber(child.slot());
-            });
-        }
+    pub(crate) fn end_child(self: &Rc<Self>, child: &FiberRef) {
+        cancel::nested(|| {
+            let _hub = switch::enter_hub(self);
+            self.end_fiber(child);
+        });
     }
 
     /// Ends a fiber by force, whatever it waits for: when this returns it has
-    /// ended or was abandoned. Does nothing if it is running.
-    pub(super) fn end_fiber(self: &Rc<Self>, slot: usize) {
-        let coroutine = {
-            let mut live = self.live.borrow_mut();
-            let Some(fiber) = live.get_mut(slot) else {
-                return;
-            };
-            let Some(coroutine) = fiber.coroutine.take() else {
-                return;
-            };
-            fiber.record.interrupt(interrupt::END);
-            fiber.begin();
-            coroutine
-        };
-        self.run(slot, coroutine);
+    /// ended or was abandoned. Does nothing if it has ended before or is running.
+    pub(super) fn end_fiber(self: &Rc<Self>, fiber: &FiberRef) {
+        let side = fiber.side(self);
+        let waits = matches!(side.stage.get(), Stage::New | Stage::Begun) && !side.berth.is_out();
+        if waits {
+            fiber.interrupt(interrupt::END);
+            self.begin(fiber);
+            self.run(fiber);
+        }
     }
-}
 
-impl Live {
     /// Starts a fiber that has not run. False if it is not to run: it is over, or
     /// was woken without having been started. A cancel lets it run, to drop its
     /// closure on its own stack.
-    #[cold]
-    fn begin(&mut self) -> bool {
-        let begins = match self.stage {
-            Stage::Over => false,
+    #[inline]
+    fn begin(&self, fiber: &FiberRef) -> bool {
+        let side = fiber.side(self);
+        let begins = match side.stage.get() {
+            Stage::Absent | Stage::Over => false,
             Stage::Begun => true,
             Stage::New => {
-                let cancelled = self.record.interrupts() != 0;
+                let cancelled = fiber.interrupts() != 0;
                 if cancelled {
-                    self.record.claim_start();
+                    fiber.claim_start();
                 }
-                self.record.phase() == Phase::Started
+                fiber.phase() == Phase::Started
             }
         };
         if begins {
-            self.stage = Stage::Begun;
+            side.stage.set(Stage::Begun);
         }
         begins
     }

@@ -22,7 +22,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread;
@@ -31,7 +30,7 @@ use std::thread;
 use self::unix as sys;
 #[cfg(windows)]
 use self::windows as sys;
-use crate::fiber::{FiberHandle, Record};
+use crate::fiber::{FiberHandle, FiberRef};
 use crate::report;
 
 #[cfg(not(any(unix, windows)))]
@@ -57,8 +56,8 @@ static LISTENING: AtomicBool = AtomicBool::new(false);
 impl Interrupts {
     /// What the root fiber was given is the answer to the last interrupt, if it
     /// was sent one.
-    pub(crate) fn delivered(&self, record: &Arc<Record>) {
-        let is_root = matches!(self.root.get(), Some(root) if Arc::ptr_eq(&root.0, record));
+    pub(crate) fn delivered(&self, record: &FiberRef) {
+        let is_root = matches!(self.root.get(), Some(root) if FiberRef::ptr_eq(&root.0, record));
         if is_root && self.sent.replace(false) {
             self.signal.answered();
         }

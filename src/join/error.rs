@@ -4,10 +4,10 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::Cancelled;
-use crate::fiber::{FiberId, Record};
+use crate::fiber::{FiberId, FiberRef};
 
 /// A fiber ended without a result: it panicked, it was cancelled, or it could
 /// not be run to its end.
@@ -30,7 +30,7 @@ use crate::fiber::{FiberId, Record};
 /// ```
 pub struct JoinError {
     cause: Cause,
-    fiber: Arc<Record>,
+    fiber: FiberRef,
 }
 
 /// Why there is no result.
@@ -78,7 +78,7 @@ impl Cause {
 }
 
 impl JoinError {
-    pub(crate) fn new(cause: Cause, fiber: &Arc<Record>) -> JoinError {
+    pub(crate) fn new(cause: Cause, fiber: &FiberRef) -> JoinError {
         JoinError {
             cause,
             fiber: fiber.clone(),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 pub(crate) use error::Cause;
 pub use error::JoinError;
-pub(crate) use packet::Packet;
+pub(crate) use packet::{Delivery, Receipt, packet};
 
 use crate::fiber::Fiber;
 

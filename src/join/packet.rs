@@ -1,188 +1,295 @@
 //! The way of a fiber's result from its stack to its joiner.
+//!
+//! # Safety
+//!
+//! *Result Invariant*: at any time one side may touch the place for the result: the
+//! fiber's until it has ended for its joiner, the `Fiber`'s from then on; and the
+//! fiber's for ever if the `Fiber` has detached before. It holds because the two steps,
+//! [`Record::end_for_joiner`](crate::fiber::Record::end_for_joiner) and
+//! [`Record::detach`](crate::fiber::Record::detach), are changes of one atomic, whichever
+//! comes first wins and tells so, and each side asks before it touches anything. The
+//! side of the fiber is the code at the root of its stack or, if that never begins,
+//! whoever refuses it; the side of the `Fiber` has `&mut` of it. Both come from the
+//! making of the fiber, which hands out each once.
+#![allow(unsafe_code)]
 
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use super::error::{Cause, JoinError};
 use crate::cancel::Cancelled;
-use crate::fiber::{Phase, Record};
-use crate::hub::{Failure, registry};
+use crate::fiber::{Count, FiberId, FiberRef, Neighbour, Phase, Record, Start};
+use crate::hub::{Failure, Shared, registry};
 use crate::local::Locals;
 use crate::report;
 use crate::switch::{self, Place};
-use crate::sync_util::lock;
 
-/// Holds a fiber's result between its end and its join.
-///
-/// The fiber and its `Fiber` share it. Whoever comes last gets the result and
-/// drops it explicitly, so the last drop of the packet itself runs no user code.
-/// (A `Fiber` that was forgotten comes never: then its result leaks.)
-#[derive(Debug)]
-pub(crate) struct Packet<T>(Mutex<Slot<T>>);
-
-#[derive(Debug)]
-struct Slot<T> {
-    stage: Stage,
+/// The one allocation of a fiber. The result is never dropped with it: whoever comes
+/// last gets it and drops it explicitly, so to free this runs no user code. (A `Fiber`
+/// that was forgotten comes never: then its result leaks.)
+#[repr(C)]
+struct Whole<T> {
+    record: Record,
     /// Put here as soon as it is there, since a large one should not be moved
     /// through many frames.
-    result: Option<Result<T, Cause>>,
+    result: UnsafeCell<ManuallyDrop<Option<Result<T, Cause>>>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The fiber has not ended.
-    Empty,
-    /// It has, and nobody has asked yet.
-    Done,
-    /// The joiner has it, or an error instead.
-    Taken,
-    /// The `Fiber` was dropped: there will be no joiner.
-    Detached,
+/// # Safety
+///
+/// `record` is the beginning of a `Whole<T>` that was boxed, and is not used again.
+unsafe fn free<T>(record: NonNull<Record>) {
+    // SAFETY: as promised by the caller.
+    drop(unsafe { Box::from_raw(record.cast::<Whole<T>>().as_ptr()) });
+}
+
+/// A fiber with the place for its result, seen from one of the two sides.
+///
+/// The fiber's side is a [`Delivery`], the `Fiber`'s a [`Receipt`].
+struct Packet<T> {
+    fiber: FiberRef,
+    /// As if it were shared like this: a result goes where `T` may go.
+    result: PhantomData<Arc<Mutex<T>>>,
 }
 
 impl<T> Packet<T> {
-    pub(crate) fn new() -> Packet<T> {
-        Packet(Mutex::new(Slot {
-            stage: Stage::Empty,
-            result: None,
-        }))
+    /// The place for the result.
+    fn result(&self) -> *mut Option<Result<T, Cause>> {
+        let whole = self.fiber.as_ptr().cast::<Whole<T>>().as_ptr();
+        // SAFETY: the reference counts, so the allocation is there; it is a `Whole<T>`,
+        // as nobody makes a packet but for one.
+        let result = unsafe { &raw const (*whole).result };
+        UnsafeCell::raw_get(result).cast()
+    }
+}
+
+/// Makes a fiber, whose two sides share one allocation.
+pub(crate) fn packet<T>(
+    hub: Arc<Shared>,
+    id: FiberId,
+    name: Option<Box<str>>,
+    start: Start,
+) -> (Delivery<T>, Receipt<T>) {
+    let whole = Box::new(Whole::<T> {
+        record: Record::new(Count::two(free::<T>), hub, id, name, start),
+        result: UnsafeCell::new(ManuallyDrop::new(None)),
+    });
+    let record = NonNull::from(Box::leak(whole)).cast();
+    let side = || Packet {
+        // SAFETY: the record is at the beginning of a `Whole<T>`, which stays until
+        // `free`. It counts two references, and this is called twice.
+        fiber: unsafe { FiberRef::from_new(record) },
+        result: PhantomData,
+    };
+    (Delivery(side()), Receipt(side()))
+}
+
+/// The fiber's side of its result.
+pub(crate) struct Delivery<T>(Packet<T>);
+
+impl<T> Delivery<T> {
+    pub(crate) fn fiber(&self) -> &FiberRef {
+        &self.0.fiber
+    }
+
+    /// Splits it in what the hub's table gets and what the fiber's stack gets, which is
+    /// not counted.
+    ///
+    /// # Safety
+    ///
+    /// What the stack gets is used only while the reference is there: Table Invariant.
+    pub(crate) unsafe fn split(self) -> (FiberRef, ManuallyDrop<Delivery<T>>) {
+        let fiber = self.0.fiber;
+        let lent = ManuallyDrop::into_inner(
+            // SAFETY: as promised by the caller.
+            unsafe { FiberRef::lend(fiber.as_ptr()) },
+        );
+        let packet = Packet {
+            fiber: lent,
+            result: PhantomData,
+        };
+        (fiber, ManuallyDrop::new(Delivery(packet)))
     }
 
     /// The fiber's closure has returned `value`.
+    #[inline]
     pub(crate) fn put(&self, value: T) {
-        lock(&self.0).result = Some(Ok(value));
+        self.set(Ok(value));
+    }
+
+    fn set(&self, result: Result<T, Cause>) {
+        // SAFETY: Result Invariant: the fiber has not ended. What was there is `None`,
+        // or was made by the fiber; its drop, if there is one, does not come here again.
+        let old = unsafe { self.0.result().replace(Some(result)) };
+        drop(old);
     }
 
     /// The fiber ends, with the value that was put or for another `cause`. Called
     /// on its stack: a result that nobody will take, and then its `locals`, are
     /// dropped here, before the fiber counts as ended.
-    pub(crate) fn complete(&self, record: &Record, cause: Option<Cause>, locals: &Locals) {
-        if let Some(Cause::Panic { .. }) = cause {
-            record.set_unclaimed_panic(true);
-        }
-        {
-            let mut slot = lock(&self.0);
-            if let Some(cause) = cause {
-                slot.result = Some(Err(cause));
+    #[inline]
+    pub(crate) fn complete(&self, cause: Option<Cause>, locals: &Locals) {
+        if let Some(cause) = cause {
+            if let Cause::Panic { .. } = cause {
+                self.fiber().set_unclaimed_panic(true);
             }
-            if locals.is_empty() && slot.hand_over(record) {
-                return;
-            }
+            self.set(Err(cause));
         }
+        if locals.is_empty() && self.fiber().end_for_joiner() {
+            return;
+        }
+        self.complete_slowly(locals);
+    }
+
+    #[cold]
+    fn complete_slowly(&self, locals: &Locals) {
         // The result first: its destructor may use the locals.
-        self.discard_unclaimed(record);
-        locals.end(Some(record));
-        if !lock(&self.0).hand_over(record) {
+        if self.fiber().is_detached() {
+            self.discard();
+        }
+        locals.end(Some(self.fiber()));
+        if !self.fiber().end_for_joiner() {
             // It was perhaps only now that the `Fiber` was dropped.
-            self.discard_unclaimed(record);
-            record.set_phase(Phase::Ended);
+            self.discard();
+            self.fiber().end_detached();
         }
     }
 
     /// The fiber will never begin, and counts as cancelled.
-    pub(crate) fn refuse(&self, record: &Record, why: String) {
+    pub(crate) fn refuse(&self, why: String) {
         let cancelled = Cancelled::new(Some(why.into()));
-        self.complete(record, Some(Cause::Cancelled(cancelled)), &Locals::new());
+        self.complete(Some(Cause::Cancelled(cancelled)), &Locals::new());
     }
 
-    /// Drops a result that nobody will take.
-    fn discard_unclaimed(&self, record: &Record) {
-        let unclaimed = {
-            let mut slot = lock(&self.0);
-            match slot.stage {
-                Stage::Empty => None,
-                // Taken: a join was told that the fiber was lost with its hub, and
-                // its thread has come to unwind it since.
-                Stage::Detached | Stage::Taken => slot.result.take(),
-                Stage::Done => unreachable!("a fiber ends once"),
-            }
+    /// Drops a result that nobody will take, on the stack of the fiber that made it.
+    /// Its destructor may wait; if it panics, that is reported and ends there.
+    fn discard(&self) {
+        // SAFETY: Result Invariant: the fiber has not ended.
+        let result = unsafe { (*self.0.result()).take() };
+        let Some(result) = result else {
+            return;
         };
-        if let Some(result) = unclaimed {
-            discard(record, result);
+        report_unclaimed(self.fiber(), &result);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
+            let result = Err(Cause::from_panic(payload));
+            report_unclaimed::<T>(self.fiber(), &result);
+            // Its drop could panic again, and so on.
+            std::mem::forget(result);
         }
+    }
+}
+
+/// The side of the `Fiber`.
+pub(crate) struct Receipt<T>(Packet<T>);
+
+impl<T> Receipt<T> {
+    #[inline]
+    pub(crate) fn fiber(&self) -> &FiberRef {
+        &self.0.fiber
     }
 
     /// The `Fiber` is dropped.
-    pub(crate) fn detach(&self, record: &Record) {
-        let unclaimed = {
-            let mut slot = lock(&self.0);
-            let done = slot.stage == Stage::Done;
-            slot.stage = Stage::Detached;
+    pub(crate) fn detach(&mut self) {
+        if !self.fiber().detach() {
             // What was put by a fiber that has not ended is for that fiber.
-            if done { slot.result.take() } else { None }
-        };
+            return;
+        }
+        // SAFETY: Result Invariant: the fiber had ended for its joiner before.
+        let unclaimed = unsafe { (*self.0.result()).take() };
         if let Some(result) = unclaimed {
-            report_unclaimed(record, &result);
+            report_unclaimed(self.fiber(), &result);
             drop(result);
         }
     }
 
     /// Takes the result, or sees to it that `cx` is woken when it is there.
-    pub(crate) fn poll(
-        &self,
-        record: &Arc<Record>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<T, JoinError>> {
-        if let Poll::Ready(result) = self.take(record) {
-            return Poll::Ready(result);
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let taken = self.take();
+        if taken.is_ready() || self.register_neighbour(cx) {
+            return taken;
         }
-        refuse_deadlock(record);
-        record.joiner.register(cx.waker());
-        if !joins_same_hub(record) {
-            record.hub.watch(record);
-        }
-        let again = self.take(record);
+        let fiber = self.fiber();
+        fiber.joiner.register(cx.waker());
+        fiber.hub.watch(fiber);
+        let again = self.take();
         if again.is_ready() {
-            record.hub.unwatch(record);
+            self.fiber().hub.unwatch(self.fiber());
         }
         again
     }
 
-    fn take(&self, record: &Arc<Record>) -> Poll<Result<T, JoinError>> {
-        // Without the lock, and so the usual answer: the phase is set inside it.
-        if record.is_alive() {
-            return Poll::Pending;
-        }
-        let mut slot = lock(&self.0);
-        let result = match slot.stage {
-            Stage::Done => slot.result.take(),
-            Stage::Empty => match lost(record) {
-                Some(cause) => Some(Err(cause)),
-                None => return Poll::Pending,
-            },
-            Stage::Taken | Stage::Detached => None,
-        };
-        let Some(result) = result else {
-            drop(slot);
-            panic!(
-                "the result of fiber '{}' was taken by an earlier join",
-                record.name(),
-            );
-        };
-        slot.stage = Stage::Taken;
-        drop(slot);
-        record.set_claimed();
-        if let Err(Cause::Panic { .. }) = result {
-            record.set_unclaimed_panic(false);
-        }
-        Poll::Ready(result.map_err(|cause| JoinError::new(cause, record)))
+    /// Notes that a fiber of the same hub waits, by its own waker. That hub need not be
+    /// watched: if it fails, there is nobody to tell.
+    ///
+    /// # Panics
+    ///
+    /// Where the fiber cannot end while it is joined.
+    #[inline]
+    fn register_neighbour(&self, cx: &mut Context<'_>) -> bool {
+        let fiber = self.fiber();
+        switch::with_place(|place| match place {
+            Place::Poll(state) => {
+                let (Some(own), Some(core)) = (state.record(), state.hub()) else {
+                    return false;
+                };
+                assert!(
+                    !FiberRef::ptr_eq(own, fiber),
+                    "a fiber cannot join itself: it would wait for ever"
+                );
+                let registers = core.is_hub_of(fiber) && own.is_waker(cx.waker());
+                if registers {
+                    let joiner = Neighbour {
+                        slot: own.side(core).slot.get(),
+                        id: own.id(),
+                    };
+                    fiber.side(core).joiner.set(Some(joiner));
+                }
+                registers
+            }
+            Place::ThreadPoll => {
+                assert!(
+                    registry::with_local(&fiber.hub, |_| ()).is_none(),
+                    "this join blocks the thread of the hub that has to run fiber '{}': it would \
+                     wait for ever; await it in the runtime",
+                    fiber.name(),
+                );
+                false
+            }
+            _ => false,
+        })
     }
-}
 
-impl<T> Slot<T> {
-    /// Leaves the result to the joiner, and the fiber has ended; false if there
-    /// will be no joiner.
-    fn hand_over(&mut self, record: &Record) -> bool {
-        let joinable = self.stage == Stage::Empty;
-        if joinable {
-            self.stage = Stage::Done;
-            // Inside the lock, so that a joiner never sees the result of a fiber
-            // that seems to be alive.
-            record.set_phase(Phase::Ended);
+    #[inline]
+    fn take(&mut self) -> Poll<Result<T, JoinError>> {
+        let fiber = self.fiber();
+        let ended = match fiber.phase() {
+            Phase::Ended => true,
+            _ if fiber.is_alive() => return Poll::Pending,
+            // Abandoned, or lost with its hub; unless it ends just now.
+            _ => fiber.detach(),
+        };
+        assert!(
+            !fiber.is_claimed(),
+            "the result of fiber '{}' was taken by an earlier join",
+            fiber.name(),
+        );
+        let result = match ended {
+            // SAFETY: Result Invariant: the fiber has ended for its joiner, as it was
+            // not told that there is none.
+            true => unsafe { (*self.0.result()).take() },
+            false => lost(fiber).map(Err),
+        };
+        let result = result.expect("a fiber ends with a result, or for a reason");
+        fiber.set_claimed();
+        if let Err(Cause::Panic { .. }) = result {
+            fiber.set_unclaimed_panic(false);
         }
-        joinable
+        Poll::Ready(result.map_err(|cause| JoinError::new(cause, fiber)))
     }
 }
 
@@ -193,48 +300,6 @@ fn lost(record: &Record) -> Option<Cause> {
         (_, Some(Failure::NeverRan)) => Some(Cause::HubNeverRan),
         (_, Some(Failure::Lost)) => Some(Cause::HubLost),
         _ => None,
-    }
-}
-
-/// Panics where the fiber cannot end while it is joined.
-fn refuse_deadlock(record: &Arc<Record>) {
-    let (joins_itself, blocks) = switch::with_place(|place| match place {
-        Place::Poll(state) => (state.is(record), false),
-        Place::ThreadPoll => (false, registry::with_local(&record.hub, |_| ()).is_some()),
-        _ => (false, false),
-    });
-    assert!(
-        !joins_itself,
-        "a fiber cannot join itself: it would wait for ever"
-    );
-    assert!(
-        !blocks,
-        "this join blocks the thread of the hub that has to run fiber '{}': it would wait for \
-         ever; await it in the runtime",
-        record.name(),
-    );
-}
-
-/// Whether the joiner is a fiber of the hub it joins a fiber of: if that hub
-/// fails, there is nobody to tell.
-fn joins_same_hub(record: &Record) -> bool {
-    switch::with_place(|place| match place {
-        Place::Poll(state) => state
-            .hub()
-            .is_some_and(|hub| Arc::ptr_eq(&hub.shared, &record.hub)),
-        _ => false,
-    })
-}
-
-/// Drops a result on the stack of the fiber that made it. Its destructor may
-/// wait; if it panics, that is reported and ends there.
-fn discard<T>(record: &Record, result: Result<T, Cause>) {
-    report_unclaimed(record, &result);
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
-        let result = Err(Cause::from_panic(payload));
-        report_unclaimed::<T>(record, &result);
-        // Its drop could panic again, and so on.
-        std::mem::forget(result);
     }
 }
 

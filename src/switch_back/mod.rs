@@ -3,7 +3,7 @@
 //! # The waker bridge
 //!
 //! It turns a wake from any thread into a ready fiber. A fiber's waker is its
-//! [`Record`], made with the fiber, lent to each poll and
+//! [`FiberRef`], made with the fiber, lent to each poll and
 //! cloned by whatever it waits for. Waking never runs the fiber: it queues it.
 //!
 //! | woken on | what happens |
@@ -34,27 +34,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::task::ArcWake;
 use tokio::task::coop;
 
 pub use error::SwitchError;
 pub use switcher::Switcher;
 
 use crate::cancel::PutBack;
-use crate::fiber::{FiberHandle, Record, current_fiber};
+use crate::fiber::{FiberHandle, FiberRef, current_fiber};
 use crate::hub::registry;
 use crate::time::{Elapsed, Timer, deadline_after};
 use slot::Slot;
 
-impl ArcWake for Record {
-    fn wake_by_ref(record: &Arc<Self>) {
-        wake(record);
-    }
-}
-
 /// Makes a fiber ready, from any thread.
 #[inline]
-pub(crate) fn wake(record: &Arc<Record>) {
+pub(crate) fn wake(record: &FiberRef) {
     if registry::with_local(&record.hub, |core| core.wake(record)).is_none() {
         record.hub.wake_remotely(record);
     }

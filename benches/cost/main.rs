@@ -1,0 +1,144 @@
+//! Does one thing so and so often: what `ci/cost.sh` counts the instructions of.
+//!
+//! Run with: `cargo bench --bench cost -- THING COUNT`. Without a thing it does each
+//! of them a few times, and lists them.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use switchback::{prelude::*, spawn, yield_now};
+
+/// A thing to do, and what does it.
+type Thing = (&'static str, fn(u64));
+
+const THINGS: [Thing; 5] = [
+    ("yield", yields),
+    ("spawn-join", spawns_and_joins),
+    ("spawn-join-async", spawns_and_joins_async),
+    ("wake", wakes),
+    ("ready-wait", ready_waits),
+];
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench`.
+    let arguments = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    match &arguments.collect::<Vec<_>>()[..] {
+        [] => {
+            for (name, run) in THINGS {
+                println!("{name}");
+                run(10);
+            }
+        }
+        [name, count] => {
+            let thing = THINGS.iter().find(|(known, _)| known == name);
+            let (Some((_, run)), Ok(count)) = (thing, count.parse()) else {
+                eprintln!("no such thing, or no such number: {name} {count}");
+                return ExitCode::from(2);
+            };
+            run(count);
+        }
+        _ => {
+            eprintln!("expected THING COUNT");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn in_fiber(f: impl FnOnce() + 'static) {
+    switchback::run(f).expect("the fiber does not panic");
+}
+
+/// Ten fibers give way, `count` times all together.
+fn yields(count: u64) {
+    const FIBERS: u64 = 10;
+    in_fiber(move || {
+        let give_way = move || (0..count / FIBERS).for_each(|_| yield_now().wait());
+        let fibers: Vec<_> = (0..FIBERS).map(|_| spawn(give_way)).collect();
+        for mut fiber in fibers {
+            fiber.join().wait().expect("the fiber does not panic");
+        }
+    });
+}
+
+/// One fiber after the other is made and joined by a fiber, on a warm stack.
+fn spawns_and_joins(count: u64) {
+    in_fiber(move || {
+        for n in 0..count {
+            let mut child = spawn(move || black_box(n));
+            child.join().wait().expect("the child does not panic");
+        }
+    });
+}
+
+/// The same, by async code.
+fn spawns_and_joins_async(count: u64) {
+    switchback_in_task(async move {
+        for n in 0..count {
+            let mut child = spawn(move || black_box(n));
+            child.join().await.expect("the child does not panic");
+        }
+    });
+}
+
+fn switchback_in_task(future: impl Future<Output = ()> + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime can be made");
+    tokio::task::LocalSet::new().block_on(&runtime, future);
+}
+
+/// Two fibers wake each other in turn: each of the `count` wakes suspends the one
+/// who wakes and resumes the one who is woken.
+fn wakes(count: u64) {
+    #[derive(Default)]
+    struct Cell {
+        turn: u64,
+        waker: Option<Waker>,
+    }
+    in_fiber(move || {
+        let cell = Rc::new(RefCell::new(Cell::default()));
+        let player = |own: u64| {
+            let cell = cell.clone();
+            move || {
+                for turn in (own..count).step_by(2) {
+                    let my_turn = poll_fn(|cx| {
+                        let mut cell = cell.borrow_mut();
+                        if cell.turn == turn {
+                            return Poll::Ready(());
+                        }
+                        match &mut cell.waker {
+                            Some(waker) => waker.clone_from(cx.waker()),
+                            none => *none = Some(cx.waker().clone()),
+                        }
+                        Poll::Pending
+                    });
+                    my_turn.wait();
+                    let waker = {
+                        let mut cell = cell.borrow_mut();
+                        cell.turn += 1;
+                        cell.waker.take()
+                    };
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+            }
+        };
+        for mut fiber in [spawn(player(0)), spawn(player(1))] {
+            fiber.join().wait().expect("the fiber does not panic");
+        }
+    });
+}
+
+/// A fiber waits for what is ready.
+fn ready_waits(count: u64) {
+    in_fiber(move || {
+        for n in 0..count {
+            black_box(async { black_box(n) }.wait());
+        }
+    });
+}

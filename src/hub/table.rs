@@ -1,0 +1,203 @@
+//! The table: the fibers of a hub that have not ended.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::core::Core;
+use crate::fiber::{self, FiberRef, HubSide, Neighbour, Phase, Stage};
+use crate::join::Delivery;
+use crate::scope::ScopeData;
+use crate::stack::Stack;
+use crate::switch::Coroutine;
+
+/// Holds each fiber from when it arrives until its stack has returned or was left for
+/// ever, and as long as it is in the ready queue: the Table Invariant of [`FiberRef`].
+#[derive(Default)]
+pub(super) struct Table {
+    live: RefCell<Slab<Live>>,
+    /// How many there have ever been.
+    added: Cell<u64>,
+}
+
+struct Live {
+    fiber: FiberRef,
+    /// The scope that waits for its end.
+    scope: Option<Rc<ScopeData>>,
+}
+
+impl Core {
+    /// Takes a new fiber that runs `f`, and queues it if it has been started.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) fn add<F, T>(
+        self: &Rc<Self>,
+        delivery: Delivery<T>,
+        stack: Stack,
+        measure: bool,
+        f: F,
+    ) where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        // SAFETY: nothing is borrowed.
+        unsafe { self.add_unchecked(delivery, stack, measure, None, f) }
+    }
+
+    /// As [`add`](Core::add), for a fiber that borrows, in a scope.
+    ///
+    /// # Safety
+    ///
+    /// What `f` borrows must be valid until the fiber's stack has returned; if it is
+    /// left before, for ever.
+    #[inline]
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn add_unchecked<F, T>(
+        self: &Rc<Self>,
+        delivery: Delivery<T>,
+        stack: Stack,
+        measure: bool,
+        scope: Option<Rc<ScopeData>>,
+        f: F,
+    ) where
+        F: FnOnce() -> T,
+    {
+        if measure || self.config.measure_stacks {
+            self.depths.begin(delivery.fiber(), &stack);
+        }
+        // SAFETY: what is lent is for the stack only, which is run only while the table
+        // has the fiber: Table Invariant.
+        let (fiber, lent) = unsafe { delivery.split() };
+        // SAFETY: as above.
+        let body = unsafe { fiber::body(self, lent, f) };
+        // SAFETY: as promised by the caller. Each fiber in the table is run before it
+        // leaves it, if only to drop `f`, or is left for ever.
+        let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
+        let starts = fiber.phase() == Phase::Started;
+        {
+            let mut live = self.table.live.borrow_mut();
+            let place = live.vacant_entry();
+            let side = fiber.side(self);
+            side.berth.put(coroutine);
+            side.stage.set(Stage::New);
+            side.slot.set(place.key());
+            side.number.set(self.table.added.get());
+            self.table.added.set(side.number.get() + 1);
+            if starts {
+                self.queue(&fiber, side);
+            }
+            place.insert(Live { fiber, scope });
+        }
+        if starts {
+            self.notify();
+        }
+    }
+
+    /// Takes a fiber that is over out of the table, now or, if it still has an
+    /// entry in the ready queue, with that entry; and tells whoever waits for it.
+    #[inline]
+    pub(super) fn retire(
+        self: &Rc<Self>,
+        fiber: &FiberRef,
+        tell_scope: impl FnOnce(&ScopeData, FiberRef),
+    ) {
+        let side = fiber.side(self);
+        side.stage.set(Stage::Over);
+        let over = {
+            let mut live = self.table.live.borrow_mut();
+            if side.queued.get() {
+                let live = &mut live[side.slot.get()];
+                Live {
+                    fiber: live.fiber.clone(),
+                    scope: live.scope.take(),
+                }
+            } else {
+                live.remove(side.slot.get())
+            }
+        };
+        self.tell_neighbour(&over.fiber);
+        over.fiber.tell_joiner();
+        if let Some(scope) = over.scope {
+            tell_scope(&scope, over.fiber);
+        }
+        self.check_closed();
+    }
+
+    /// Wakes the fiber of this hub that waits for this one.
+    #[inline]
+    pub(crate) fn tell_neighbour(&self, fiber: &FiberRef) {
+        if let Some(joiner) = fiber.side(self).joiner.take() {
+            let woken = {
+                let live = self.table.live.borrow();
+                let joiner = live.get(joiner.slot).filter(|live| joiner.is(&live.fiber));
+                joiner.is_some_and(|live| self.make_ready(&live.fiber))
+            };
+            if woken {
+                self.notify();
+            }
+        }
+    }
+}
+
+impl Table {
+    /// A fiber that is over has left the ready queue.
+    pub(super) fn remove(&self, side: &HubSide) {
+        let over = self.live.borrow_mut().remove(side.slot.get());
+        drop(over);
+    }
+
+    /// How many fibers there are.
+    pub(super) fn len(&self) -> usize {
+        self.live.borrow().len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.borrow().is_empty()
+    }
+
+    /// How many fibers there have ever been.
+    pub(super) fn added(&self) -> u64 {
+        self.added.get()
+    }
+
+    /// The fibers, in no order.
+    pub(super) fn fibers(&self) -> Vec<FiberRef> {
+        let live = self.live.borrow();
+        live.iter().map(|(_, live)| live.fiber.clone()).collect()
+    }
+
+    /// Whether `is_so` holds for each fiber.
+    pub(super) fn all(&self, is_so: impl Fn(&FiberRef) -> bool) -> bool {
+        let live = self.live.borrow();
+        live.iter().all(|(_, live)| is_so(&live.fiber))
+    }
+
+    /// The names of the fibers that have not ended and that `choose` takes.
+    pub(super) fn names_of(&self, choose: impl Fn(&FiberRef) -> bool) -> Vec<String> {
+        let mut fibers = self.fibers();
+        fibers.retain(|fiber| matches!(fiber.phase(), Phase::New | Phase::Started));
+        fibers.retain(|fiber| choose(fiber));
+        fibers.iter().map(|fiber| fiber.name().to_owned()).collect()
+    }
+
+    /// Lets go of every fiber. Live Stack Invariant: those that are suspended are
+    /// leaked.
+    pub(super) fn clear(&self) {
+        drop(self.live.take());
+    }
+}
+
+impl Neighbour {
+    /// Whether it is this fiber.
+    fn is(self, fiber: &FiberRef) -> bool {
+        fiber.id() == self.id
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("len", &self.len()).finish()
+    }
+}
