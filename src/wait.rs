@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
 use crate::fiber::FiberState;
 use crate::outside::{self, Outside};
-use crate::switch::{self, Place};
+use crate::switch::{self, Frame, Place};
 use crate::switchpoint;
 use crate::time::{Elapsed, Timeout, deadline_after};
 
@@ -54,6 +54,7 @@ pub trait Wait: IntoFuture + Sized {
     /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), unless the thread
     /// is panicking.
     #[track_caller]
+    #[inline(always)]
     fn wait(self) -> Self::Output {
         Spot::here("`.wait()`").wait(self.into_future())
     }
@@ -213,10 +214,7 @@ impl Spot {
     pub(crate) fn wait<F: Future>(self, future: F) -> F::Output {
         match self.block_on(future, Answer::Unwind) {
             Ok(output) => output,
-            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
-            Err(Interrupt::HubGone | Interrupt::Unwinding) => {
-                unreachable!("a wait that can only unwind is not refused")
-            }
+            Err(interrupt) => interrupt.throw(),
         }
     }
 
@@ -229,10 +227,11 @@ impl Spot {
     ) -> Result<F::Output, Interrupt> {
         let mut future = pin!(future);
         if let Spot::Fiber = self {
-            return switch::with_place(|place| match place {
+            let frame = Frame::new();
+            return match frame.place() {
                 Place::Fiber(state) => state.drive(future.as_mut(), answer),
                 _ => unreachable!("a spot is used where it was found"),
-            });
+            };
         }
         let _polling = switch::enter_thread_poll();
         Ok(match self {

@@ -5,12 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
 
 use futures::task::AtomicWaker;
 
+use crate::cancel::Answer;
 use crate::fiber::FiberState;
 use crate::hub::{Core, Ready, Shared, Ticket, registry, wake_after_io};
-use crate::switch;
+use crate::switch::{self, Frame};
+use crate::wait::{Spot, Wait};
 
 /// Lets everything that is ready now go first: `yield_now().wait()` in a fiber,
 /// `yield_now().await` in async code.
@@ -56,6 +59,56 @@ enum State {
     Queued(Place),
     /// There is no hub here, and tokio has been asked to wake the task later.
     Deferred,
+}
+
+impl YieldNow {
+    /// [`Wait::wait`](crate::Wait::wait), which this stands before: a fiber that gives
+    /// way knows where it goes, and polls nothing for it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Wait::wait`](crate::Wait::wait).
+    #[track_caller]
+    #[inline(always)]
+    pub fn wait(self) {
+        match self.0 {
+            State::New => Spot::here("`.wait()`").give_way(self),
+            _ => Wait::wait(self),
+        }
+    }
+}
+
+impl Spot {
+    #[inline(always)]
+    fn give_way(self, yield_now: YieldNow) {
+        let frame = Frame::new();
+        match frame.place() {
+            switch::Place::Fiber(state) if state.hub().is_some() => state.give_way_now(),
+            _ => self.wait(yield_now),
+        }
+    }
+}
+
+impl FiberState {
+    /// What waiting for a [`YieldNow`] comes to in a fiber.
+    #[inline(always)]
+    fn give_way_now(&self) {
+        let Some(core) = self.hub() else {
+            return;
+        };
+        let ticket = core.ticket();
+        let mut may_unwind = panicking();
+        loop {
+            if let Some(interrupt) = self.interrupted(may_unwind, Answer::Unwind) {
+                interrupt.throw();
+            }
+            if core.has_passed(ticket) || !core.is_running() {
+                return;
+            }
+            self.give_way();
+            may_unwind = self.pause();
+        }
+    }
 }
 
 impl Future for YieldNow {
@@ -129,7 +182,13 @@ impl Place {
     fn queue(&mut self, cx: &mut Context<'_>) {
         match self {
             Place::Own { .. } => {
-                let given = with_own_hub(|state, _| state.give_way(cx.waker()));
+                let given = with_own_hub(|state, _| {
+                    let own = state.record().is_some_and(|own| own.is_waker(cx.waker()));
+                    if own {
+                        state.give_way();
+                    }
+                    own
+                });
                 if given != Some(true) {
                     // A combinator's waker, that wakes the fiber's in its turn.
                     cx.waker().wake_by_ref();

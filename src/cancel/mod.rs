@@ -242,6 +242,17 @@ impl Thrown {
 }
 
 impl Interrupt {
+    /// Unwinds with what ends a wait that can only unwind.
+    #[cold]
+    pub(crate) fn throw(self) -> ! {
+        match self {
+            Interrupt::Thrown(thrown) => thrown.throw(),
+            Interrupt::HubGone | Interrupt::Unwinding => {
+                unreachable!("a wait that can only unwind is not refused")
+            }
+        }
+    }
+
     /// The interrupt as a value.
     pub(crate) fn into_cancelled(self) -> Cancelled {
         match self {
@@ -264,11 +275,14 @@ thread_local! {
     static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
     /// Counts how often they were woken; tells a stack that it is in the list.
     static DEFERRED_ROUND: Cell<u64> = const { Cell::new(1) };
+    /// Whether there are any: spares each turn a look at the list.
+    static ANY_DEFERRED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Has `waker` woken when the thread's panic count has fallen.
 fn defer(waker: &Waker) {
     let waker = waker.clone();
+    ANY_DEFERRED.set(true);
     let _ = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(waker));
 }
 
@@ -297,13 +311,16 @@ pub(crate) fn nested<R>(resume: impl FnOnce() -> R) -> R {
 /// after stacks have run.
 #[inline]
 pub(crate) fn wake_deferred() {
-    let deferred = DEFERRED.try_with(|deferred| {
-        if deferred.borrow().is_empty() || panicking() {
-            return Vec::new();
-        }
-        DEFERRED_ROUND.set(DEFERRED_ROUND.get() + 1);
-        deferred.take()
-    });
+    if ANY_DEFERRED.get() && !panicking() {
+        wake_those_deferred();
+    }
+}
+
+#[cold]
+fn wake_those_deferred() {
+    ANY_DEFERRED.set(false);
+    DEFERRED_ROUND.set(DEFERRED_ROUND.get() + 1);
+    let deferred = DEFERRED.try_with(|deferred| deferred.take());
     deferred.into_iter().flatten().for_each(foreign::wake);
 }
 

@@ -172,6 +172,7 @@ unsafe impl Send for Record {}
 unsafe impl Sync for Record {}
 
 impl Record {
+    #[inline(always)]
     pub(crate) fn new(
         count: Count,
         hub: Arc<Shared>,

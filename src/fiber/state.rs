@@ -131,16 +131,10 @@ impl FiberState {
         }
     }
 
-    /// Has a fiber resumed after everything that is ready, if `waker` is its own.
+    /// When the fiber suspends next, it is resumed after everything that is ready.
     #[inline]
-    pub(crate) fn give_way(&self, waker: &Waker) -> bool {
-        match &self.owner {
-            Owner::Fiber { record, .. } if record.is_waker(waker) => {
-                self.yields.set(true);
-                true
-            }
-            _ => false,
-        }
+    pub(crate) fn give_way(&self) {
+        self.yields.set(true);
     }
 
     /// Suspends the stack until it is woken. Returns whether it may be unwinding,

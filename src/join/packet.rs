@@ -69,13 +69,16 @@ impl<T> Packet<T> {
 }
 
 /// Makes a fiber, whose two sides share one allocation.
+#[inline]
 pub(crate) fn packet<T>(
     hub: Arc<Shared>,
     id: FiberId,
     name: Option<Box<str>>,
     start: Start,
 ) -> (Delivery<T>, Receipt<T>) {
-    let whole = Box::new(Whole::<T> {
+    // Built where it stays, not copied there.
+    let mut whole = Box::new_uninit();
+    whole.write(Whole::<T> {
         record: Record::new(Count::two(free::<T>), hub, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
     });
