@@ -313,6 +313,7 @@ mod offload;
 mod outside;
 #[cfg(unix)]
 mod poll;
+mod prefetch;
 mod remote;
 mod report;
 mod scope;

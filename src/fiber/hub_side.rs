@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::record::FiberId;
+use crate::prefetch::prefetch;
 use crate::switch::Berth;
 
 /// The hub's part of a fiber's [`Record`](super::Record), reached with the hub's
@@ -13,6 +14,9 @@ use crate::switch::Berth;
 pub(crate) struct HubSide {
     /// The fiber's stack.
     pub(crate) berth: Berth,
+    /// Where its stack ended when it suspended last, and where it begins; 0 before.
+    top: Cell<usize>,
+    root: Cell<usize>,
     /// The last turn in which it queued itself while it ran, as a yield does.
     pub(crate) yielded: Cell<u64>,
     pub(crate) stage: Cell<Stage>,
@@ -28,6 +32,22 @@ pub(crate) struct HubSide {
     pub(crate) number: Cell<u64>,
     /// The fiber of the same hub that waits in `Join`.
     pub(crate) joiner: Cell<Option<Neighbour>>,
+}
+
+impl HubSide {
+    /// The fiber suspends, with its stack from here to where its state is.
+    #[inline(always)]
+    pub(super) fn note_stack(&self, top: usize, root: usize) {
+        self.top.set(top);
+        self.root.set(root);
+    }
+
+    /// Has the processor fetch the ends of the stack.
+    #[inline(always)]
+    pub(crate) fn prefetch_stack(&self) {
+        prefetch::<5>(self.top.get());
+        prefetch::<3>(self.root.get());
+    }
 }
 
 const _: () = assert!(!std::mem::needs_drop::<HubSide>());

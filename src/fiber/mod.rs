@@ -31,11 +31,11 @@ use std::task::{Context, Poll};
 use std::thread::panicking;
 
 pub use builder::Builder;
+pub(crate) use fiber_ref::{Count, FiberRef};
 pub use handle::{FiberHandle, current_fiber, in_fiber};
+pub(crate) use hub_side::{HubSide, Neighbour, Stage};
 pub use park::park;
 pub use record::FiberId;
-pub(crate) use fiber_ref::{Count, FiberRef};
-pub(crate) use hub_side::{HubSide, Neighbour, Stage};
 pub(crate) use record::{FiberIds, Phase, Record, interrupt};
 pub(crate) use state::{FiberState, Owner, clear_mark, counts_a_panic_for_ever};
 

@@ -16,12 +16,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use futures::task::AtomicWaker;
 
-use super::fiber_ref::{Count, FiberRef};
 use super::Start;
+use super::fiber_ref::{Count, FiberRef};
 use super::hub_side::HubSide;
 use crate::cancel::Cancelled;
 use crate::foreign;
 use crate::hub::{Core, Shared};
+use crate::prefetch::prefetch;
 use crate::sync_util::{self, lock};
 
 /// Identifies a fiber, unlike any other of the process.
@@ -203,6 +204,12 @@ impl Record {
         }
     }
 
+    /// Has the processor fetch what the hub uses to resume the fiber.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        prefetch::<2>(std::ptr::from_ref(self).addr());
+    }
+
     /// What the hub keeps of the fiber, for the hub.
     ///
     /// # Panics
@@ -287,9 +294,9 @@ impl Record {
         let mut life = self.life.load(Ordering::Acquire);
         while life & life::DETACHED == 0 {
             let ended = life | life::ENDED;
-            let set = self
-                .life
-                .compare_exchange_weak(life, ended, Ordering::AcqRel, Ordering::Acquire);
+            let set =
+                self.life
+                    .compare_exchange_weak(life, ended, Ordering::AcqRel, Ordering::Acquire);
             match set {
                 Ok(_) => return true,
                 Err(now) => life = now,

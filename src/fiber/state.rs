@@ -118,7 +118,8 @@ impl FiberState {
 
     /// Whether this is the fiber with that record.
     pub(crate) fn is(&self, record: &FiberRef) -> bool {
-        self.record().is_some_and(|own| FiberRef::ptr_eq(own, record))
+        self.record()
+            .is_some_and(|own| FiberRef::ptr_eq(own, record))
     }
 
     /// Calls `f` with the waker that has the stack resumed.
@@ -144,6 +145,7 @@ impl FiberState {
         let may_unwind = if panicking() {
             self.pause_panicking()
         } else {
+            self.note_stack();
             self.suspender.suspend(self, self.how());
             // Rule 2: whatever the count says now, it is not for this stack.
             self.ambient.set(panicking());
@@ -153,6 +155,18 @@ impl FiberState {
             self.with_waker(|waker| self.deadlines.set_waker(waker));
         }
         may_unwind
+    }
+
+    /// Tells the hub where the stack ends now, for its prefetches.
+    #[inline(always)]
+    fn note_stack(&self) {
+        if let Owner::Fiber { record, hub } = &self.owner {
+            let top = 0_u8;
+            let top = std::ptr::from_ref(&top).addr();
+            record
+                .side(hub)
+                .note_stack(top, std::ptr::from_ref(self).addr());
+        }
     }
 
     #[inline]

@@ -37,7 +37,8 @@ impl Core {
 
     fn is_root(&self, record: &FiberRef) -> bool {
         let root = self.root.borrow();
-        root.as_ref().is_some_and(|root| FiberRef::ptr_eq(root, record))
+        root.as_ref()
+            .is_some_and(|root| FiberRef::ptr_eq(root, record))
     }
 
     fn is_exempt(&self, record: &FiberRef) -> bool {
@@ -285,10 +286,15 @@ impl Future for CloseWithin {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let closed = ready!(this.close.poll(cx));
-        Poll::Ready(closed.map_err(|_| CloseTimeout {
-            duration: *this.duration,
-            fibers: this.core.table.names_of(|fiber| !this.core.is_exempt(fiber)),
-            busy: Vec::new(),
+        Poll::Ready(closed.map_err(|_| {
+            CloseTimeout {
+                duration: *this.duration,
+                fibers: this
+                    .core
+                    .table
+                    .names_of(|fiber| !this.core.is_exempt(fiber)),
+                busy: Vec::new(),
+            }
         }))
     }
 }

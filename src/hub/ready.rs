@@ -13,7 +13,13 @@ use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::task::Waker;
 
+use super::core::Core;
 use crate::fiber::FiberRef;
+
+/// How far ahead of the fiber that is resumed now. (Measured with 10,000 fibers that
+/// give way: 52 ns each, 107 ns without; with ten, where it is idle work, 30 and 29.)
+const RECORD_AHEAD: usize = 6;
+const STACK_AHEAD: usize = 3;
 
 /// An entry of the ready queue.
 pub(crate) enum Ready {
@@ -104,6 +110,18 @@ impl ReadyQueue {
         }
     }
 
+    /// Has the processor fetch what resuming the fibers that come soon will touch: of
+    /// one its record and, later, when that is there, what it says of the stack.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, core: &Core) {
+        if let Some(Ready::Fiber(fiber)) = self.look().get(RECORD_AHEAD) {
+            fiber.prefetch();
+        }
+        if let Some(Ready::Fiber(fiber)) = self.look().get(STACK_AHEAD) {
+            fiber.side(core).prefetch_stack();
+        }
+    }
+
     /// Takes out the next entry, which is a fiber's.
     #[inline]
     pub(super) fn pop_fiber(&self) {
@@ -121,7 +139,10 @@ impl ReadyQueue {
     /// Whether something is ready that may come to an end: polling never does.
     pub(super) fn has_work(&self) -> bool {
         #[cfg(unix)]
-        return self.look().iter().any(|entry| !matches!(entry, Ready::Poll));
+        return self
+            .look()
+            .iter()
+            .any(|entry| !matches!(entry, Ready::Poll));
         #[cfg(not(unix))]
         return !self.is_empty();
     }

@@ -90,6 +90,7 @@ impl Core {
             return false;
         }
         self.ready.pop_fiber();
+        self.ready.prefetch(self);
         side.queued.set(false);
         if side.stage.get() != Stage::Begun && !self.begin(&fiber) {
             if side.stage.get() == Stage::Over {
