@@ -147,10 +147,11 @@
 //!
 //! A hub has one queue, first in first out, for starts, wakes and cancels. A fiber
 //! runs until it waits, and nothing else runs on that thread meanwhile. Waking a
-//! fiber queues it; it never runs inside the waker's call. After a bounded number
-//! of fibers, and when tokio's cooperative budget is spent, the hub lets tokio's
-//! other tasks, timers and I/O have their turn, so fibers that give way for ever
-//! starve nothing.
+//! fiber queues it; it never runs inside the waker's call. Fibers that other threads
+//! send in a burst come into the queue by the dozen, so those that have begun go on
+//! meanwhile. After a bounded number of fibers, and when tokio's cooperative budget
+//! is spent, the hub lets tokio's other tasks, timers and I/O have their turn, so
+//! fibers that give way for ever starve nothing.
 //!
 //! # Cancellation
 //!

@@ -351,6 +351,7 @@ impl Shared {
     fn empty(&self) -> Leftovers {
         let mut remote = lock(&self.remote);
         remote.restrict(Takes::Nothing);
+        self.pending.store(false, Ordering::Relaxed);
         Leftovers {
             queue: mem::take(&mut remote.queue),
             watched: mem::take(&mut remote.watched),
