@@ -114,14 +114,44 @@
 //! Fibers stay on their hub's thread for ever. What may be used from other threads
 //! is `Send`: [`FiberHandle`], wakers, and `Fiber<T>` where `T` is `Send`.
 //!
+//! # Multi-thread applications
+//!
+//! On the worker threads of a multi-thread runtime there is no hub. Make a
+//! [`HubPool`], send it closures, and await the fibers:
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchback::{HubPool, prelude::*, sleep};
+//!
+//! /// Plain code, which waits somewhere below.
+//! fn legacy(n: u32) -> u32 {
+//!     sleep(Duration::from_millis(1)).wait();
+//!     2 * n
+//! }
+//!
+//! #[tokio::main] // many threads
+//! async fn main() -> std::io::Result<()> {
+//!     let pool = HubPool::new(2)?;
+//!     let fiber = pool.spawn(|| legacy(21))?;
+//!     assert_eq!(fiber.await?, 42);
+//! #   pool.close().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The README has more of it, in a server. What blocks its thread belongs into
+//! [`blocking`], what computes for long into `compute`; both can be awaited, and
+//! waited for in fibers.
+//!
 //! # Scheduling
 //!
 //! A hub has one queue, first in first out, for starts, wakes and cancels. A fiber
 //! runs until it waits, and nothing else runs on that thread meanwhile. Waking a
-//! fiber queues it; it never runs inside the waker's call. After a bounded number
-//! of fibers, and when tokio's cooperative budget is spent, the hub lets tokio's
-//! other tasks, timers and I/O have their turn, so fibers that give way for ever
-//! starve nothing.
+//! fiber queues it; it never runs inside the waker's call. Fibers that other threads
+//! send in a burst come into the queue by the dozen, so those that have begun go on
+//! meanwhile. After a bounded number of fibers, and when tokio's cooperative budget
+//! is spent, the hub lets tokio's other tasks, timers and I/O have their turn, so
+//! fibers that give way for ever starve nothing.
 //!
 //! # Cancellation
 //!

@@ -14,6 +14,7 @@ use crate::outside::{self, Outside};
 use crate::switch::{self, Frame, Place};
 use crate::switchpoint;
 use crate::time::{Elapsed, Timeout, deadline_after};
+use crate::yield_now::YieldNow;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
 ///
@@ -293,9 +294,12 @@ impl FiberState {
             if let Some(interrupt) = self.interrupted(may_unwind, answer) {
                 return Err(interrupt);
             }
-            let polled = {
-                let _polling = switch::enter_poll(self);
-                self.with_waker(|waker| future.as_mut().poll(&mut Context::from_waker(waker)))
+            let polled = match YieldNow::shortcut(future.as_mut(), self) {
+                Some(polled) => polled,
+                None => {
+                    let _polling = switch::enter_poll(self);
+                    self.with_waker(|waker| future.as_mut().poll(&mut Context::from_waker(waker)))
+                }
             };
             if let Poll::Ready(output) = polled {
                 return Ok(output);

@@ -1,19 +1,18 @@
 //! Giving way: [`yield_now`], and what a sleep of zero does.
 
+use std::any::TypeId;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::panicking;
 
 use futures::task::AtomicWaker;
 
-use crate::cancel::Answer;
 use crate::fiber::FiberState;
 use crate::hub::{Core, Ready, Shared, Ticket, registry, wake_after_io};
-use crate::switch::{self, Frame};
-use crate::wait::{Spot, Wait};
+use crate::switch;
 
 /// Lets everything that is ready now go first: `yield_now().wait()` in a fiber,
 /// `yield_now().await` in async code.
@@ -56,59 +55,75 @@ pub struct YieldNow(State);
 #[derive(Debug)]
 enum State {
     New,
+    /// In the queue of the hub of the fiber that waits, and never polled.
+    Own(Ticket),
     Queued(Place),
     /// There is no hub here, and tokio has been asked to wake the task later.
     Deferred,
 }
 
 impl YieldNow {
-    /// [`Wait::wait`](crate::Wait::wait), which this stands before: a fiber that gives
-    /// way knows where it goes, and polls nothing for it.
-    ///
-    /// # Panics
-    ///
-    /// As [`Wait::wait`](crate::Wait::wait).
-    #[track_caller]
+    /// What a poll by a fiber comes to, with the fiber's own waker, done without a poll.
+    /// `None` if `F` is another future, which the compiler knows, or if it has to be polled.
     #[inline(always)]
-    pub fn wait(self) {
-        match self.0 {
-            State::New => Spot::here("`.wait()`").give_way(self),
-            _ => Wait::wait(self),
-        }
-    }
-}
-
-impl Spot {
-    #[inline(always)]
-    fn give_way(self, yield_now: YieldNow) {
-        let frame = Frame::new();
-        match frame.place() {
-            switch::Place::Fiber(state) if state.hub().is_some() => state.give_way_now(),
-            _ => self.wait(yield_now),
-        }
-    }
-}
-
-impl FiberState {
-    /// What waiting for a [`YieldNow`] comes to in a fiber.
-    #[inline(always)]
-    fn give_way_now(&self) {
-        let Some(core) = self.hub() else {
-            return;
+    #[allow(unsafe_code)]
+    pub(crate) fn shortcut<F: Future>(
+        future: Pin<&mut F>,
+        fiber: &FiberState,
+    ) -> Option<Poll<F::Output>> {
+        let yield_now = YieldNow::in_disguise(future)?;
+        let core = fiber.hub()?;
+        let ticket = match yield_now.0 {
+            State::New => core.ticket(),
+            State::Own(ticket) => ticket,
+            _ => return None,
         };
-        let ticket = core.ticket();
-        let mut may_unwind = panicking();
-        loop {
-            if let Some(interrupt) = self.interrupted(may_unwind, Answer::Unwind) {
-                interrupt.throw();
-            }
-            if core.has_passed(ticket) || !core.is_running() {
-                return;
-            }
-            self.give_way();
-            may_unwind = self.pause();
+        if core.has_passed(ticket) || !core.is_running() {
+            // SAFETY: `F` is `YieldNow`, so its output is `()`.
+            return Some(Poll::Ready(unsafe { std::mem::transmute_copy(&()) }));
+        }
+        yield_now.0 = State::Own(ticket);
+        fiber.give_way();
+        Some(Poll::Pending)
+    }
+
+    /// `future`, if that is what it is.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn in_disguise<F: Future>(future: Pin<&mut F>) -> Option<&mut YieldNow> {
+        if type_id::<F>() != TypeId::of::<YieldNow>() {
+            return None;
+        }
+        // SAFETY: `F` is `YieldNow`, which is `Unpin`.
+        let future = unsafe { future.get_unchecked_mut() };
+        // SAFETY: as above: two types are one if their ids are equal and one of them has
+        // no lifetimes.
+        Some(unsafe { &mut *std::ptr::from_mut(future).cast() })
+    }
+}
+
+/// The id of a type, were all its lifetimes `'static`.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn type_id<T>() -> TypeId {
+    trait Id {
+        fn id(&self) -> TypeId
+        where
+            Self: 'static;
+    }
+    impl<T> Id for PhantomData<T> {
+        #[inline(always)]
+        fn id(&self) -> TypeId
+        where
+            Self: 'static,
+        {
+            TypeId::of::<T>()
         }
     }
+    let of = PhantomData::<T>;
+    let of: &dyn Id = &of;
+    // SAFETY: only the lifetimes change, and `id` touches nothing that has them.
+    unsafe { std::mem::transmute::<&dyn Id, &(dyn Id + 'static)>(of) }.id()
 }
 
 impl Future for YieldNow {
@@ -132,6 +147,8 @@ impl Future for YieldNow {
             }
             State::Queued(place) => place.poll_passed(cx),
             State::Deferred => Poll::Ready(()),
+            // It was begun by the wait of a fiber, which goes on to its end.
+            State::Own(_) => unreachable!("who begins without a poll ends without one"),
         }
     }
 }

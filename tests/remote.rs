@@ -735,6 +735,140 @@ fn a_hub_is_woken_with_no_lock_held() {
     });
 }
 
+// Bursts of new fibers.
+
+/// Keeps the hub's thread busy until what is returned is dropped.
+fn busy(hub: &HubThread) -> mpsc::Sender<()> {
+    let (end, ends) = mpsc::channel::<()>();
+    let (begin, begins) = mpsc::channel();
+    let block = move || {
+        begin.send(()).unwrap();
+        let _ = ends.recv();
+    };
+    hub.handle().run_callback(block).unwrap();
+    begins.recv().unwrap();
+    end
+}
+
+#[test]
+fn a_turn_takes_in_as_many_new_fibers_as_it_can_run() {
+    watched(|| {
+        driven_by_hand(|drive, hub, _| {
+            let send = hub.clone();
+            let fibers = thread::spawn(move || {
+                let spawn = |_| send.spawn(|| pending::<()>().wait()).unwrap();
+                (0..200).map(spawn).collect::<Vec<_>>()
+            });
+            let _fibers = fibers.join().unwrap();
+            let live = [(); 5].map(|()| {
+                drive();
+                hub.metrics().live_fibers()
+            });
+            assert_eq!(live, [61, 122, 183, 200, 200]);
+        });
+    });
+}
+
+#[test]
+fn fibers_that_have_begun_go_on_and_end_before_a_burst_has_begun() {
+    watched(|| {
+        driven_by_hand(|drive, hub, _| {
+            let send = hub.clone();
+            let call = || (0..3).for_each(|_| yield_now().wait());
+            let burst = thread::spawn(move || {
+                let spawn = |_| send.spawn(call).unwrap();
+                (0..10_000).map(spawn).collect::<Vec<_>>()
+            });
+            let burst = burst.join().unwrap();
+            let mut most = 0;
+            while burst.iter().any(|fiber| fiber.is_alive()) {
+                drive();
+                most = most.max(hub.metrics().live_fibers());
+            }
+            assert!(most < 200, "{most}");
+        });
+    });
+}
+
+#[test]
+fn a_hub_comes_back_by_itself_for_what_is_left_of_a_burst() {
+    watched(|| {
+        let hub = HubThread::new().unwrap();
+        let busy = busy(&hub);
+        let burst: Vec<_> = (0..200).map(|n| hub.spawn(move || n).unwrap()).collect();
+        drop(busy);
+        for (n, mut fiber) in burst.into_iter().enumerate() {
+            assert_eq!(fiber.join().wait().unwrap(), n);
+        }
+    });
+}
+
+#[test]
+fn a_burst_begins_although_other_fibers_are_always_ready() {
+    watched(|| {
+        let hub = HubThread::new().unwrap();
+        let handle = hub.handle();
+        ask(&hub, move || {
+            // From here they do not count as new.
+            for _ in 0..200 {
+                drop(handle.spawn(|| {
+                    loop {
+                        yield_now().wait();
+                    }
+                }));
+            }
+        });
+        let burst: Vec<_> = (0..1000).map(|n| hub.spawn(move || n).unwrap()).collect();
+        for (n, mut fiber) in burst.into_iter().enumerate() {
+            assert_eq!(fiber.join().wait().unwrap(), n);
+        }
+    });
+}
+
+#[test]
+fn what_a_thread_asks_for_in_a_burst_happens_in_its_order() {
+    watched(|| {
+        let hub = HubThread::new().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let busy = busy(&hub);
+        for n in 0..1000 {
+            let log = log.clone();
+            let push = move || log.lock().unwrap().push(n);
+            match n % 3 {
+                0 => hub.handle().run_callback(push).unwrap(),
+                _ => drop(hub.spawn(push).unwrap()),
+            }
+        }
+        let mut last = hub.spawn(|| ()).unwrap();
+        drop(busy);
+        last.join().wait().unwrap();
+        assert!(log.lock().unwrap().iter().copied().eq(0..1000));
+    });
+}
+
+#[test]
+fn a_close_that_follows_a_burst_ends_all_of_it_before_it_has_begun() {
+    watched(|| {
+        let hub = HubThread::new().unwrap();
+        let (begun, drops) = (Drops::new(), Drops::new());
+        let busy = busy(&hub);
+        for _ in 0..1000 {
+            let (begins, token) = (begun.token(), drops.token());
+            drop(hub.spawn(move || {
+                let _token = token;
+                std::mem::forget(begins);
+                pending::<()>().wait();
+            }));
+        }
+        let mut close = pin!(hub.close());
+        assert!(poll_once(close.as_mut()).is_pending());
+        drop(busy);
+        close.wait();
+        // Both were dropped with the closures, which were not called.
+        assert_eq!((begun.count(), drops.count()), (1000, 1000));
+    });
+}
+
 // Many messages.
 
 /// How many messages go round: a million in a release build, fewer in others, or

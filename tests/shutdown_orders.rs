@@ -288,6 +288,14 @@ impl World {
                 });
             }
         }
+        // More than a hub starts in one turn.
+        for _ in 0..200 {
+            let token = ledger.token();
+            drop(pool.spawn(move || {
+                let _token = token;
+                pending::<()>().wait();
+            }));
+        }
         // It spawns as long as it may.
         let first = pool.handles().next().unwrap().clone();
         let (handle, token) = (first.clone(), ledger.token());

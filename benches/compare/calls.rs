@@ -125,7 +125,8 @@ fn in_threads() -> f64 {
     })
 }
 
-/// The most memory that the process has had, as Linux tells it.
+/// The most memory that the process has had, as Linux tells it: resident pages,
+/// and neither page tables nor the kernel's stacks of its threads.
 fn peak_kib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -4,21 +4,39 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::iter::Peekable;
 use std::str::SplitWhitespace;
 
-/// Calculates sums of products of names, whose values it asks a store for.
-pub(crate) struct Calculator<'a, S: Read> {
-    words: Peekable<SplitWhitespace<'a>>,
-    store: BufReader<S>,
+/// Calculates sums and products of names, whose values it asks a store for over
+/// `stream`.
+pub(crate) fn calculate(expression: &str, stream: impl Read + Write) -> io::Result<usize> {
+    let mut parser = Parser {
+        words: expression.split_whitespace().peekable(),
+        store: Store(BufReader::new(stream)),
+    };
+    let value = parser.sum()?;
+    match parser.words.next() {
+        Some(word) => Err(io::Error::other(format!("'{word}' is too much"))),
+        None => Ok(value),
+    }
 }
 
-impl<'a, S: Read + Write> Calculator<'a, S> {
-    pub(crate) fn calculate(expression: &'a str, store: S) -> io::Result<usize> {
-        let mut calculator = Calculator {
-            words: expression.split_whitespace().peekable(),
-            store: BufReader::new(store),
-        };
-        calculator.sum()
-    }
+/// A client of the store's protocol: a line there, and a line back.
+struct Store<S>(BufReader<S>);
 
+impl<S: Read + Write> Store<S> {
+    fn value(&mut self, name: &str) -> io::Result<usize> {
+        self.0.get_mut().write_all(format!("{name}\n").as_bytes())?;
+        let mut answer = String::new();
+        self.0.read_line(&mut answer)?;
+        answer.trim_end().parse().map_err(io::Error::other)
+    }
+}
+
+/// A parser by recursive descent, which needs values in the middle of it.
+struct Parser<'a, S> {
+    words: Peekable<SplitWhitespace<'a>>,
+    store: Store<S>,
+}
+
+impl<S: Read + Write> Parser<'_, S> {
     fn sum(&mut self) -> io::Result<usize> {
         let mut value = self.product()?;
         while self.words.next_if_eq(&"+").is_some() {
@@ -44,16 +62,8 @@ impl<'a, S: Read + Write> Calculator<'a, S> {
                     _ => Err(io::Error::other("a bracket is not closed")),
                 }
             }
-            Some(name) => self.ask(name),
+            Some(name) => self.store.value(name),
             None => Err(io::Error::other("the expression ends early")),
         }
-    }
-
-    /// A line to the store, and a line back.
-    fn ask(&mut self, name: &str) -> io::Result<usize> {
-        writeln!(self.store.get_mut(), "{name}")?;
-        let mut answer = String::new();
-        self.store.read_line(&mut answer)?;
-        answer.trim_end().parse().map_err(io::Error::other)
     }
 }

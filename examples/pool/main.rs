@@ -8,7 +8,7 @@
 mod legacy;
 mod load;
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use switchback::io::Blocking;
 use switchback::{HubPool, prelude::*};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
-
-use legacy::Calculator;
 
 /// What the handler needs.
 #[derive(Clone)]
@@ -42,29 +41,9 @@ async fn calculate(State(app): State<App>, expression: String) -> (StatusCode, S
 async fn calculate_in_fiber(app: App, expression: String) -> io::Result<usize> {
     let fiber = app.pool.spawn(move || {
         let stream = TcpStream::connect(app.store).wait()?;
-        Calculator::calculate(&expression, Blocking(stream))
+        legacy::calculate(&expression, Blocking::new(stream))
     })?;
     fiber.await?
-}
-
-/// A socket of tokio's as one of std's: what would block the thread makes the
-/// fiber wait.
-struct Blocking(TcpStream);
-
-impl Read for Blocking {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).wait()
-    }
-}
-
-impl Write for Blocking {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).wait()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().wait()
-    }
 }
 
 /// The store: the value of a name is its length, which takes it a millisecond.
@@ -85,20 +64,24 @@ async fn serve_store(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-#[tokio::main]
+/// As many connections may wait here as there are clients.
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    socket.listen(1024)
+}
+
+#[tokio::main] // many threads
 async fn main() -> io::Result<()> {
-    let store = TcpListener::bind("127.0.0.1:0").await?;
-    let http = TcpListener::bind("127.0.0.1:0").await?;
-    let (app, address) = (
-        App {
-            pool: Arc::new(HubPool::new(2)?),
-            store: store.local_addr()?,
-        },
-        http.local_addr()?,
-    );
-    tokio::spawn(serve_store(store));
+    let (store, http) = (listen()?, listen()?);
+    let address = http.local_addr()?;
+    let app = App {
+        pool: Arc::new(HubPool::new(2)?),
+        store: store.local_addr()?,
+    };
     let router = Router::new().route("/", post(calculate));
     let server = axum::serve(http, router.with_state(app.clone()));
+    tokio::spawn(serve_store(store));
     tokio::spawn(server.into_future());
 
     load::run(address).await?;

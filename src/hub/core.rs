@@ -16,6 +16,7 @@ use super::ready::{Ready, ReadyQueue, Ticket};
 use super::registry::NoHub;
 use super::shared::{Errand, Shared};
 use super::table::Table;
+use super::turn;
 use crate::cancel::PutBack;
 use crate::fiber::{FiberIds, FiberRef, HubSide, Record, Stage};
 use crate::foreign;
@@ -311,18 +312,29 @@ impl Core {
         std::mem::forget(self.ready.take());
     }
 
-    /// Takes what other threads have sent into the ready queue, in their order.
+    /// Takes in what other threads have sent, but of fibers only as many as may
+    /// start in this turn, or `least`.
+    ///
+    /// More of them would be started before what they wait for, and what they wake,
+    /// has its turn: a burst would need a stack for each of its fibers at once.
     #[inline]
-    pub(crate) fn drain_remote(self: &Rc<Self>) {
+    pub(super) fn drain_remote_with(self: &Rc<Self>, least: usize) {
         if self.shared.has_errands() {
-            self.take_errands();
+            let room = turn::LENGTH.saturating_sub(self.ready.len());
+            self.take_errands(room.max(least));
         }
     }
 
+    /// As [`drain_remote_with`](Core::drain_remote_with), in the middle of a turn.
+    #[inline]
+    pub(crate) fn drain_remote(self: &Rc<Self>) {
+        self.drain_remote_with(0);
+    }
+
     #[cold]
-    fn take_errands(self: &Rc<Self>) {
+    fn take_errands(self: &Rc<Self>, fibers: usize) {
         let mut closes = false;
-        let errands = self.shared.take_errands();
+        let errands = self.shared.take_errands(fibers);
         let is_callback = |errand: &&Errand| matches!(errand, Errand::Callback(_));
         // Before a closure that is refused is dropped, which may look whether the
         // hub has closed.

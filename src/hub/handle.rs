@@ -52,6 +52,9 @@ impl HubHandle {
     /// Makes a fiber that runs `f` on the hub, and starts it: [`spawn`](crate::spawn)
     /// from anywhere.
     ///
+    /// A hub that is sent many fibers at once starts them by the dozen, between
+    /// what else is ready: those that have begun go on, and end, meanwhile.
+    ///
     /// If the hub ends before the fiber has got there, or has no stack for it, `f`
     /// is dropped on the hub's thread (or, if that is gone, where its end is
     /// noticed), and the join says so.

@@ -5,7 +5,9 @@
 //! leaves its waker, takes what was sent, and sleeps until it is woken. A wake
 //! that is lost shows as a deadlock, which fails the model.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,7 +15,8 @@ use loom::future::block_on;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use super::shared::{Closer, Errand, Shared, Takes};
+use super::core::Core;
+use super::shared::{Arrival, Closer, Errand, Shared, Takes};
 use crate::fiber::{FiberId, FiberRef, Start};
 use crate::join::packet;
 
@@ -38,16 +41,16 @@ fn send(hub: &Shared, callback: impl FnOnce() + Send + 'static) -> bool {
 }
 
 /// A poll of the driver: what was sent since the last one.
-fn drive(hub: &Shared, driver: usize, cx: &mut Context<'_>) -> Vec<Errand> {
+fn drive(hub: &Shared, driver: usize, cx: &mut Context<'_>) -> VecDeque<Errand> {
     hub.set_driver_waker(driver, cx.waker());
     match hub.has_errands() {
-        true => hub.take_errands(),
-        false => Vec::new(),
+        true => hub.take_errands(usize::MAX),
+        false => VecDeque::new(),
     }
 }
 
 /// Drives the hub until `done` with what it was sent.
-fn drive_until(hub: &Shared, driver: usize, mut done: impl FnMut(Vec<Errand>) -> bool) {
+fn drive_until(hub: &Shared, driver: usize, mut done: impl FnMut(VecDeque<Errand>) -> bool) {
     block_on(poll_fn(|cx| match done(drive(hub, driver, cx)) {
         true => Poll::Ready(()),
         false => Poll::Pending,
@@ -99,6 +102,57 @@ fn a_burst_of_one_thread_arrives_whole_and_in_order() {
         });
         assert_eq!(*log.lock().unwrap(), [0, 1, 2]);
         sender.join().unwrap();
+    });
+}
+
+/// A new fiber that counts its arrivals by being dropped, as a hub that ends does.
+struct Arriving(Arc<AtomicUsize>);
+
+impl Arrival for Arriving {
+    fn arrive(self: Box<Self>, _: &Rc<Core>) {
+        unreachable!("there is no hub to arrive at");
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Fibers that are left for a later turn wake nobody: the hub comes back by itself,
+/// as [`super::turn`] does.
+#[test]
+fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let senders = [2, 1].map(|count| {
+            let (hub, arrived) = (hub.clone(), arrived.clone());
+            thread::spawn(move || {
+                for _ in 0..count {
+                    let new = Box::new(Arriving(arrived.clone()));
+                    let sent = hub.send(Takes::Everything, new, |new| Errand::Spawn(new));
+                    assert!(sent.is_ok());
+                }
+            })
+        });
+        block_on(poll_fn(|cx| {
+            hub.set_driver_waker(driver, cx.waker());
+            if hub.has_errands() {
+                assert_eq!(hub.take_errands(1).len(), 1);
+            }
+            if hub.has_errands() {
+                cx.waker().wake_by_ref();
+            }
+            match arrived.load(Ordering::Relaxed) == 3 {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
+        for sender in senders {
+            sender.join().unwrap();
+        }
     });
 }
 
@@ -182,7 +236,7 @@ fn what_a_hub_accepts_is_there_when_it_has_refused_the_rest() {
         });
         hub.restrict(Takes::Wakes);
         let taken = match hub.has_errands() {
-            true => hub.take_errands().len(),
+            true => hub.take_errands(usize::MAX).len(),
             false => 0,
         };
         let accepted = senders.map(|sender| sender.join().unwrap());

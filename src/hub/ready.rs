@@ -16,10 +16,13 @@ use std::task::Waker;
 use super::core::Core;
 use crate::fiber::FiberRef;
 
-/// How far ahead of the fiber that is resumed now. (Measured with 10,000 fibers that
-/// give way: 52 ns each, 107 ns without; with ten, where it is idle work, 30 and 29.)
+/// How far ahead of the fiber that is resumed now things are fetched. (Measured with
+/// 10,000 fibers that give way: 52 ns each, and 107 ns without.)
 const RECORD_AHEAD: usize = 6;
 const STACK_AHEAD: usize = 3;
+
+/// In a shorter queue the fibers find in the caches what they left there.
+const PREFETCH_FROM: usize = 1024;
 
 /// An entry of the ready queue.
 pub(crate) enum Ready {
@@ -114,6 +117,9 @@ impl ReadyQueue {
     /// one its record and, later, when that is there, what it says of the stack.
     #[inline(always)]
     pub(super) fn prefetch(&self, core: &Core) {
+        if self.len() < PREFETCH_FROM {
+            return;
+        }
         if let Some(Ready::Fiber(fiber)) = self.look().get(RECORD_AHEAD) {
             fiber.prefetch();
         }

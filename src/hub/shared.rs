@@ -1,6 +1,7 @@
 //! The part of a hub that crosses threads: how it is woken and sent errands, how
 //! others learn of its end, and how it fails.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
@@ -82,7 +83,7 @@ pub(super) enum Takes {
 
 #[derive(Default)]
 struct Remote {
-    queue: Vec<Errand>,
+    queue: VecDeque<Errand>,
     /// One place per driver: the task that has to be woken for the hub to run.
     drivers: Slab<Option<Arc<Waker>>>,
     /// Fibers whose joiners have to be told when the hub fails.
@@ -97,7 +98,7 @@ struct Remote {
 /// What was in a hub's [`Remote`] when it ended: dropped, or told, outside of the
 /// lock.
 struct Leftovers {
-    queue: Vec<Errand>,
+    queue: VecDeque<Errand>,
     watched: Slab<FiberRef>,
     closers: Slab<Arc<Waker>>,
     _closing: Option<Arc<[FiberRef]>>,
@@ -151,7 +152,7 @@ impl Shared {
 
     /// Queues an errand from whatever thread: `what`, as which `errand` it is. A
     /// hub that takes no longer as much as it `needs` gives it back. Wakes the
-    /// drivers once per burst: the hub takes the whole queue when it runs.
+    /// drivers once per burst: the hub runs again until it has taken the whole queue.
     pub(super) fn send<E>(
         &self,
         needs: Takes,
@@ -168,7 +169,7 @@ impl Shared {
                 // What the same thread asks for next comes after it.
                 remote.restrict(Takes::Callbacks);
             }
-            remote.queue.push(errand);
+            remote.queue.push_back(errand);
             if remote.queue.len() > 1 {
                 return Ok(());
             }
@@ -185,11 +186,21 @@ impl Shared {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Takes the errands that other threads have sent, in their order.
-    pub(super) fn take_errands(&self) -> Vec<Errand> {
+    /// Takes the errands that other threads have sent, in their order: all, or,
+    /// while the hub takes everything, those up to so many `fibers`.
+    pub(super) fn take_errands(&self, fibers: usize) -> VecDeque<Errand> {
         let mut remote = lock(&self.remote);
-        self.pending.store(false, Ordering::Relaxed);
-        mem::take(&mut remote.queue)
+        let errands = remote.queue.iter().enumerate();
+        let mut spawns = errands.filter(|(_, errand)| matches!(errand, Errand::Spawn(_)));
+        match spawns.nth(fibers) {
+            Some((excess, _)) if remote.takes == Takes::Everything => {
+                remote.queue.drain(..excess).collect()
+            }
+            _ => {
+                self.pending.store(false, Ordering::Relaxed);
+                mem::take(&mut remote.queue)
+            }
+        }
     }
 
     /// From now on the hub takes no more than this.
@@ -340,6 +351,7 @@ impl Shared {
     fn empty(&self) -> Leftovers {
         let mut remote = lock(&self.remote);
         remote.restrict(Takes::Nothing);
+        self.pending.store(false, Ordering::Relaxed);
         Leftovers {
             queue: mem::take(&mut remote.queue),
             watched: mem::take(&mut remote.watched),

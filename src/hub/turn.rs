@@ -1,14 +1,16 @@
 //! One turn of the hub: what a poll of its driver does, and in which order.
 //!
 //! 1. Take the wakes and callbacks that came from other threads into the ready
-//!    queue, and cancel the root fiber if Ctrl-C was meant for it.
+//!    queue, and new fibers as far as these can start in this turn, but at least
+//!    [`LEAST_NEW`]; the others, and what was sent after them, wait for the next
+//!    turn. Cancel the root fiber if Ctrl-C was meant for it.
 //! 2. Resume fibers and run callbacks from the front of the queue until one of
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
 //!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
 //!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
 //!    one poll share, is spent.
-//! 3. If entries are left, ask to be polled again: behind the tasks that are
+//! 3. If anything is left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
 //!    time drivers too.
 //!
@@ -38,6 +40,13 @@ use crate::switch::{self, Step, Suspension};
 /// polls for I/O, at the most.
 const MAX_RESUMES: u32 = 61;
 
+/// The same as a length of the ready queue.
+pub(super) const LENGTH: usize = MAX_RESUMES as usize;
+
+/// How many of the fibers that other threads have sent are taken in before a turn,
+/// however long the ready queue is.
+const LEAST_NEW: usize = LENGTH / 4;
+
 impl Core {
     /// Runs one turn for a driver that is polled with `cx`.
     pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>, driven_in: DrivenIn) {
@@ -48,7 +57,7 @@ impl Core {
         self.driven_in.set(outer);
         self.shared.counters.publish(&self.metrics());
         let since_io = self.resumes_since_io.get() + resumes;
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && !self.shared.has_errands() {
             self.resumes_since_io.set(0);
             self.awake.set(false);
             self.stacks.idle();
@@ -65,7 +74,7 @@ impl Core {
     fn run_turn(self: &Rc<Self>) -> u32 {
         let _hub = switch::enter_hub(self);
         self.turn.set(self.turn.get() + 1);
-        self.drain_remote();
+        self.drain_remote_with(LEAST_NEW);
         self.notice_interrupt();
         let mut handled = 0;
         while handled < MAX_RESUMES && coop::has_budget_remaining() {
