@@ -385,7 +385,10 @@ fn a_write_over_its_timeout_can_be_tried_again() {
             };
             seen.note("writes", ended);
             seen.write(stream, b"");
-            seen.note("write_vectored", stream.write_vectored(&[IoSlice::new(b"")]));
+            seen.note(
+                "write_vectored",
+                stream.write_vectored(&[IoSlice::new(b"")]),
+            );
             peer.read_exact(&mut vec![0; sent]).unwrap();
             seen.write(stream, b"again");
             let mut heard = [0; 5];

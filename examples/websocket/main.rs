@@ -12,9 +12,9 @@
 mod client;
 mod server;
 
-use std::env;
 use std::error::Error;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use tungstenite::protocol::WebSocketConfig;
 
@@ -48,20 +48,30 @@ fn main() -> Result<(), Failed> {
     }
 }
 
-/// Runs all three, and says how they compare.
+/// Runs all three in turn, three times, and says how they compare.
 fn compare(clients: usize, messages: usize) -> Result<(), Failed> {
     println!("{clients} clients, {messages} messages of {SIZE} bytes each, every one checked");
     let (clients, messages) = (clients.to_string(), messages.to_string());
-    let mut rates = Vec::new();
-    for kind in ["fibers", "threads", "tokio"] {
-        let out = in_process(&["server", kind, &clients, &messages])?;
-        print!("{out}");
-        let rate = out.split_whitespace().nth(1).unwrap_or_default();
-        rates.push(rate.parse::<f64>()?);
+    let (mut threads, mut tokio) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let mut rates = Vec::new();
+        for kind in ["fibers", "threads", "tokio"] {
+            let out = in_process(&["server", kind, &clients, &messages])?;
+            print!("{out}");
+            let rate = out.split_whitespace().nth(1).unwrap_or_default();
+            rates.push(rate.parse::<f64>()?);
+        }
+        threads.push(rates[0] / rates[1]);
+        tokio.push(rates[0] / rates[2]);
     }
-    let (threads, tokio) = (rates[0] / rates[1], rates[0] / rates[2]);
+    let (threads, tokio) = (median(threads), median(tokio));
     println!("fibers: {threads:.2} times the threads' messages/s, {tokio:.2} times tokio's");
     Ok(())
+}
+
+fn median(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
 }
 
 /// Runs this program as something else and returns what it prints.
@@ -79,4 +89,11 @@ fn in_process(arguments: &[&str]) -> Result<String, Failed> {
         return Err(format!("{arguments:?} failed: {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The most memory that this process has had resident, on Linux.
+pub(crate) fn resident() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.unwrap_or("?").trim().to_owned()
 }
