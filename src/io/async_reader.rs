@@ -130,8 +130,15 @@ impl AsyncBufRead for AsyncReader {
                     "the reader of an `AsyncReader` has panicked",
                 )));
             };
+            let room = buffer.len();
             this.buffer = Some(buffer);
-            this.filled = 0..result?;
+            let amount = result?;
+            if amount > room {
+                return Poll::Ready(Err(io::Error::other(
+                    "the reader of an `AsyncReader` says that it has read more than there was room for",
+                )));
+            }
+            this.filled = 0..amount;
         }
         let buffer = this.buffer.as_deref().unwrap_or_default();
         Poll::Ready(Ok(&buffer[this.filled.clone()]))
