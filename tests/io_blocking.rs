@@ -1048,6 +1048,7 @@ mod shared {
         });
     }
 
+    #[cfg(unix)]
     #[test]
     fn it_is_refused_in_async_code_in_the_name_of_the_call() {
         in_async(|| async {
