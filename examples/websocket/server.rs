@@ -1,7 +1,6 @@
 //! The three servers. Each echoes what its clients send until they have gone.
 
-use std::net::SocketAddr;
-use std::{io, thread};
+use std::{io, net::SocketAddr, thread};
 
 use futures::{SinkExt, StreamExt};
 use switchback::{io::Blocking, prelude::*, spawn};
