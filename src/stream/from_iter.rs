@@ -1,4 +1,4 @@
-//! [`from_iter`]: an iterator that may wait, as a stream.
+//! [`from_iter()`]: an iterator that may wait, as a stream.
 
 use std::fmt;
 use std::pin::Pin;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | a [`Stream`] | an [`Iterator`] | [`wait_iter`](WaitStream::wait_iter) |
 //! | a [`Sink`] | calls that wait | [`wait_send`](WaitSink::wait_send) |
-//! | an [`Iterator`] that waits | a [`Stream`] | [`from_iter`] |
+//! | an [`Iterator`] that waits | a [`Stream`] | [`from_iter()`] |
 //!
 //! [`Stream`]: futures::stream::Stream
 //! [`Sink`]: futures::sink::Sink
