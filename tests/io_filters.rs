@@ -601,6 +601,21 @@ fn a_reader_that_never_waits_gives_way_when_the_budget_is_spent() {
 }
 
 #[test]
+fn a_buffered_reader_that_never_waits_gives_way_when_the_budget_is_spent() {
+    in_async(|| async {
+        let stop = Rc::new(Cell::new(false));
+        let stops = stop.clone();
+        let mut other = spawn(move || stops.set(true));
+        let mut reader = AsyncReader::with_capacity(1, || io::repeat(7));
+        while !stop.get() {
+            assert_eq!(reader.fill_buf().await.unwrap(), [7]);
+            reader.consume(1);
+        }
+        other.join().await.unwrap();
+    });
+}
+
+#[test]
 fn a_fiber_reads_from_it_as_from_any_stream() {
     in_root_fiber(|| {
         let (mut far, near) = duplex(16);
