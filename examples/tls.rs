@@ -23,7 +23,7 @@ type Socket = Blocking<TcpStream>;
 
 const CONNECTIONS: usize = 200;
 const SIZE: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(5); // for a handshake
+const PATIENCE: Duration = Duration::from_secs(10); // for a handshake
 
 fn serve(config: Arc<ServerConfig>, mut socket: Socket) -> Result<(), Failed> {
     let mut tls = ServerConnection::new(config)?;

@@ -5,7 +5,8 @@
 //! Run with: `cargo run --release --example websocket`
 //!
 //! Each server runs in a process of its own, so that its memory can be told, and its
-//! clients, fibers with tungstenite too, in another. For one of them, or for another
+//! clients, fibers with tungstenite too, in another. On a busy machine many threads get
+//! more of the processors than one does, and the figures say little. For one of them, or for another
 //! size: `cargo run --release --example websocket -- fibers 2000 100`, with `threads` or
 //! `tokio` for the others, the number of clients, and the messages of each.
 
@@ -22,8 +23,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 
 const CLIENTS: usize = 2_000;
 const MESSAGES: usize = 50;
-/// Bytes in a message.
-const SIZE: usize = 128;
+const SIZE: usize = 128; // bytes in a message
 
 /// Small buffers, as tungstenite's documentation advises for many clients.
 fn config() -> WebSocketConfig {
