@@ -5,17 +5,18 @@
 //! Run with: `cargo run --release --example websocket`
 //!
 //! Each server runs in a process of its own, so that its memory can be told, and its
-//! clients, fibers with tungstenite too, in another. On a busy machine many threads get
-//! more of the processors than one does, and the figures say little. For one of them, or for another
+//! clients, fibers with tungstenite too, in another. On a machine that is busy with other
+//! things, many threads get more of it than one does; the processor time still tells. For one of them, or for another
 //! size: `cargo run --release --example websocket -- fibers 2000 100`, with `threads` or
 //! `tokio` for the others, the number of clients, and the messages of each.
 
 mod client;
 mod server;
+mod usage;
 
+use std::env;
 use std::error::Error;
 use std::process::{Command, Stdio};
-use std::{env, fs};
 
 use tungstenite::protocol::WebSocketConfig;
 
@@ -89,11 +90,4 @@ fn in_process(arguments: &[&str]) -> Result<String, Failed> {
         return Err(format!("{arguments:?} failed: {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// The most memory that this process has had resident, on Linux.
-pub(crate) fn resident() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.unwrap_or("?").trim().to_owned()
 }

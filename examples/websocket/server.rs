@@ -6,7 +6,7 @@ use futures::{SinkExt, StreamExt};
 use switchback::{io::Blocking, prelude::*, spawn};
 use tokio_tungstenite::accept_async_with_config;
 
-use crate::{Failed, config, in_process, resident};
+use crate::{Failed, config, in_process, usage};
 
 /// Runs a server and its clients; prints their rate, and the memory of the server.
 pub(crate) fn run(kind: &str, clients: &str, messages: &str) -> Result<(), Failed> {
@@ -23,11 +23,9 @@ pub(crate) fn run(kind: &str, clients: &str, messages: &str) -> Result<(), Faile
         _ => Err("there are servers with `fibers`, `threads` and `tokio`".into()),
     };
     let rate = driver?.join().expect("no panic there")?;
-    let rate = rate.trim();
-    let (resident, buffers) = (resident(), number * config().read_buffer_size / 1024);
-    println!(
-        "{kind:>7}: {rate} messages/s, {resident} resident ({buffers} kB are tungstenite's buffers)"
-    );
+    let (rate, buffers) = (rate.trim(), number * config().read_buffer_size / 1024);
+    let used = usage::used();
+    println!("{kind:>7}: {rate} messages/s, {used} ({buffers} kB are tungstenite's buffers)");
     Ok(())
 }
 
