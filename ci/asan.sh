@@ -25,3 +25,8 @@ export RUSTDOCFLAGS="-Zsanitizer=address"
 # With an explicit target, build scripts and macros are not instrumented.
 cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
     --features "$features"
+
+# Where nothing is abandoned, nothing leaks either.
+export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS#detect_leaks=0}"
+cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
+    --features "$features" --test io_blocking --test io_contract --test io_filters --test stream

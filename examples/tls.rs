@@ -3,12 +3,11 @@
 //!
 //! Run with: `cargo run --release --example tls`
 //!
-//! Servers and clients are fibers of one thread; the certificate is made by rcgen.
-//! `with_timeout` ends the connection whose peer stalls. It unwinds through rustls,
-//! which knows nothing of it. The others are served meanwhile.
+//! Servers and clients are fibers of one thread. `with_timeout` ends the connection
+//! whose peer stalls, by an unwind through rustls. The others are served meanwhile.
 
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,13 +23,12 @@ type Socket = Blocking<TcpStream>;
 
 const CONNECTIONS: usize = 200;
 const SIZE: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(5); // for a handshake
+const PATIENCE: Duration = Duration::from_secs(10); // for a handshake
 
 fn serve(config: Arc<ServerConfig>, mut socket: Socket) -> Result<(), Failed> {
     let mut tls = ServerConnection::new(config)?;
     with_timeout(PATIENCE, || tls.complete_io(&mut socket))??;
-    let mut stream = StreamOwned::new(tls, socket);
-    let mut bytes = vec![0; SIZE];
+    let (mut stream, mut bytes) = (StreamOwned::new(tls, socket), vec![0; SIZE]);
     stream.read_exact(&mut bytes)?;
     bytes.reverse();
     stream.write_all(&bytes)?;
@@ -77,21 +75,23 @@ fn main() -> Result<(), Failed> {
         let begin = Instant::now();
         let mut stalls = connect(address)?;
         stalls.write_all(&[22, 3, 1])?; // the first bytes of a greeting, and no more
-        let accept = || Ok::<_, Failed>(Blocking::new(listener.accept().wait()?.0));
-
-        let (socket, config) = (accept()?, server.clone());
-        let cut = spawn(move || serve(config, socket));
-        let mut others = Vec::new();
+        let accept = || io::Result::Ok(Blocking::new(listener.accept().wait()?.0));
+        let served = |socket| {
+            let config = server.clone();
+            spawn(move || serve(config, socket))
+        };
+        let cut = served(accept()?);
+        let (mut others, mut sockets) = (Vec::new(), Vec::new());
         for number in 0..CONNECTIONS {
             let config = client.clone();
             others.push(spawn(move || ask(config, connect(address)?, number)));
-            let (socket, config) = (accept()?, server.clone());
-            others.push(spawn(move || serve(config, socket)));
+            sockets.push(accept()?);
         }
+        // By now, all of them are in the middle of their handshakes.
+        others.extend(sockets.into_iter().map(served));
         others.into_iter().try_for_each(|fiber| fiber.wait()?)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        println!("{CONNECTIONS} handshakes, and {SIZE} bytes each way, in {seconds:.2} s");
-
+        let took = begin.elapsed();
+        println!("{CONNECTIONS} handshakes, {SIZE} bytes each way, in {took:.2?}");
         let error = cut.wait()?.expect_err("its peer never shakes hands");
         println!("the one that stalled: {error}");
         stalls.shutdown().map_err(Failed::from)

@@ -3,6 +3,7 @@
 //! It is what makes async traits out of blocking-style code: a poll asks, the
 //! body answers. Requests and answers change hands by value, so neither side
 //! ever looks at what the other one borrows.
+#![forbid(unsafe_code)]
 
 use std::cell::Cell;
 use std::fmt;

@@ -4,11 +4,16 @@ mod support;
 
 use std::future::pending;
 use std::mem::forget;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::FutureExt as _;
+use futures::stream::StreamExt as _;
+use switchback::io::{AsyncReader, AsyncWriter};
+use switchback::stream::from_iter;
 use switchback::{Builder, Fiber, Hub, bridge, prelude::*, scope, sleep, spawn, yield_now};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, duplex, split};
+use tokio::sync::{mpsc, oneshot};
 
 use support::ending::{Count, in_paused_fiber, poll_once, settle};
 use support::{Drops, in_async, in_root_fiber, runtime, watched};
@@ -271,6 +276,53 @@ fn a_bridge_forgotten_half_way_stays_where_it_is() {
         drop(tx);
         settle().await;
         assert_eq!(drops.count(), 0);
+    });
+}
+
+#[test]
+fn filters_forgotten_half_way_stay_where_they_are() {
+    in_async(|| async {
+        let (near, mut far) = duplex(1);
+        let (mut reads, writes) = split(near);
+        let drops = Drops::new();
+        let tokens = [(); 3].map(|()| drops.token());
+        let [in_reader, in_writer, in_iterator] = tokens;
+
+        let (notify, notified) = oneshot::channel::<()>();
+        let mut reader = AsyncReader::new(move || {
+            let _token = in_reader;
+            notified.wait().unwrap();
+            std::io::empty()
+        });
+        assert!(poll_once(pin!(reader.fill_buf())).is_pending());
+
+        let keep = move |sink| {
+            let _ = &in_writer;
+            sink
+        };
+        let mut writer = AsyncWriter::new(writes, keep, |_| Ok(()));
+        assert!(poll_once(pin!(writer.write(b"abc"))).is_ready());
+
+        let mut items = from_iter(move || {
+            let token = in_iterator;
+            std::iter::from_fn(move || {
+                let _ = &token;
+                Some(reads.read_u8().wait())
+            })
+        });
+        assert!(poll_once(pin!(items.next())).is_pending());
+
+        forget((reader, writer, items));
+        // Their nodes and wakers are on, or point into, the stacks that were forgotten.
+        notify.send(()).unwrap();
+        assert_eq!(far.read_u8().await.unwrap(), b'a');
+        far.write_all(b"x").await.unwrap();
+        settle().await;
+        assert_eq!(
+            drops.count(),
+            1,
+            "only the closure that made a writer has ended"
+        );
     });
 }
 

@@ -976,6 +976,26 @@ fn a_runtime_that_ends_ends_a_read_and_closes_the_connection() {
     });
 }
 
+#[test]
+fn a_runtime_that_ends_ends_a_read_of_a_plain_thread() {
+    watched(|| {
+        let runtime = multi_thread_runtime();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = runtime.block_on(TcpStream::connect(address)).unwrap();
+        let (begins, has_begun) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            begins.send(()).unwrap();
+            Blocking::new(stream).read(&mut [0])
+        });
+        // Whether it waits by then or comes later, it is told.
+        has_begun.recv().unwrap();
+        drop(runtime);
+        assert!(reader.join().unwrap().is_err());
+        drop(listener);
+    });
+}
+
 /// Through a shared reference.
 mod shared {
     use switchback::io::SharedRead;
@@ -1048,6 +1068,7 @@ mod shared {
         });
     }
 
+    #[cfg(unix)]
     #[test]
     fn it_is_refused_in_async_code_in_the_name_of_the_call() {
         in_async(|| async {

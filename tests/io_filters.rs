@@ -25,7 +25,8 @@ use switchback::{
     spawn, yield_now,
 };
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, duplex,
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+    ReadBuf, duplex,
 };
 use tokio::time::timeout;
 
@@ -489,6 +490,34 @@ fn interrupted_is_tried_again() {
 }
 
 #[test]
+fn a_reader_that_claims_more_than_there_was_room_for_is_an_error() {
+    in_async(|| async {
+        let mut reader = reader(|buf| Ok(buf.len() + 1));
+        for _ in 0..2 {
+            let error = read_some(&mut reader).await.unwrap_err();
+            assert!(error.to_string().contains("room"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_reader_wakes_whoever_polled_it_last() {
+    in_async(|| async {
+        let (near, mut far) = duplex(8);
+        let mut reader = AsyncReader::new(move || Blocking::new(near));
+        // A waker of its own for each of two polls.
+        let mut tasks = [(); 2].map(tokio_test::task::spawn);
+        for task in &mut tasks {
+            let polled = task.enter(|cx, _| Pin::new(&mut reader).poll_fill_buf(cx).is_pending());
+            assert!(polled);
+        }
+        far.write_all(b"come").await.unwrap();
+        assert_eq!(tasks.each_ref().map(|task| task.is_woken()), [false, true]);
+        assert_eq!(read_some(&mut reader).await.unwrap(), b"come");
+    });
+}
+
+#[test]
 fn a_panic_of_a_reader_is_the_polls_and_then_reads_fail() {
     in_async(|| async {
         let drops = Drops::new();
@@ -566,6 +595,21 @@ fn a_reader_that_never_waits_gives_way_when_the_budget_is_spent() {
         let mut reader = AsyncReader::with_capacity(1, || io::repeat(7));
         while !stop.get() {
             reader.read_u8().await.unwrap();
+        }
+        other.join().await.unwrap();
+    });
+}
+
+#[test]
+fn a_buffered_reader_that_never_waits_gives_way_when_the_budget_is_spent() {
+    in_async(|| async {
+        let stop = Rc::new(Cell::new(false));
+        let stops = stop.clone();
+        let mut other = spawn(move || stops.set(true));
+        let mut reader = AsyncReader::with_capacity(1, || io::repeat(7));
+        while !stop.get() {
+            assert_eq!(reader.fill_buf().await.unwrap(), [7]);
+            reader.consume(1);
         }
         other.join().await.unwrap();
     });
@@ -991,6 +1035,35 @@ fn an_error_of_finish_is_that_of_the_shutdown() {
 }
 
 #[test]
+fn a_flush_that_is_interrupted_is_tried_again() {
+    in_async(|| async {
+        let mut left = 3;
+        let mut writer = writer(move |buf| {
+            if buf.is_empty() && left > 0 {
+                left -= 1;
+                return Err(ErrorKind::Interrupted.into());
+            }
+            Ok(buf.len())
+        });
+        writer.flush().await.unwrap();
+        writer.write_all(b"more").await.unwrap();
+    });
+}
+
+#[test]
+fn a_finish_that_was_interrupted_interrupts_no_later_call() {
+    in_root_fiber(|| {
+        let finish = |_| Err(ErrorKind::Interrupted.into());
+        let mut writer = Blocking::new(AsyncWriter::new(Target::new(0), |sink| sink, finish));
+        let error = writer.shutdown().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        // Std tries an interrupted write again.
+        let error = writer.write_all(b"x").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Other);
+    });
+}
+
+#[test]
 fn a_panic_of_the_writer_is_the_polls_and_is_the_end() {
     in_async(|| async {
         let drops = Drops::new();
@@ -1189,4 +1262,114 @@ fn a_task_that_is_aborted_drops_its_filters() {
         local.run_until(end).await;
         assert_eq!(drops.count(), 2);
     });
+}
+
+/// Filters that wait, with a token each, for a fiber to have on its stack.
+fn waiting_filters(drops: &Drops) -> (AsyncReader, AsyncWriter<Target>) {
+    let mut reader = stuck_reader(drops); // it has two
+    let token = drops.token();
+    let mut writer = writer(move |_| {
+        let _ = &token;
+        pending().wait()
+    });
+    assert!(poll_once(pin!(read_some(&mut reader))).is_pending());
+    assert!(poll_once(pin!(writer.write(b"x"))).is_ready());
+    (reader, writer)
+}
+
+#[test]
+fn a_fiber_that_is_cancelled_drops_its_filters() {
+    in_root_fiber(|| {
+        let drops = Drops::new();
+        let here = drops.clone();
+        let mut fiber = spawn(move || {
+            let (mut reader, _writer) = waiting_filters(&here);
+            let _ = read_some(&mut reader).wait();
+        });
+        yield_now().wait();
+        assert_eq!(drops.count(), 0);
+        fiber.cancel();
+        assert!(fiber.join().wait().unwrap_err().is_cancelled());
+        assert_eq!(drops.count(), 3);
+    });
+}
+
+#[test]
+fn a_fiber_that_panics_drops_its_filters() {
+    in_root_fiber(|| {
+        let drops = Drops::new();
+        let here = drops.clone();
+        let mut fiber = spawn(move || {
+            let _filters = waiting_filters(&here);
+            panic!("of the fiber");
+        });
+        assert!(fiber.join().wait().unwrap_err().is_panic());
+        assert_eq!(drops.count(), 3);
+        // Nothing of it is left behind: others are cancelled as ever.
+        let mut other = spawn(|| pending::<()>().wait());
+        yield_now().wait();
+        other.cancel();
+        assert!(other.join().wait().unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn a_sink_that_outlives_the_writer_has_nothing_to_write_to() {
+    in_async(|| async {
+        let kept = Rc::new(Cell::new(None));
+        let keep = kept.clone();
+        let make = move |sink: Sink<Vec<u8>>| {
+            keep.set(Some(sink));
+            io::sink()
+        };
+        let mut writer = AsyncWriter::new(Vec::new(), make, |_| Ok(()));
+        writer.write_all(b"x").await.unwrap();
+        assert_eq!(writer.into_inner(), b"");
+        let mut sink = kept.take().unwrap();
+        let result = switchback::bridge(move || sink.write(b"late")).await;
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains("taken back"), "{error}");
+    });
+}
+
+#[test]
+fn a_writer_may_write_on_another_thread() {
+    in_async(|| async {
+        let make = |mut sink: Sink<Vec<u8>>| {
+            let (sender, bytes) = std::sync::mpsc::channel::<Vec<u8>>();
+            let thread = std::thread::spawn(move || {
+                bytes.iter().try_for_each(|bytes| sink.write_all(&bytes))
+            });
+            let writer = Writer(move |buf: &[u8]| {
+                sender.send(buf.to_vec()).unwrap();
+                Ok(buf.len())
+            });
+            (writer, thread)
+        };
+        let mut writer = AsyncWriter::new(
+            Vec::new(),
+            move |sink| OnThread(make(sink)),
+            |OnThread((writer, thread))| {
+                drop(writer);
+                thread.join().unwrap()
+            },
+        );
+        for _ in 0..100 {
+            writer.write_all(b"abc").await.unwrap();
+        }
+        writer.shutdown().await.unwrap();
+        assert_eq!(writer.into_inner(), b"abc".repeat(100));
+    });
+}
+
+struct OnThread<W, T>((W, T));
+
+impl<W: Write, T> Write for OnThread<W, T> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.0.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

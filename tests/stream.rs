@@ -250,6 +250,17 @@ fn a_send_to_nobody_is_an_error() {
 }
 
 #[test]
+fn a_send_after_the_close_is_an_error() {
+    in_root_fiber(|| {
+        let (mut sender, receiver) = mpsc::channel(1);
+        sender.wait_feed(1).unwrap();
+        sender.wait_close().unwrap();
+        assert!(sender.wait_send(2).unwrap_err().is_disconnected());
+        assert_eq!(receiver.wait_iter().collect::<Vec<_>>(), [1]);
+    });
+}
+
+#[test]
 fn a_cancel_unwinds_a_send_and_drops_the_item() {
     in_root_fiber(|| {
         let drops = Drops::new();

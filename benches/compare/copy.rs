@@ -21,10 +21,10 @@ use crate::worlds::{in_fiber, in_task};
 
 const MIB: usize = 1 << 20;
 /// What is copied, in MiB, with a large buffer and with a small one.
-const LARGE: usize = 256;
+const LARGE: usize = 1024;
 const SMALL: usize = 8;
 /// MiB of CSV before it was compressed.
-const CSV: usize = 32;
+const CSV: usize = 200;
 
 pub(crate) fn rows() -> Vec<Row> {
     let copy = |name, buffer, mib| {

@@ -15,14 +15,12 @@ type Socket = WebSocket<Blocking<TcpStream>>;
 /// Runs all clients and prints their messages per second.
 pub(crate) fn run(address: SocketAddr, clients: usize, messages: usize) -> Result<(), Failed> {
     switchback::run(move || {
-        let connected = (0..clients).map(|number| {
-            spawn(move || {
-                let mut socket = connect(address)?;
-                exchange(&mut socket, number, 0)?; // the clock does not run yet
-                Ok(socket)
-            })
-        });
-        let sockets = all(connected)?;
+        let mut sockets = Vec::new();
+        for number in 0..clients {
+            let mut socket = connect(address)?;
+            exchange(&mut socket, number, 0)?; // the clock does not run yet
+            sockets.push(socket);
+        }
 
         let begin = Instant::now();
         let exchanged = sockets.into_iter().enumerate().map(|(number, mut socket)| {

@@ -1,13 +1,12 @@
 //! The three servers. Each echoes what its clients send until they have gone.
 
-use std::net::SocketAddr;
-use std::{fs, io, thread};
+use std::{io, net::SocketAddr, thread};
 
 use futures::{SinkExt, StreamExt};
 use switchback::{io::Blocking, prelude::*, spawn};
 use tokio_tungstenite::accept_async_with_config;
 
-use crate::{Failed, config, in_process};
+use crate::{Failed, config, in_process, usage};
 
 /// Runs a server and its clients; prints their rate, and the memory of the server.
 pub(crate) fn run(kind: &str, clients: &str, messages: &str) -> Result<(), Failed> {
@@ -24,11 +23,9 @@ pub(crate) fn run(kind: &str, clients: &str, messages: &str) -> Result<(), Faile
         _ => Err("there are servers with `fibers`, `threads` and `tokio`".into()),
     };
     let rate = driver?.join().expect("no panic there")?;
-    let rate = rate.trim();
-    let (resident, buffers) = (resident(), number * config().read_buffer_size / 1024);
-    println!(
-        "{kind:>7}: {rate} messages/s, {resident} resident ({buffers} kB are tungstenite's buffers)"
-    );
+    let (rate, buffers) = (rate.trim(), number * config().read_buffer_size / 1024);
+    let used = usage::used();
+    println!("{kind:>7}: {rate} messages/s, {used} ({buffers} kB are tungstenite's buffers)");
     Ok(())
 }
 
@@ -97,11 +94,4 @@ async fn tokio(number: usize, start: Start) -> Result<Clients, Failed> {
     }
     tasks.join_all().await;
     Ok(clients)
-}
-
-/// The most memory that this process has had resident, on Linux.
-fn resident() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.unwrap_or("?").trim().to_owned()
 }

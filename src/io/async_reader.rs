@@ -118,23 +118,51 @@ fn read(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+impl AsyncReader {
+    /// Runs the reader if the buffer is empty.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.filled.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(buffer) = self.buffer.take() {
+            self.reader.request(buffer);
+        }
+        let Some((buffer, result)) = ready!(self.reader.poll(cx)) else {
+            return Poll::Ready(Err(io::Error::other(
+                "the reader of an `AsyncReader` has panicked",
+            )));
+        };
+        let room = buffer.len();
+        self.buffer = Some(buffer);
+        let amount = result?;
+        if amount > room {
+            return Poll::Ready(Err(io::Error::other(
+                "the reader of an `AsyncReader` says that it has read more than there was room for",
+            )));
+        }
+        self.filled = 0..amount;
+        Poll::Ready(Ok(()))
+    }
+
+    fn filled(&self) -> &[u8] {
+        match &self.buffer {
+            Some(buffer) => &buffer[self.filled.clone()],
+            None => &[],
+        }
+    }
+}
+
 impl AsyncBufRead for AsyncReader {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         if this.filled.is_empty() {
-            if let Some(buffer) = this.buffer.take() {
-                this.reader.request(buffer);
-            }
-            let Some((buffer, result)) = ready!(this.reader.poll(cx)) else {
-                return Poll::Ready(Err(io::Error::other(
-                    "the reader of an `AsyncReader` has panicked",
-                )));
-            };
-            this.buffer = Some(buffer);
-            this.filled = 0..result?;
+            // A reader that never waits must spend the task's budget all the same.
+            let budget = ready!(coop::poll_proceed(cx));
+            let filled = ready!(this.poll_fill(cx));
+            budget.made_progress();
+            filled?;
         }
-        let buffer = this.buffer.as_deref().unwrap_or_default();
-        Poll::Ready(Ok(&buffer[this.filled.clone()]))
+        Poll::Ready(Ok(this.filled()))
     }
 
     fn consume(mut self: Pin<&mut Self>, amount: usize) {
@@ -145,20 +173,22 @@ impl AsyncBufRead for AsyncReader {
 
 impl AsyncRead for AsyncReader {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
         let budget = ready!(coop::poll_proceed(cx));
-        let filled = ready!(self.as_mut().poll_fill_buf(cx));
+        let filled = ready!(this.poll_fill(cx));
         budget.made_progress();
-        let filled = filled?;
+        filled?;
+        let filled = this.filled();
         let amount = filled.len().min(buf.remaining());
         buf.put_slice(&filled[..amount]);
-        self.consume(amount);
+        Pin::new(this).consume(amount);
         Poll::Ready(Ok(()))
     }
 }

@@ -41,7 +41,8 @@ use crate::sync_util::lock;
 /// An error of the writer or of `finish` is returned as it is, with its kind and
 /// source, by the call that is in progress or the next one. It is the end: how much of
 /// the data was written is not known, so later calls return an error of the same
-/// kind. So do calls after a panic. After a shutdown, writes are
+/// kind ([`Other`](io::ErrorKind::Other) after `Interrupted`, which asks for another
+/// try). So do calls after a panic. After a shutdown, writes are
 /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
 /// # Panics
@@ -159,7 +160,7 @@ fn serve<W: Write>(
                 let written = writer.write_all(&buffer[..len]);
                 written.map(|()| Some(buffer))
             }
-            Request::Flush => writer.flush().map(|()| None),
+            Request::Flush => flush(&mut writer).map(|()| None),
             Request::Finish => {
                 let finished = finish(writer);
                 return requests.answer(finished.map(|()| None));
@@ -174,9 +175,24 @@ fn serve<W: Write>(
     }
 }
 
+fn flush(writer: &mut impl Write) -> io::Result<()> {
+    loop {
+        match writer.flush() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 impl<T> AsyncWriter<T> {
     /// Gives back what was written to. A writer that was not shut down is dropped
     /// first, and what it held back is lost.
+    ///
+    /// # Panics
+    ///
+    /// If the writer has given its [`Sink`] to another thread, which is writing to it
+    /// at this moment.
+    #[track_caller]
     pub fn into_inner(self) -> T {
         drop(self.writer);
         self.inner.take()
@@ -210,7 +226,11 @@ impl<T> AsyncWriter<T> {
                 self.state = done;
             }
             Poll::Ready(Some(Err(e))) => {
-                self.state = State::Failed(e.kind());
+                // Whoever is interrupted tries again, for ever if it were told so again.
+                self.state = State::Failed(match e.kind() {
+                    io::ErrorKind::Interrupted => io::ErrorKind::Other,
+                    kind => kind,
+                });
                 return Poll::Ready(Err(e));
             }
             Poll::Ready(None) => debug_assert!(false, "it ends with an answer or a panic"),
@@ -385,11 +405,12 @@ impl<T> Lent<T> {
         match &mut borrowed.inner {
             Some(inner) => poll(Pin::new(inner)),
             None => Poll::Ready(Err(io::Error::other(
-                "the sink of an `AsyncWriter` is used by two threads at once",
+                "what an `AsyncWriter` writes to was taken back, or another thread is using it",
             ))),
         }
     }
 
+    #[track_caller]
     fn take(self) -> T {
         match lock(&*self.0).take() {
             Some(inner) => *inner,

@@ -367,7 +367,10 @@ impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let limit = self.write_timeout.get();
         let inner = &mut self.inner;
-        let write = poll_fn(|cx| Pin::new(&mut *inner).poll_write(cx, buf));
+        let write = poll_fn(|cx| {
+            let written = Pin::new(&mut *inner).poll_write(cx, buf);
+            nothing_needs_no_room(written, buf.is_empty())
+        });
         complete("`Blocking::write`", limit, write)
     }
 
@@ -375,7 +378,10 @@ impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let limit = self.write_timeout.get();
         let inner = &mut self.inner;
-        let write = poll_fn(|cx| Pin::new(&mut *inner).poll_write_vectored(cx, bufs));
+        let write = poll_fn(|cx| {
+            let written = Pin::new(&mut *inner).poll_write_vectored(cx, bufs);
+            nothing_needs_no_room(written, bufs.iter().all(|buf| buf.is_empty()))
+        });
         complete("`Blocking::write_vectored`", limit, write)
     }
 
@@ -385,6 +391,19 @@ impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
         let inner = &mut self.inner;
         let flush = poll_fn(|cx| Pin::new(&mut *inner).poll_flush(cx));
         complete("`Blocking::flush`", limit, flush)
+    }
+}
+
+/// A write of no bytes is passed on, for its errors, but does not wait: std's sockets
+/// take it when they are full, tokio's wait until they are not.
+#[inline]
+fn nothing_needs_no_room(
+    written: Poll<io::Result<usize>>,
+    is_nothing: bool,
+) -> Poll<io::Result<usize>> {
+    match written {
+        Poll::Pending if is_nothing => Poll::Ready(Ok(0)),
+        written => written,
     }
 }
 
@@ -415,13 +434,18 @@ impl<T: SharedRead> Read for &Blocking<T> {
 impl<T: SharedWrite> Write for &Blocking<T> {
     #[track_caller]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let write = write_shared(&self.inner, |inner| inner.try_write(buf));
+        let mut write = pin!(write_shared(&self.inner, |inner| inner.try_write(buf)));
+        let write = poll_fn(|cx| nothing_needs_no_room(write.as_mut().poll(cx), buf.is_empty()));
         complete("`Blocking::write`", self.write_timeout.get(), write)
     }
 
     #[track_caller]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let write = write_shared(&self.inner, |inner| inner.try_write_vectored(bufs));
+        let mut write = pin!(write_shared(&self.inner, |inner| {
+            inner.try_write_vectored(bufs)
+        }));
+        let is_nothing = bufs.iter().all(|buf| buf.is_empty());
+        let write = poll_fn(|cx| nothing_needs_no_room(write.as_mut().poll(cx), is_nothing));
         complete(
             "`Blocking::write_vectored`",
             self.write_timeout.get(),

@@ -12,7 +12,7 @@
 //!   memory, read it with `.await` or `.wait()` and call the library on a slice.
 //! * Where an async library does the same work as well, use that.
 //! * A library that opens its own sockets or files blocks the thread whatever it is
-//!   given here. It belongs on a thread: `tokio::task::spawn_blocking`.
+//!   given here. It belongs on a thread: [`blocking`](crate::blocking).
 //! * What an encoder holds back comes out only when it is finished: call `shutdown`
 //!   on an [`AsyncWriter`], and `flush` on what buffers over a [`Blocking`]. A
 //!   destructor cannot do it for you, since it may run while the fiber unwinds.
