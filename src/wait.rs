@@ -294,15 +294,16 @@ impl FiberState {
             if let Some(interrupt) = self.interrupted(may_unwind, answer) {
                 return Err(interrupt);
             }
-            let polled = match YieldNow::shortcut(future.as_mut(), self) {
-                Some(polled) => polled,
+            match YieldNow::shortcut(future.as_mut(), self) {
                 None => {
                     let _polling = switch::enter_poll(self);
-                    self.with_waker(|waker| future.as_mut().poll(&mut Context::from_waker(waker)))
+                    let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
+                    if let Poll::Ready(output) = self.with_waker(poll) {
+                        return Ok(output);
+                    }
                 }
-            };
-            if let Poll::Ready(output) = polled {
-                return Ok(output);
+                Some(Poll::Ready(())) => return Ok(YieldNow::output::<F>()),
+                Some(Poll::Pending) => {}
             }
             if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
                 return Err(Interrupt::Unwinding);

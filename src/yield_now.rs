@@ -66,11 +66,7 @@ impl YieldNow {
     /// What a poll by a fiber comes to, with the fiber's own waker, done without a poll.
     /// `None` if `F` is another future, which the compiler knows, or if it has to be polled.
     #[inline(always)]
-    #[allow(unsafe_code)]
-    pub(crate) fn shortcut<F: Future>(
-        future: Pin<&mut F>,
-        fiber: &FiberState,
-    ) -> Option<Poll<F::Output>> {
+    pub(crate) fn shortcut<F: Future>(future: Pin<&mut F>, fiber: &FiberState) -> Option<Poll<()>> {
         let yield_now = YieldNow::in_disguise(future)?;
         let core = fiber.hub()?;
         let ticket = match yield_now.0 {
@@ -79,12 +75,20 @@ impl YieldNow {
             _ => return None,
         };
         if core.has_passed(ticket) || !core.is_running() {
-            // SAFETY: `F` is `YieldNow`, so its output is `()`.
-            return Some(Poll::Ready(unsafe { std::mem::transmute_copy(&()) }));
+            return Some(Poll::Ready(()));
         }
         yield_now.0 = State::Own(ticket);
         fiber.give_way();
         Some(Poll::Pending)
+    }
+
+    /// The output of `F`, which is a `YieldNow`.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    pub(crate) fn output<F: Future>() -> F::Output {
+        assert!(type_id::<F>() == TypeId::of::<YieldNow>());
+        // SAFETY: so it is `()`.
+        unsafe { std::mem::transmute_copy(&()) }
     }
 
     /// `future`, if that is what it is.

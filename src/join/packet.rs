@@ -211,19 +211,21 @@ impl<T> Receipt<T> {
     }
 
     /// Takes the result, or sees to it that `cx` is woken when it is there.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        let taken = self.take();
-        if taken.is_ready() || self.register_neighbour(cx) {
-            return taken;
-        }
         let fiber = self.fiber();
-        fiber.joiner.register(cx.waker());
-        fiber.hub.watch(fiber);
-        let again = self.take();
-        if again.is_ready() {
-            self.fiber().hub.unwatch(self.fiber());
+        if fiber.is_alive() {
+            if self.register_neighbour(cx) {
+                return Poll::Pending;
+            }
+            fiber.joiner.register(cx.waker());
+            fiber.hub.watch(fiber);
+            if fiber.is_alive() {
+                return Poll::Pending;
+            }
+            fiber.hub.unwatch(fiber);
         }
-        again
+        Poll::Ready(self.take())
     }
 
     /// Notes that a fiber of the same hub waits, by its own waker. That hub need not be
@@ -267,32 +269,33 @@ impl<T> Receipt<T> {
         })
     }
 
+    /// Takes the result of a fiber that is over. (A large one is moved as seldom as can
+    /// be.)
     #[inline]
-    fn take(&mut self) -> Poll<Result<T, JoinError>> {
+    fn take(&mut self) -> Result<T, JoinError> {
         let fiber = self.fiber();
-        let ended = match fiber.phase() {
-            Phase::Ended => true,
-            _ if fiber.is_alive() => return Poll::Pending,
-            // Abandoned, or lost with its hub; unless it ends just now.
-            _ => fiber.detach(),
-        };
         assert!(
             !fiber.is_claimed(),
             "the result of fiber '{}' was taken by an earlier join",
             fiber.name(),
         );
-        let result = match ended {
+        fiber.set_claimed();
+        let cause = if fiber.phase() == Phase::Ended || fiber.detach() {
             // SAFETY: Result Invariant: the fiber has ended for its joiner, as it was
             // not told that there is none.
-            true => unsafe { (*self.0.result()).take() },
-            false => lost(fiber).map(Err),
+            match unsafe { (*self.0.result()).take() } {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(cause)) => Some(cause),
+                None => None,
+            }
+        } else {
+            lost(fiber)
         };
-        let result = result.expect("a fiber ends with a result, or for a reason");
-        fiber.set_claimed();
-        if let Err(Cause::Panic { .. }) = result {
+        if let Some(Cause::Panic { .. }) = cause {
             fiber.set_unclaimed_panic(false);
         }
-        Poll::Ready(result.map_err(|cause| JoinError::new(cause, fiber)))
+        let cause = cause.expect("a fiber ends with a result, or for a reason");
+        Err(JoinError::new(cause, fiber))
     }
 }
 
