@@ -14,7 +14,7 @@ use super::data::HubData;
 use super::metrics::HubMetrics;
 use super::ready::{Ready, ReadyQueue, Ticket};
 use super::registry::NoHub;
-use super::shared::{Errand, Shared};
+use super::shared::{Errand, Shared, SoleDriver};
 use super::table::Table;
 use super::turn;
 use crate::cancel::PutBack;
@@ -79,6 +79,9 @@ pub(crate) struct Core {
     pub(crate) ids: FiberIds,
     /// Whether a driver runs or has been woken: no need to wake it again.
     pub(super) awake: Cell<bool>,
+    /// The driver, if there was one when the drivers had this version.
+    driver: Cell<Option<SoleDriver>>,
+    drivers_version: Cell<u64>,
     /// Counts the turns; tells a fiber that has already run in this one.
     pub(super) turn: Cell<u64>,
     /// Fibers resumed since tokio last had a chance to poll for I/O.
@@ -128,6 +131,8 @@ impl Core {
             table: Table::default(),
             ids: FiberIds::default(),
             awake: Cell::new(false),
+            driver: Cell::new(None),
+            drivers_version: Cell::new(0),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
@@ -266,7 +271,34 @@ impl Core {
     #[inline]
     pub(crate) fn notify(&self) {
         if !self.awake.replace(true) {
-            self.shared.wake_drivers();
+            self.wake_drivers();
+        }
+    }
+
+    /// Without the lock of what is shared, if there is one driver and it is known.
+    fn wake_drivers(&self) {
+        match self.driver.take() {
+            Some(driver) if driver.is_current(&self.shared) => {
+                driver.wake();
+                // Somebody may have learnt of another one meanwhile.
+                let newer = self.driver.take();
+                self.driver.set(newer.or(Some(driver)));
+            }
+            _ => self.shared.wake_drivers(),
+        }
+    }
+
+    /// The hub has ended, and is not woken any more.
+    pub(super) fn forget_driver(&self) {
+        drop(self.driver.take());
+    }
+
+    /// Learns who is to be woken for the hub to run, if that has changed.
+    #[inline]
+    pub(super) fn learn_driver(&self) {
+        let version = self.shared.drivers_version();
+        if self.drivers_version.replace(version) != version {
+            self.driver.set(self.shared.sole_driver());
         }
     }
 

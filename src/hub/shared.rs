@@ -6,7 +6,7 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     /// lock, so that it and a failure rule each other out.
     driven: AtomicBool,
     failure: AtomicU8,
+    /// Counts the changes of `remote.drivers`. Written under the lock.
+    drivers_version: AtomicU64,
     pub(super) counters: Counters,
     remote: Mutex<Remote>,
 }
@@ -114,6 +116,7 @@ impl Shared {
             pending: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             failure: AtomicU8::new(0),
+            drivers_version: AtomicU64::new(1),
             counters: Counters::default(),
             remote: Mutex::new(Remote::default()),
         }
@@ -257,14 +260,47 @@ impl Shared {
         drivers.wake();
     }
 
+    /// How often the drivers, or their wakers, have changed.
+    ///
+    /// Ordering: the `Release` of a change pairs with this `Acquire`. A change on another
+    /// thread that is not seen yet is one that has not happened yet for the hub, and
+    /// whoever makes it has the hub driven.
+    #[inline]
+    pub(super) fn drivers_version(&self) -> u64 {
+        self.drivers_version.load(Ordering::Acquire)
+    }
+
+    fn drivers_have_changed(&self) {
+        self.drivers_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The driver, if there is only one and its waker is known.
+    pub(super) fn sole_driver(&self) -> Option<SoleDriver> {
+        let remote = lock(&self.remote);
+        let mut drivers = remote.drivers.iter();
+        match (drivers.next(), drivers.next()) {
+            (Some((_, Some(waker))), None) => Some(SoleDriver {
+                version: self.drivers_version(),
+                waker: waker.clone(),
+            }),
+            _ => None,
+        }
+    }
+
     pub(crate) fn add_driver(&self) -> usize {
-        lock(&self.remote).drivers.insert(None)
+        let mut remote = lock(&self.remote);
+        self.drivers_have_changed();
+        remote.drivers.insert(None)
     }
 
     pub(crate) fn set_driver_waker(&self, driver: usize, waker: &Waker) {
         // A waker's clone is not our code: not under the lock.
         let waker = Arc::new(waker.clone());
-        let _old = lock(&self.remote).drivers[driver].replace(waker);
+        let _old = {
+            let mut remote = lock(&self.remote);
+            self.drivers_have_changed();
+            remote.drivers[driver].replace(waker)
+        };
     }
 
     /// Whether this is the only driver.
@@ -277,6 +313,7 @@ impl Shared {
     pub(crate) fn remove_driver(&self, driver: usize) -> bool {
         let (_left, last, others) = {
             let mut remote = lock(&self.remote);
+            self.drivers_have_changed();
             let left = remote.drivers.remove(driver);
             (left, remote.drivers.is_empty(), remote.wakers())
         };
@@ -470,6 +507,22 @@ impl Drop for Closer {
         if let Some(key) = self.key {
             let _waker = lock(&self.shared.remote).closers.try_remove(key);
         }
+    }
+}
+
+/// The only driver of a hub, as of some version of its drivers.
+pub(super) struct SoleDriver {
+    version: u64,
+    waker: Arc<Waker>,
+}
+
+impl SoleDriver {
+    pub(super) fn is_current(&self, hub: &Shared) -> bool {
+        self.version == hub.drivers_version()
+    }
+
+    pub(super) fn wake(&self) {
+        foreign::run("a waker", || self.waker.wake_by_ref());
     }
 }
 

@@ -51,6 +51,7 @@ impl Core {
     /// Runs one turn for a driver that is polled with `cx`.
     pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>, driven_in: DrivenIn) {
         self.awake.set(true);
+        self.learn_driver();
         // A hub may be driven from inside one of its own fibers.
         let outer = self.driven_in.replace(driven_in);
         let resumes = cancel::nested(|| self.run_turn());
