@@ -114,6 +114,7 @@ impl Coroutine {
     /// What `body` borrows must be valid until the body has finished or, if it
     /// was never begun, until the coroutine is dropped; if it is dropped in
     /// between, which leaks it, for ever.
+    #[inline(always)]
     pub(crate) unsafe fn new_unchecked<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender),
@@ -130,6 +131,7 @@ impl Coroutine {
     /// # Safety
     ///
     /// As [`new_unchecked`](Coroutine::new_unchecked).
+    #[inline(always)]
     unsafe fn put<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender),
@@ -189,6 +191,7 @@ pub(crate) struct Berth {
 
 impl Berth {
     /// Puts in a coroutine.
+    #[inline(always)]
     pub(crate) fn put(&self, coroutine: Coroutine) {
         assert!(!self.is_out.get(), "nobody takes the place of what runs");
         // SAFETY: nobody else refers to it: the resumer alone does, while it is out, and

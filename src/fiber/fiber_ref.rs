@@ -134,12 +134,16 @@ impl Clone for FiberRef {
 impl Drop for FiberRef {
     #[inline]
     fn drop(&mut self) {
-        // Ordering: what each reference was used for comes before the end.
-        if self.count.references.fetch_sub(1, Ordering::Release) == 1 {
+        // Ordering: what each reference was used for comes before the end. Nobody else
+        // can add to a count of one, so that need not be changed to be known.
+        let references = &self.count.references;
+        if references.load(Ordering::Acquire) == 1 {
+            // SAFETY: this is the only reference, and it is gone now.
+            unsafe { (self.count.free)(self.0) };
+        } else if references.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            let free = self.count.free;
             // SAFETY: there was one reference, which is gone now.
-            unsafe { free(self.0) };
+            unsafe { (self.count.free)(self.0) };
         }
     }
 }
