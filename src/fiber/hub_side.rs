@@ -14,9 +14,8 @@ use crate::switch::Berth;
 pub(crate) struct HubSide {
     /// The fiber's stack.
     pub(crate) berth: Berth,
-    /// Where its stack ended when it suspended last, and where it begins; 0 before.
+    /// Where its stack ended when it suspended last; 0 before.
     top: Cell<usize>,
-    root: Cell<usize>,
     /// The last turn in which it queued itself while it ran, as a yield does.
     pub(crate) yielded: Cell<u64>,
     pub(crate) stage: Cell<Stage>,
@@ -27,26 +26,22 @@ pub(crate) struct HubSide {
     /// queue it again when it suspends.
     pub(crate) requeue: Cell<bool>,
     /// Its place in the hub's table.
-    pub(crate) slot: Cell<usize>,
-    /// How many fibers the hub had made when this one came.
-    pub(crate) number: Cell<u64>,
+    pub(crate) slot: Cell<u32>,
     /// The fiber of the same hub that waits in `Join`.
     pub(crate) joiner: Cell<Option<Neighbour>>,
 }
 
 impl HubSide {
-    /// The fiber suspends, with its stack from here to where its state is.
+    /// The fiber suspends, with its stack used from the base to here.
     #[inline(always)]
-    pub(super) fn note_stack(&self, top: usize, root: usize) {
+    pub(super) fn note_top(&self, top: usize) {
         self.top.set(top);
-        self.root.set(root);
     }
 
-    /// Has the processor fetch the ends of the stack.
+    /// Has the processor fetch the part of the stack that is used first.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        prefetch::<5>(self.top.get());
-        prefetch::<3>(self.root.get());
+        prefetch::<8>(self.top.get());
     }
 }
 
@@ -70,6 +65,6 @@ pub(crate) enum Stage {
 /// A fiber of the same hub: where it was, and which. It may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Neighbour {
-    pub(crate) slot: usize,
+    pub(crate) slot: u32,
     pub(crate) id: FiberId,
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use futures::task::AtomicWaker;
@@ -120,7 +120,7 @@ pub(crate) mod interrupt {
     pub(crate) const END: u8 = 4;
 }
 
-const UNWATCHED: usize = usize::MAX;
+const UNWATCHED: u32 = u32::MAX;
 
 /// The shared part of a fiber: its handles, its wakers and its hub hold it, by a
 /// [`FiberRef`].
@@ -149,18 +149,18 @@ pub(crate) struct Record {
     claimed: AtomicBool,
     /// Whether the fiber panicked and nobody has taken the panic.
     unclaimed_panic: AtomicBool,
+    /// Where the hub keeps this record among those whose joiners it must tell
+    /// when it fails; [`UNWATCHED`] if it does not. Written under the hub's lock.
+    watch_key: AtomicU32,
     id: FiberId,
     /// Whoever waits in `Join`, unless it is a fiber of the same hub.
     pub(crate) joiner: AtomicWaker,
-    /// Where the hub keeps this record among those whose joiners it must tell
-    /// when it fails; [`UNWATCHED`] if it does not. Written under the hub's lock.
-    watch_key: AtomicUsize,
     /// How much of its stack the fiber was last seen to have used; 0 if it is not
     /// measured.
     stack_used: AtomicUsize,
     name: OnceLock<Box<str>>,
     /// The message of a pending cancel. Its lock also orders `CANCEL`'s changes.
-    cancel: Mutex<Option<Cow<'static, str>>>,
+    cancel: Mutex<Option<Box<Cow<'static, str>>>>,
 }
 
 // SAFETY: all fields but `side` are `Send` and `Sync`. `side` is reached only with a
@@ -197,7 +197,7 @@ impl Record {
             unclaimed_panic: AtomicBool::new(false),
             id,
             joiner: AtomicWaker::new(),
-            watch_key: AtomicUsize::new(UNWATCHED),
+            watch_key: AtomicU32::new(UNWATCHED),
             stack_used: AtomicUsize::new(0),
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             cancel: Mutex::new(None),
@@ -365,12 +365,14 @@ impl Record {
 
     pub(crate) fn watch_key(&self) -> Option<usize> {
         let key = self.watch_key.load(Ordering::Acquire);
-        (key != UNWATCHED).then_some(key)
+        (key != UNWATCHED).then_some(key as usize)
     }
 
     pub(crate) fn set_watch_key(&self, key: Option<usize>) {
-        self.watch_key
-            .store(key.unwrap_or(UNWATCHED), Ordering::Release);
+        let key = key.map_or(UNWATCHED, |key| {
+            u32::try_from(key).expect("fewer than 2^32 fibers are watched")
+        });
+        self.watch_key.store(key, Ordering::Release);
     }
 
     /// The [`interrupt`] bits. Ordering: `Acquire` pairs with the `Release` of
@@ -398,7 +400,7 @@ impl Record {
         }
         let mut pending = lock(&self.cancel);
         if self.interrupts() & interrupt::CANCEL == 0 {
-            *pending = message;
+            *pending = message.map(Box::new);
             self.interrupt(interrupt::CANCEL);
         }
         true
@@ -413,7 +415,8 @@ impl Record {
         let before = self
             .interrupts
             .fetch_and(!interrupt::CANCEL, Ordering::AcqRel);
-        (before & interrupt::CANCEL != 0).then(|| Cancelled::new(pending.take()))
+        (before & interrupt::CANCEL != 0)
+            .then(|| Cancelled::new(pending.take().map(|message| *message)))
     }
 }
 

@@ -145,7 +145,7 @@ impl FiberState {
         let may_unwind = if panicking() {
             self.pause_panicking()
         } else {
-            self.note_stack();
+            self.note_top();
             self.suspender.suspend(self, self.how());
             // Rule 2: whatever the count says now, it is not for this stack.
             self.ambient.set(panicking());
@@ -159,13 +159,10 @@ impl FiberState {
 
     /// Tells the hub where the stack ends now, for its prefetches.
     #[inline(always)]
-    fn note_stack(&self) {
+    fn note_top(&self) {
         if let Owner::Fiber { record, hub } = &self.owner {
-            let top = 0_u8;
-            let top = std::ptr::from_ref(&top).addr();
-            record
-                .side(hub)
-                .note_stack(top, std::ptr::from_ref(self).addr());
+            let here = 0_u8;
+            record.side(hub).note_top(std::ptr::from_ref(&here).addr());
         }
     }
 

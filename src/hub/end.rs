@@ -18,9 +18,9 @@ impl Core {
         #[cfg(unix)]
         self.poll.stop();
         let _hub = switch::enter_hub(self);
-        // In the order in which they were made.
+        // In the order in which this hub made them.
         let mut fibers = self.table.fibers();
-        fibers.sort_unstable_by_key(|fiber| fiber.side(self).number.get());
+        fibers.sort_unstable_by_key(|fiber| fiber.id());
         for fiber in &fibers {
             self.end_fiber(fiber);
         }

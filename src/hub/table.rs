@@ -82,9 +82,9 @@ impl Core {
             let side = fiber.side(self);
             side.berth.put(coroutine);
             side.stage.set(Stage::New);
-            side.slot.set(place.key());
-            side.number.set(self.table.added.get());
-            self.table.added.set(side.number.get() + 1);
+            side.slot
+                .set(u32::try_from(place.key()).expect("fewer than 2^32 fibers live"));
+            self.table.added.set(self.table.added.get() + 1);
             if starts {
                 self.queue(&fiber, side);
             }
@@ -108,13 +108,13 @@ impl Core {
         let over = {
             let mut live = self.table.live.borrow_mut();
             if side.queued.get() {
-                let live = &mut live[side.slot.get()];
+                let live = &mut live[side.slot.get() as usize];
                 Live {
                     fiber: live.fiber.clone(),
                     scope: live.scope.take(),
                 }
             } else {
-                live.remove(side.slot.get())
+                live.remove(side.slot.get() as usize)
             }
         };
         self.tell_neighbour(&over.fiber);
@@ -131,7 +131,9 @@ impl Core {
         if let Some(joiner) = fiber.side(self).joiner.take() {
             let woken = {
                 let live = self.table.live.borrow();
-                let joiner = live.get(joiner.slot).filter(|live| joiner.is(&live.fiber));
+                let joiner = live
+                    .get(joiner.slot as usize)
+                    .filter(|live| joiner.is(&live.fiber));
                 joiner.is_some_and(|live| self.make_ready(&live.fiber))
             };
             if woken {
@@ -144,7 +146,7 @@ impl Core {
 impl Table {
     /// A fiber that is over has left the ready queue.
     pub(super) fn remove(&self, side: &HubSide) {
-        let over = self.live.borrow_mut().remove(side.slot.get());
+        let over = self.live.borrow_mut().remove(side.slot.get() as usize);
         drop(over);
     }
 

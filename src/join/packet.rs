@@ -37,8 +37,15 @@ struct Whole<T> {
     record: Record,
     /// Put here as soon as it is there, since a large one should not be moved
     /// through many frames.
-    result: UnsafeCell<ManuallyDrop<Option<Result<T, Cause>>>>,
+    result: UnsafeCell<ManuallyDrop<Outcome<T>>>,
 }
+
+// What there is a million of should not grow unnoticed.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Whole<u64>>() <= 224);
+
+/// What a fiber leaves. The rare case is boxed, to make little of each fiber.
+type Outcome<T> = Option<Result<T, Box<Cause>>>;
 
 /// # Safety
 ///
@@ -59,7 +66,7 @@ struct Packet<T> {
 
 impl<T> Packet<T> {
     /// The place for the result.
-    fn result(&self) -> *mut Option<Result<T, Cause>> {
+    fn result(&self) -> *mut Outcome<T> {
         let whole = self.fiber.as_ptr().cast::<Whole<T>>().as_ptr();
         // SAFETY: the reference counts, so the allocation is there; it is a `Whole<T>`,
         // as nobody makes a packet but for one.
@@ -125,7 +132,7 @@ impl<T> Delivery<T> {
         self.set(Ok(value));
     }
 
-    fn set(&self, result: Result<T, Cause>) {
+    fn set(&self, result: Result<T, Box<Cause>>) {
         // SAFETY: Result Invariant: the fiber has not ended. What was there is `None`,
         // or was made by the fiber; its drop, if there is one, does not come here again.
         let old = unsafe { self.0.result().replace(Some(result)) };
@@ -141,7 +148,7 @@ impl<T> Delivery<T> {
             if let Cause::Panic { .. } = cause {
                 self.fiber().set_unclaimed_panic(true);
             }
-            self.set(Err(cause));
+            self.set(Err(Box::new(cause)));
         }
         if locals.is_empty() && self.fiber().end_for_joiner() {
             return;
@@ -179,7 +186,7 @@ impl<T> Delivery<T> {
         };
         report_unclaimed(self.fiber(), &result);
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
-            let result = Err(Cause::from_panic(payload));
+            let result = Err(Box::new(Cause::from_panic(payload)));
             report_unclaimed::<T>(self.fiber(), &result);
             // Its drop could panic again, and so on.
             std::mem::forget(result);
@@ -285,7 +292,7 @@ impl<T> Receipt<T> {
             // not told that there is none.
             match unsafe { (*self.0.result()).take() } {
                 Some(Ok(value)) => return Ok(value),
-                Some(Err(cause)) => Some(cause),
+                Some(Err(cause)) => Some(*cause),
                 None => None,
             }
         } else {
@@ -310,8 +317,8 @@ fn lost(record: &Record) -> Option<Cause> {
 }
 
 /// Reports a panic that no joiner will see.
-fn report_unclaimed<T>(record: &Record, result: &Result<T, Cause>) {
-    if let Err(cause @ Cause::Panic { .. }) = result {
+fn report_unclaimed<T>(record: &Record, result: &Result<T, Box<Cause>>) {
+    if let Some(cause @ Cause::Panic { .. }) = result.as_ref().err().map(Box::as_ref) {
         report::error(format_args!(
             "fiber '{}' {cause}, and nobody joins it",
             record.name(),
