@@ -41,7 +41,7 @@ struct Whole<T> {
 }
 
 // What there is a million of should not grow unnoticed.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(switchback_loom)))]
 const _: () = assert!(size_of::<Whole<u64>>() <= 224);
 
 /// What a fiber leaves. The rare case is boxed, to make little of each fiber.
