@@ -335,7 +335,7 @@ impl Core {
         let side = fiber.side(self);
         side.queued.set(false);
         if side.stage.get() == Stage::Over {
-            self.table.remove(side);
+            self.table.remove(side.slot.get());
         }
     }
 

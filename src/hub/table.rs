@@ -7,7 +7,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::core::Core;
-use crate::fiber::{self, FiberRef, HubSide, Neighbour, Phase, Stage};
+use crate::fiber::{self, FiberRef, Neighbour, Phase, Stage};
 use crate::join::Delivery;
 use crate::scope::ScopeData;
 use crate::stack::Stack;
@@ -145,8 +145,8 @@ impl Core {
 
 impl Table {
     /// A fiber that is over has left the ready queue.
-    pub(super) fn remove(&self, side: &HubSide) {
-        let over = self.live.borrow_mut().remove(side.slot.get() as usize);
+    pub(super) fn remove(&self, slot: u32) {
+        let over = self.live.borrow_mut().remove(slot as usize);
         drop(over);
     }
 

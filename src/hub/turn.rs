@@ -104,7 +104,7 @@ impl Core {
         side.queued.set(false);
         if side.stage.get() != Stage::Begun && !self.begin(&fiber) {
             if side.stage.get() == Stage::Over {
-                self.table.remove(side);
+                self.table.remove(side.slot.get());
             }
             self.check_closed();
         } else if side.berth.is_out() {
