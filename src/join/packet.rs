@@ -40,9 +40,10 @@ struct Whole<T> {
     result: UnsafeCell<ManuallyDrop<Outcome<T>>>,
 }
 
-// What there is a million of should not grow unnoticed.
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(switchback_loom)))]
-const _: () = assert!(size_of::<Whole<u64>>() <= 224);
+// What there may be a million of should not grow unnoticed. (On Linux it has 224 bytes; the
+// engine has some more under a sanitizer.)
+#[cfg(not(switchback_loom))]
+const _: () = assert!(size_of::<Whole<u64>>() <= 256);
 
 /// What a fiber leaves. The rare case is boxed, to make little of each fiber.
 type Outcome<T> = Option<Result<T, Box<Cause>>>;
