@@ -28,6 +28,7 @@ use crate::hub::{Failure, Shared, registry};
 use crate::local::Locals;
 use crate::report;
 use crate::switch::{self, Place};
+use crate::sync_util::Witness;
 
 /// The one allocation of a fiber. The result is never dropped with it: whoever comes
 /// last gets it and drops it explicitly, so to free this runs no user code. (A `Fiber`
@@ -38,6 +39,8 @@ struct Whole<T> {
     /// Put here as soon as it is there, since a large one should not be moved
     /// through many frames.
     result: UnsafeCell<ManuallyDrop<Option<Result<T, Cause>>>>,
+    /// For the models.
+    witness: Witness,
 }
 
 /// # Safety
@@ -63,7 +66,8 @@ impl<T> Packet<T> {
         let whole = self.fiber.as_ptr().cast::<Whole<T>>().as_ptr();
         // SAFETY: the reference counts, so the allocation is there; it is a `Whole<T>`,
         // as nobody makes a packet but for one.
-        let result = unsafe { &raw const (*whole).result };
+        let (result, witness) = unsafe { (&raw const (*whole).result, &(*whole).witness) };
+        witness.touch();
         UnsafeCell::raw_get(result).cast()
     }
 }
@@ -81,6 +85,7 @@ pub(crate) fn packet<T>(
     whole.write(Whole::<T> {
         record: Record::new(Count::two(free::<T>), hub, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
+        witness: Witness::new(),
     });
     let record = NonNull::from(Box::leak(whole)).cast();
     let side = || Packet {
@@ -212,18 +217,22 @@ impl<T> Receipt<T> {
 
     /// Takes the result, or sees to it that `cx` is woken when it is there.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        let taken = self.take();
-        if taken.is_ready() || self.register_neighbour(cx) {
-            return taken;
+        let mut taken = self.take();
+        if taken.is_pending() {
+            if self.register_neighbour(cx) {
+                return taken;
+            }
+            let fiber = self.fiber();
+            fiber.joiner.register(cx.waker());
+            fiber.hub.watch(fiber);
+            taken = self.take();
         }
-        let fiber = self.fiber();
-        fiber.joiner.register(cx.waker());
-        fiber.hub.watch(fiber);
-        let again = self.take();
-        if again.is_ready() {
+        if taken.is_ready() {
+            // An earlier poll may have had it watched when it had just ended, so that
+            // neither saw it of the other.
             self.fiber().hub.unwatch(self.fiber());
         }
-        again
+        taken
     }
 
     /// Notes that a fiber of the same hub waits, by its own waker. That hub need not be
