@@ -12,16 +12,20 @@ use std::pin::pin;
 use std::process::exit;
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::executor::block_on;
+use futures::future::{Either, FutureExt as _, join_all, select};
 use switchback::prelude::*;
-use switchback::{Builder, Fiber, Hub, current_fiber, in_fiber, park, scope, spawn, yield_now};
+use switchback::{
+    Builder, Fiber, Hub, catch_cancel, current_fiber, in_fiber, park, scope, spawn, yield_now,
+};
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use support::ending::poll_once;
-use support::{Drops, Token, in_child, runtime, watched};
+use support::{Drops, OnDrop, Token, in_async, in_child, in_root_fiber, runtime, watched};
 
 /// Calls a function when its thread, or the process, ends.
 struct AtExit(Cell<Option<fn()>>);
@@ -327,5 +331,226 @@ fn a_scope_frees_its_children_joined_or_not() {
             assert_eq!(local.get(), 3);
         })
         .unwrap();
+    });
+}
+
+/// As [`parked`], but not counted.
+fn unmarked(drops: &Drops) -> impl FnOnce() -> Token + use<> {
+    let token = drops.token();
+    move || {
+        park();
+        token
+    }
+}
+
+/// What is done to a fiber that waits for another, before that one ends.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Waits,
+    /// Another fiber of the hub joins instead.
+    MovesToFiber,
+    MovesToTask,
+    MovesToThread,
+    /// It is cancelled, and a new fiber gets its place.
+    IsCancelled,
+}
+
+use Then::{IsCancelled, MovesToFiber, MovesToTask, MovesToThread, Waits};
+
+/// Whoever joins last is told, whoever has looked before.
+#[test]
+fn a_joiner_is_told_whoever_has_looked_before() {
+    for then in [Waits, MovesToFiber, MovesToTask, MovesToThread, IsCancelled] {
+        for task_first in [false, true] {
+            in_async(move || joins(then, task_first));
+        }
+    }
+}
+
+async fn joins(then: Then, task_first: bool) {
+    let drops = Drops::new();
+    let mut fiber = spawn(unmarked(&drops));
+    let handle = fiber.handle();
+    if task_first {
+        assert!(is_pending(fiber.join()).await);
+    }
+    let (give, given) = oneshot::channel();
+    let mut first = spawn(move || {
+        let mut fiber = fiber;
+        if let Waits | IsCancelled = then {
+            fiber.join().wait().map(drop).unwrap();
+            return;
+        }
+        // It looks, as a fiber that waits does.
+        assert!(is_pending(fiber.join()).wait());
+        let _ = give.send(fiber);
+        park();
+    });
+    let late = handle.clone();
+    let ends = move || {
+        late.unpark();
+        yield_now()
+    };
+    yield_now().await;
+    match then {
+        Waits => {
+            ends().await;
+            first.join().await.unwrap();
+        }
+        MovesToFiber => {
+            let mut fiber = given.await.unwrap();
+            let mut second = spawn(move || drop(fiber.join().wait().unwrap()));
+            yield_now().await;
+            ends().await;
+            second.join().await.unwrap();
+        }
+        MovesToTask => {
+            let mut fiber = given.await.unwrap();
+            let mut join = fiber.join();
+            assert!(is_pending(&mut join).await);
+            ends().await;
+            join.await.unwrap();
+        }
+        MovesToThread => {
+            let mut fiber = given.await.unwrap();
+            let thread = spawn_blocking(move || drop(fiber.join().wait().unwrap()));
+            ends().await;
+            thread.await.unwrap();
+        }
+        IsCancelled => {
+            first.cancel();
+            assert!(first.join().await.unwrap_err().is_cancelled());
+            let mut parks = spawn(|| poll_fn(woken_once()).wait());
+            yield_now().await;
+            ends().await;
+            yield_now().await;
+            assert!(parks.is_alive(), "it was woken instead");
+            parks.cancel();
+            let _ = parks.join().await;
+        }
+    }
+    assert_eq!(drops.count(), 1);
+    assert!(!handle.is_alive());
+}
+
+/// Polls once, with the waker of whoever waits for that.
+async fn is_pending(mut future: impl Future + Unpin) -> bool {
+    poll_fn(|cx| Poll::Ready(future.poll_unpin(cx).is_pending())).await
+}
+
+/// Ready when it is polled for the second time.
+fn woken_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+    let mut polled = false;
+    move |_| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }
+}
+
+#[test]
+fn many_fibers_are_joined_by_one_through_combinators() {
+    in_root_fiber(|| {
+        let drops = Drops::new();
+        let some = || (0..20).map(|_| spawn(unmarked(&drops))).collect::<Vec<_>>();
+        let fibers = some();
+        let handles: Vec<_> = fibers.iter().map(Fiber::handle).collect();
+        spawn(move || {
+            for handle in handles.iter().rev() {
+                handle.unpark();
+                yield_now().wait();
+            }
+        });
+        assert_eq!(join_all(fibers).wait().into_iter().flatten().count(), 20);
+        let (mut a, mut b) = (spawn(unmarked(&drops)), spawn(unmarked(&drops)));
+        for _ in 0..3 {
+            let either = select(a.join(), b.join());
+            assert!(either.wait_timeout(Duration::ZERO).is_err());
+        }
+        b.handle().unpark();
+        match select(a.join(), b.join()).wait() {
+            Either::Left(_) => panic!("that one waits"),
+            Either::Right((joined, _)) => drop(joined.unwrap()),
+        };
+        a.handle().unpark();
+        a.join().wait().unwrap();
+        assert_eq!(drops.count(), 22);
+    });
+}
+
+/// A result that is out of the ordinary.
+#[test]
+fn results_and_closures_of_any_size_and_alignment_get_there() {
+    #[derive(Debug)]
+    #[repr(align(4096))]
+    struct Empty;
+    #[repr(align(512))]
+    struct Wide([u8; 512]);
+    fn at<T>(value: &T) {
+        assert_eq!(std::ptr::from_ref(value).addr() % align_of::<T>(), 0);
+    }
+    in_root_fiber(|| {
+        spawn(|| ()).join().wait().unwrap();
+        at(&spawn(|| Empty).join().wait().unwrap());
+        let empty = Empty;
+        spawn(move || at(&{ empty })).join().wait().unwrap();
+        let wide = Wide([7; 512]);
+        let back = spawn(move || {
+            at(&wide);
+            wide
+        });
+        assert_eq!({ back }.join().wait().unwrap().0, [7; 512]);
+        let aligned = AlignedBy64([3; 64]);
+        let sum = move || {
+            at(&aligned);
+            yield_now().wait();
+            aligned.0.iter().map(|n| u32::from(*n)).sum::<u32>()
+        };
+        assert_eq!(spawn(sum).join().wait().unwrap(), 192);
+        let huge = spawn(|| [9_u8; 10_000]).join().wait().unwrap();
+        assert!(huge.iter().all(|n| *n == 9));
+        drop(spawn(|| [9_u8; 10_000]));
+        drop(spawn(|| Empty));
+    });
+}
+
+#[repr(align(64))]
+struct AlignedBy64([u8; 64]);
+
+/// The drop of a result that nobody takes does all that a fiber can do.
+#[test]
+fn a_result_that_is_dropped_by_its_fiber_may_wait_spawn_join_cancel_and_close() {
+    in_async(|| async {
+        let done = Drops::new();
+        let token = done.token();
+        let mut token = Some(token);
+        let acts = OnDrop(move || {
+            yield_now().wait();
+            let value = spawn(|| {
+                yield_now().wait();
+                5
+            })
+            .join()
+            .wait();
+            assert_eq!(value.unwrap(), 5);
+            let own = current_fiber().unwrap();
+            assert!(own.is_alive());
+            own.unpark();
+            own.cancel();
+            assert!(catch_cancel(|| yield_now().wait()).is_err());
+            Hub::current().run_callback(|| {
+                assert!(Hub::current().close().now_or_never().is_none());
+            });
+            assert!(catch_cancel(|| yield_now().wait()).is_err());
+            token.take();
+            resume_unwind(Box::new("and it panics"));
+        });
+        let fiber = spawn(move || acts);
+        let handle = fiber.handle();
+        drop(fiber);
+        while handle.is_alive() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(done.count(), 1);
+        assert!(Hub::current().handle().is_closed());
     });
 }
