@@ -63,12 +63,12 @@ struct Packet<T> {
 impl<T> Packet<T> {
     /// The place for the result.
     fn result(&self) -> *mut Option<Result<T, Cause>> {
-        let whole = self.fiber.as_ptr().cast::<Whole<T>>().as_ptr();
+        let whole = self.fiber.as_ptr().cast::<Whole<T>>();
         // SAFETY: the reference counts, so the allocation is there; it is a `Whole<T>`,
         // as nobody makes a packet but for one.
-        let (result, witness) = unsafe { (&raw const (*whole).result, &(*whole).witness) };
-        witness.touch();
-        UnsafeCell::raw_get(result).cast()
+        let whole = unsafe { whole.as_ref() };
+        whole.witness.touch();
+        whole.result.get().cast()
     }
 }
 
