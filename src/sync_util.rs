@@ -9,13 +9,61 @@ use std::sync::{LockResult, PoisonError};
 #[cfg(all(test, switchback_loom))]
 pub(crate) use loom::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU8},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, fence},
 };
 #[cfg(not(all(test, switchback_loom)))]
 pub(crate) use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU8},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, fence},
 };
+
+#[cfg(not(all(test, switchback_loom)))]
+pub(crate) use futures::task::AtomicWaker;
+
+/// As the one of `futures`, of which the models do not see what it orders.
+#[cfg(all(test, switchback_loom))]
+#[derive(Debug)]
+pub(crate) struct AtomicWaker(Mutex<Option<std::task::Waker>>);
+
+#[cfg(all(test, switchback_loom))]
+impl AtomicWaker {
+    pub(crate) fn new() -> AtomicWaker {
+        AtomicWaker(Mutex::new(None))
+    }
+
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        let _old = lock(&self.0).replace(waker.clone());
+    }
+
+    pub(crate) fn take(&self) -> Option<std::task::Waker> {
+        lock(&self.0).take()
+    }
+}
+
+/// Stands beside what is shared without a lock: a model fails if two threads touch
+/// that at a time, or one after the other without an order, or if it is never freed.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    #[cfg(all(test, switchback_loom))]
+    touched: loom::alloc::Track<loom::cell::UnsafeCell<()>>,
+}
+
+impl Witness {
+    #[inline(always)]
+    pub(crate) fn new() -> Witness {
+        Witness {
+            #[cfg(all(test, switchback_loom))]
+            touched: loom::alloc::Track::new(loom::cell::UnsafeCell::new(())),
+        }
+    }
+
+    /// The one beside is read or written.
+    #[inline(always)]
+    pub(crate) fn touch(&self) {
+        #[cfg(all(test, switchback_loom))]
+        self.touched.get_ref().with_mut(|_| ());
+    }
+}
 
 /// Locks `mutex`, poisoned or not. No user code runs under a lock of ours, so
 /// what it protects is whole even if the thread happened to be panicking.

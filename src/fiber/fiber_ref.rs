@@ -25,11 +25,12 @@ use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::process::abort;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::record::Record;
 use crate::switch_back;
+use crate::sync_util::{AtomicUsize, fence};
 
 /// How many references there are, and what to do when there are none.
 #[derive(Debug)]

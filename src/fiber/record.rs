@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! A fiber has one allocation beside its stack: its [`Record`] and, behind it, the
-//! place for its result ([`Packet`](crate::join::Packet) knows of which type). What
-//! the hub reads and writes each time it resumes the fiber comes first and fits a
+//! place for its result (its [`Delivery`](crate::join::Delivery) and its
+//! [`Receipt`](crate::join::Receipt) know of which type). What the hub reads and writes each time it resumes the fiber comes first and fits a
 //! cache line or two; what is needed once, or never, comes last.
 
 use std::borrow::Cow;
@@ -14,8 +14,6 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use futures::task::AtomicWaker;
-
 use super::Start;
 use super::fiber_ref::{Count, FiberRef};
 use super::hub_side::HubSide;
@@ -23,7 +21,7 @@ use crate::cancel::Cancelled;
 use crate::foreign;
 use crate::hub::{Core, Shared};
 use crate::prefetch::prefetch;
-use crate::sync_util::{self, lock};
+use crate::sync_util::{self, AtomicWaker, lock};
 
 /// Identifies a fiber, unlike any other of the process.
 ///
@@ -101,7 +99,7 @@ pub(crate) enum Phase {
 /// fiber's `Fiber` is gone, so that nobody will take its result.
 ///
 /// Ordering: whoever sets `ENDED` or `DETACHED` releases what it did to the result
-/// before, and acquires what the other did: see [`crate::join::Packet`].
+/// before, and acquires what the other did: see the Result Invariant of [`crate::join`].
 mod life {
     pub(super) const STARTED: u8 = 1;
     pub(super) const ENDED: u8 = 2;
@@ -134,7 +132,7 @@ pub(crate) struct Record {
     side: HubSide,
     pub(crate) hub: Arc<Shared>,
     interrupts: AtomicU8,
-    life: AtomicU8,
+    life: sync_util::AtomicU8,
     /// Set while the record is in the hub's queue of remote wakes.
     ///
     /// Ordering: `swap(true, AcqRel)` by a waker pairs with `swap(false, AcqRel)`
@@ -186,7 +184,7 @@ impl Record {
             side: HubSide::default(),
             hub,
             interrupts: AtomicU8::new(0),
-            life: AtomicU8::new(match start {
+            life: sync_util::AtomicU8::new(match start {
                 Start::AtOnce => life::STARTED,
                 Start::Later => 0,
             }),
@@ -363,6 +361,7 @@ impl Record {
         self.hub.unwatch(self);
     }
 
+    #[inline]
     pub(crate) fn watch_key(&self) -> Option<usize> {
         let key = self.watch_key.load(Ordering::Acquire);
         (key != UNWATCHED).then_some(key as usize)

@@ -52,7 +52,7 @@ impl Core {
             ));
         }
         self.forget_ready();
-        self.table.clear();
+        self.table.clear(self);
         self.shared.fail(Failure::Lost);
     }
 }

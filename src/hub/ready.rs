@@ -71,7 +71,7 @@ impl ReadyQueue {
 
     #[inline]
     pub(super) fn push(&self, entry: Ready) {
-        if self.look().len() == self.look().capacity() {
+        while self.look().len() == self.look().capacity() {
             self.grow();
         }
         // SAFETY: nothing refers to them, and there is room, so nothing is allocated.

@@ -410,10 +410,15 @@ impl Shared {
     }
 
     /// The fiber has ended: it need not be watched any longer.
+    #[inline]
     pub(crate) fn unwatch(&self, record: &Record) {
-        if record.watch_key().is_none() {
-            return;
+        if record.watch_key().is_some() {
+            self.forget_watched(record);
         }
+    }
+
+    #[cold]
+    fn forget_watched(&self, record: &Record) {
         let _watched = {
             let mut remote = lock(&self.remote);
             // Somebody else may have been faster.

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 
 use slab::Slab;
@@ -185,9 +186,14 @@ impl Table {
     }
 
     /// Lets go of every fiber. Live Stack Invariant: those that are suspended are
-    /// leaked.
-    pub(super) fn clear(&self) {
-        drop(self.live.take());
+    /// leaked. Those that run are there for ever, since their code may go on: to end
+    /// the process in a fiber ends its thread's variables on that fiber's stack.
+    pub(super) fn clear(&self, core: &Core) {
+        for (_, live) in self.live.take() {
+            if live.fiber.side(core).berth.is_out() {
+                mem::forget(live.fiber);
+            }
+        }
     }
 }
 

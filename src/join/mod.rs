@@ -1,6 +1,8 @@
 //! Joining a fiber: [`Join`], [`JoinError`], and how the result gets there.
 
 mod error;
+#[cfg(all(test, switchback_loom))]
+mod loom_tests;
 mod packet;
 
 use std::fmt;

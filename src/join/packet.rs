@@ -28,6 +28,7 @@ use crate::hub::{Failure, Shared, registry};
 use crate::local::Locals;
 use crate::report;
 use crate::switch::{self, Place};
+use crate::sync_util::Witness;
 
 /// The one allocation of a fiber. The result is never dropped with it: whoever comes
 /// last gets it and drops it explicitly, so to free this runs no user code. (A `Fiber`
@@ -38,6 +39,8 @@ struct Whole<T> {
     /// Put here as soon as it is there, since a large one should not be moved
     /// through many frames.
     result: UnsafeCell<ManuallyDrop<Outcome<T>>>,
+    /// For the models.
+    witness: Witness,
 }
 
 // What there may be a million of should not grow unnoticed. (On Linux it has 224 bytes; the
@@ -68,11 +71,12 @@ struct Packet<T> {
 impl<T> Packet<T> {
     /// The place for the result.
     fn result(&self) -> *mut Outcome<T> {
-        let whole = self.fiber.as_ptr().cast::<Whole<T>>().as_ptr();
+        let whole = self.fiber.as_ptr().cast::<Whole<T>>();
         // SAFETY: the reference counts, so the allocation is there; it is a `Whole<T>`,
         // as nobody makes a packet but for one.
-        let result = unsafe { &raw const (*whole).result };
-        UnsafeCell::raw_get(result).cast()
+        let whole = unsafe { whole.as_ref() };
+        whole.witness.touch();
+        whole.result.get().cast()
     }
 }
 
@@ -89,6 +93,7 @@ pub(crate) fn packet<T>(
     whole.write(Whole::<T> {
         record: Record::new(Count::two(free::<T>), hub, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
+        witness: Witness::new(),
     });
     let record = NonNull::from(Box::leak(whole)).cast();
     let side = || Packet {
@@ -231,8 +236,10 @@ impl<T> Receipt<T> {
             if fiber.is_alive() {
                 return Poll::Pending;
             }
-            fiber.hub.unwatch(fiber);
         }
+        // An earlier poll may have had it watched when it had just ended, so that neither
+        // saw it of the other.
+        fiber.hub.unwatch(fiber);
         Poll::Ready(self.take())
     }
 
