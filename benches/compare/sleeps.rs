@@ -1,8 +1,8 @@
-//! Rows `sleep` and `sleep-cold`: a hundred thousand sleep at once, each for some
+//! Rows `sleep-warm` and `sleep-cold`: a hundred thousand sleep at once, each for some
 //! time between 1 and 100 ms. What counts is the processor time, from before the
 //! first is spawned to when the last is joined.
 //!
-//! In `sleep` all of them have slept once before, on a hub that keeps their stacks.
+//! In `sleep-warm` all of them have slept once before, on a hub that keeps their stacks.
 //! In `sleep-cold` they are the first of a hub with default settings, which has to
 //! get their stacks from the system, and gives most of them back.
 
@@ -18,9 +18,9 @@ use crate::worlds::{in_hub, in_task};
 const SLEEPERS: u64 = 100_000;
 
 pub(crate) fn rows() -> [Row; 2] {
-    [("sleep", true), ("sleep-cold", false)].map(|(name, warm)| {
+    [("sleep-warm", true), ("sleep-cold", false)].map(|(name, warm)| {
         Row::new(name, Unit::Less("CPU µs per sleep"))
-            .rounds(7)
+            .rounds(5)
             .column(Column::Switchback, move || fibers(warm))
             .column(Column::TokioTasks, move || tasks(warm))
     })
