@@ -1,5 +1,5 @@
-//! Row `echo-100`: a TCP echo server with 100 connections and messages of 64
-//! bytes.
+//! Rows `echo-N` and `echo-N-4k`: a TCP echo server with N connections and messages
+//! of 64 bytes, or of 4 KiB.
 //!
 //! A sample's server runs until its last connection has been closed. The clients
 //! are the same code for all, on a runtime and a thread of their own; the clock
@@ -19,77 +19,112 @@ use tokio::task::{JoinSet, spawn_blocking, spawn_local};
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, in_fiber, in_task, on_runtime};
 
-const CONNECTIONS: usize = 100;
-/// Messages per connection while the clock runs.
-const MESSAGES: usize = 150;
-const SIZE: usize = 64;
-const BUFFER: usize = 1024;
+/// Messages of all connections together while the clock runs.
+const MESSAGES: usize = 15_000;
+const BUFFER: usize = 4096;
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// Tells the clients where the server listens.
 type Listening = mpsc::Sender<SocketAddr>;
 
-pub(crate) fn row() -> Row {
-    Row::new("echo-100", Unit::PerSecond("messages"))
-        .column(Column::Switchback, || messages_per_second(fibers))
-        .column(Column::TokioTasks, || messages_per_second(tasks))
-        .column(Column::May, || messages_per_second(coroutines))
-        .column(Column::SpawnBlocking, || messages_per_second(blocking))
-        .column(Column::Threads, || messages_per_second(threads))
+pub(crate) fn rows() -> [Row; 4] {
+    [
+        ("echo-100", 100, 64),
+        ("echo-1000", 1_000, 64),
+        ("echo-100-4k", 100, 4096),
+        ("echo-1000-4k", 1_000, 4096),
+    ]
+    .map(|(name, connections, size)| row(name, Load { connections, size }))
 }
 
-fn messages_per_second(server: fn(Listening)) -> f64 {
-    let (listening, address) = mpsc::channel();
-    let clients = thread::spawn(move || {
-        let address = address.recv().expect("the server listens");
-        on_runtime(clients(address))
-    });
-    server(listening);
-    clients.join().expect("the clients do not panic")
+fn row(name: &str, load: Load) -> Row {
+    let sample = |server: Server| move || load.messages_per_second(server);
+    Row::new(name, Unit::PerSecond("messages"))
+        // To start a thousand threads, and connections, takes longer than the rest.
+        .rounds(if load.connections < 1_000 { 15 } else { 5 })
+        .column(Column::Switchback, sample(fibers))
+        .column(Column::TokioTasks, sample(tasks))
+        .column(Column::May, sample(coroutines))
+        .column(Column::SpawnBlocking, sample(blocking))
+        .column(Column::Threads, sample(threads))
 }
 
-/// Returns how many messages a second all clients together got back.
-async fn clients(address: SocketAddr) -> f64 {
-    let mut streams = JoinSet::new();
-    for number in 0..CONNECTIONS {
-        streams.spawn(async move {
-            let connected = tokio::net::TcpStream::connect(address).await;
-            let stream = connected.expect("the server accepts");
-            stream.set_nodelay(true).expect("the stream is open");
-            exchange(stream, number as u8, 1).await
+/// Serves so many connections, until all of them have been closed.
+type Server = fn(usize, Listening);
+
+/// What a server has to do.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    connections: usize,
+    /// Bytes per message.
+    size: usize,
+}
+
+impl Load {
+    fn messages_per_second(self, server: Server) -> f64 {
+        let (listening, address) = mpsc::channel();
+        let clients = thread::spawn(move || {
+            let address = address.recv().expect("the server listens");
+            on_runtime(self.clients(address))
         });
+        server(self.connections, listening);
+        clients.join().expect("the clients do not panic")
     }
-    let streams = streams.join_all().await;
 
-    let begin = Instant::now();
-    let mut clients = JoinSet::new();
-    for (number, stream) in streams.into_iter().enumerate() {
-        clients.spawn(exchange(stream, number as u8, MESSAGES));
+    /// Returns how many messages a second all clients together got back.
+    async fn clients(self, address: SocketAddr) -> f64 {
+        let mut connected = Vec::new();
+        // One after the other, since a listener's queue is short, and whom it
+        // refuses asks again after a second.
+        for number in 0..self.connections {
+            let stream = tokio::net::TcpStream::connect(address).await;
+            let stream = stream.expect("the server accepts");
+            stream.set_nodelay(true).expect("the stream is open");
+            let mut client = Client {
+                stream,
+                sent: vec![number as u8; self.size],
+                received: vec![0; self.size],
+            };
+            client.exchange(1).await;
+            connected.push(client);
+        }
+
+        let messages = MESSAGES / self.connections;
+        let begin = Instant::now();
+        let mut clients = JoinSet::new();
+        for mut client in connected {
+            clients.spawn(async move {
+                client.exchange(messages).await;
+                client
+            });
+        }
+        let done = clients.join_all().await;
+        let seconds = begin.elapsed().as_secs_f64();
+        drop(done);
+        (self.connections * messages) as f64 / seconds
     }
-    let streams = clients.join_all().await;
-    let seconds = begin.elapsed().as_secs_f64();
-    drop(streams);
-    (CONNECTIONS * MESSAGES) as f64 / seconds
 }
 
-async fn exchange(
-    mut stream: tokio::net::TcpStream,
-    byte: u8,
-    messages: usize,
-) -> tokio::net::TcpStream {
-    for n in 0..messages {
-        let sent = [byte ^ n as u8; SIZE];
-        let mut received = [0; SIZE];
-        let written = stream.write_all(&sent).await;
-        written.expect("the server reads");
-        let read = stream.read_exact(&mut received).await;
-        read.expect("the server answers");
-        assert_eq!(sent, received);
-    }
-    stream
+struct Client {
+    stream: tokio::net::TcpStream,
+    sent: Vec<u8>,
+    received: Vec<u8>,
 }
 
-fn fibers(listening: Listening) {
+impl Client {
+    async fn exchange(&mut self, messages: usize) {
+        for n in 0..messages {
+            self.sent[0] = n as u8;
+            let written = self.stream.write_all(&self.sent).await;
+            written.expect("the server reads");
+            let read = self.stream.read_exact(&mut self.received).await;
+            read.expect("the server answers");
+            assert_eq!(self.sent, self.received);
+        }
+    }
+}
+
+fn fibers(connections: usize, listening: Listening) {
     in_fiber(move || {
         let bound = tokio::net::TcpListener::bind(ANY_PORT).wait();
         let listener = bound.expect("a port is free");
@@ -109,37 +144,37 @@ fn fibers(listening: Listening) {
                 }
             })
         };
-        let connections: Vec<_> = (0..CONNECTIONS).map(accept).collect();
-        for mut connection in connections {
+        let served: Vec<_> = (0..connections).map(accept).collect();
+        for mut connection in served {
             connection.join().wait().expect("no fiber panics");
         }
     });
 }
 
-fn tasks(listening: Listening) {
+fn tasks(connections: usize, listening: Listening) {
     in_task(async move {
         let listener = listen(listening).await;
-        let mut connections = Vec::new();
-        for _ in 0..CONNECTIONS {
+        let mut served = Vec::new();
+        for _ in 0..connections {
             let stream = accept(&listener).await;
-            connections.push(spawn_local(serve(stream)));
+            served.push(spawn_local(serve(stream)));
         }
-        for connection in connections {
+        for connection in served {
             connection.await.expect("no task panics");
         }
     });
 }
 
-fn blocking(listening: Listening) {
+fn blocking(connections: usize, listening: Listening) {
     in_task(async move {
         let listener = listen(listening).await;
-        let mut connections = Vec::new();
-        for _ in 0..CONNECTIONS {
+        let mut served = Vec::new();
+        for _ in 0..connections {
             let stream = accept(&listener).await;
             let runtime = Handle::current();
-            connections.push(spawn_blocking(move || runtime.block_on(serve(stream))));
+            served.push(spawn_blocking(move || runtime.block_on(serve(stream))));
         }
-        for connection in connections {
+        for connection in served {
             connection.await.expect("no closure panics");
         }
     });
@@ -170,7 +205,7 @@ async fn serve(mut stream: tokio::net::TcpStream) {
     }
 }
 
-fn coroutines(listening: Listening) {
+fn coroutines(connections: usize, listening: Listening) {
     in_coroutine(move || {
         let listener = may::net::TcpListener::bind(ANY_PORT).expect("a port is free");
         listening.send(listener.local_addr().unwrap()).unwrap();
@@ -179,14 +214,14 @@ fn coroutines(listening: Listening) {
             stream.set_nodelay(true).expect("the stream is open");
             may::go!(move || serve_blocking(stream))
         };
-        let connections: Vec<_> = (0..CONNECTIONS).map(accept).collect();
-        for connection in connections {
+        let served: Vec<_> = (0..connections).map(accept).collect();
+        for connection in served {
             connection.join().expect("no coroutine panics");
         }
     });
 }
 
-fn threads(listening: Listening) {
+fn threads(connections: usize, listening: Listening) {
     let listener = std::net::TcpListener::bind(ANY_PORT).expect("a port is free");
     listening.send(listener.local_addr().unwrap()).unwrap();
     let accept = |_| {
@@ -194,8 +229,8 @@ fn threads(listening: Listening) {
         stream.set_nodelay(true).expect("the stream is open");
         thread::spawn(move || serve_blocking(stream))
     };
-    let connections: Vec<_> = (0..CONNECTIONS).map(accept).collect();
-    for connection in connections {
+    let served: Vec<_> = (0..connections).map(accept).collect();
+    for connection in served {
         connection.join().expect("no thread panics");
     }
 }

@@ -23,22 +23,28 @@
 //! asleep in between, which on some machines costs ten times the work itself;
 //! these spreads are wide for that reason.
 //!
-//! The table is also written to `compare.md` in the target directory.
+//! The table is also written to `compare.md` in the target directory, and a plot of
+//! the rows `growth-...` to `growth.svg` there, if they were measured.
 
 mod calls;
 mod copy;
 mod echo;
 mod fairness;
+mod growth;
+mod heap;
+mod memory;
 mod offload;
 mod pingpong;
+mod plot;
 mod remote;
 mod rounds;
+mod sleeps;
 mod spawn_join;
+mod system;
 mod table;
 mod worlds;
 mod yields;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     worlds::set_up_may();
+    system::allow_many_files();
     let rows = match select(all_rows(), std::env::args().skip(1)) {
         Ok(rows) => rows,
         Err(message) => {
@@ -69,9 +76,11 @@ fn main() -> ExitCode {
 
     let table = table::render(&results);
     print!("{table}");
-    match write_to_target(&table) {
-        Ok(path) => eprintln!("written to {}", path.display()),
-        Err(e) => eprintln!("the table could not be written to the target directory: {e}"),
+    write_to_target("compare.md", &table);
+    match plot::render(&results) {
+        Ok(Some(plot)) => write_to_target("growth.svg", &plot),
+        Ok(None) => {}
+        Err(e) => eprintln!("the plot could not be drawn: {e}"),
     }
     ExitCode::SUCCESS
 }
@@ -81,12 +90,15 @@ fn all_rows() -> Vec<Row> {
     rows.extend([10, 1_000, 10_000, 100_000].map(yields::row));
     rows.extend(spawn_join::rows());
     rows.extend(pingpong::rows());
-    rows.push(echo::row());
+    rows.extend(echo::rows());
+    rows.extend(sleeps::rows());
+    rows.extend(memory::rows());
     rows.extend(fairness::rows());
     rows.extend(remote::rows());
     rows.extend(calls::rows());
     rows.extend(offload::rows());
     rows.extend(copy::rows());
+    rows.extend(growth::rows());
     rows
 }
 
@@ -119,12 +131,14 @@ fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec
         .collect())
 }
 
-fn write_to_target(table: &str) -> io::Result<PathBuf> {
+fn write_to_target(name: &str, text: &str) {
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => PathBuf::from(target),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
     };
-    let path = target.join("compare.md");
-    std::fs::write(&path, table)?;
-    Ok(path)
+    let path = target.join(name);
+    match std::fs::write(&path, text) {
+        Ok(()) => eprintln!("written to {}", path.display()),
+        Err(e) => eprintln!("{} could not be written: {e}", path.display()),
+    }
 }

@@ -1,6 +1,7 @@
 //! Rows, and how they are measured: interleaved rounds and paired ratios.
 
-/// How many rounds count. It is odd, so that a median is one of them.
+/// How many rounds count, unless a row says otherwise. It is odd, so that a median
+/// is one of them.
 pub(crate) const ROUNDS: usize = 15;
 
 /// Who does the work: the columns of the table, in its order.
@@ -30,6 +31,7 @@ pub(crate) enum Unit {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) unit: Unit,
+    rounds: usize,
     columns: Vec<(Column, Sample)>,
 }
 
@@ -41,8 +43,16 @@ impl Row {
         Row {
             name: name.into(),
             unit,
+            rounds: ROUNDS,
             columns: Vec::new(),
         }
+    }
+
+    /// Another number of rounds that count, an odd one: for a row that takes long,
+    /// or that comes to the same every time.
+    pub(crate) fn rounds(self, rounds: usize) -> Row {
+        debug_assert!(rounds % 2 == 1);
+        Row { rounds, ..self }
     }
 
     pub(crate) fn column(mut self, column: Column, sample: impl Fn() -> f64 + 'static) -> Row {
@@ -54,8 +64,8 @@ impl Row {
     /// turn, so that none always follows the same one's leftovers.
     pub(crate) fn measure(&self) -> Measured {
         let count = self.columns.len();
-        let mut figures = vec![Vec::with_capacity(ROUNDS); count];
-        for round in 0..=ROUNDS {
+        let mut figures = vec![Vec::with_capacity(self.rounds); count];
+        for round in 0..=self.rounds {
             for place in 0..count {
                 let index = (round + place) % count;
                 let figure = self.columns[index].1();

@@ -25,8 +25,9 @@ pub(crate) fn render(results: &[Measured]) -> String {
 
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut text = format!(
-        "Medians of {ROUNDS} rounds on {OS}, {ARCH}, {cores} cores. After a rival's figure: how \
-         many times better switchback was in the same round (median, least to greatest).\n\n"
+        "Medians of {ROUNDS} rounds, or of 3 or 5 where a sample takes long, on {OS}, {ARCH}, {cores} \
+         cores. After a rival's figure: how many times better switchback was in the same \
+         round (median, least to greatest).\n\n"
     );
     for (number, line) in lines.iter().enumerate() {
         push_line(&mut text, line, &widths);

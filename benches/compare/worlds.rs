@@ -3,13 +3,16 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use switchback::HubBuilder;
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime};
 
 /// A runtime on this thread, for fibers and for tasks alike. `spawn_local` puts
-/// a task straight into its queue, without a `LocalSet` in between.
+/// a task straight into its queue, without a `LocalSet` in between. Its blocking
+/// pool is large enough for a thread per connection.
 fn runtime() -> LocalRuntime {
     Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(1_100)
         .build_local(LocalOptions::default())
         .expect("a runtime can be made")
 }
@@ -37,6 +40,13 @@ pub(crate) fn in_fiber<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
         let fiber = switchback::spawn(body);
         fiber.await.expect("the fiber does not panic")
     })
+}
+
+/// Runs `body` in the root fiber of a hub with settings of its own.
+pub(crate) fn in_hub<T: 'static>(hub: HubBuilder, body: impl FnOnce() -> T + 'static) -> T {
+    // Ctrl-C is to end the program, not only a sample.
+    let result = hub.ignore_interrupt(true).run(body);
+    result.expect("the fiber does not panic")
 }
 
 /// Runs `body` in a tokio task.

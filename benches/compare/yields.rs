@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use corosensei::{Coroutine, CoroutineResult};
-use switchback::prelude::*;
+use switchback::{Builder, prelude::*};
 
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, on_runtime, wake_self};
@@ -22,15 +22,15 @@ const YIELDS: usize = 1_000_000;
 /// have: there can be no more of them than some 32,000.
 const MOST_MAPPED: usize = 30_000;
 
-pub(crate) fn row(fibers: usize) -> Row {
-    let row = Row::new(format!("yield-{fibers}"), Unit::NanosPer("yield"))
-        .column(Column::Switchback, move || switchback_fibers(fibers))
-        .column(Column::TokioTasks, move || tokio_tasks(fibers));
-    if fibers > MOST_MAPPED {
+pub(crate) fn row(count: usize) -> Row {
+    let row = Row::new(format!("yield-{count}"), Unit::NanosPer("yield"))
+        .column(Column::Switchback, move || fibers(count, Builder::new()))
+        .column(Column::TokioTasks, move || tokio_tasks(count));
+    if count > MOST_MAPPED {
         return row;
     }
-    row.column(Column::May, move || may_coroutines(fibers))
-        .column(Column::Corosensei, move || bare_coroutines(fibers))
+    row.column(Column::May, move || may_coroutines(count))
+        .column(Column::Corosensei, move || bare_coroutines(count))
 }
 
 /// Starts when all have arrived and stops when all have left. It can be shared
@@ -96,14 +96,16 @@ impl Clock {
     }
 }
 
-fn switchback_fibers(fibers: usize) -> f64 {
+pub(crate) fn fibers(count: usize, builder: Builder) -> f64 {
     on_runtime(async move {
-        let clock = Clock::new(fibers);
+        let clock = Clock::new(count);
         let spawn = |_| {
             let clock = clock.clone();
-            switchback::spawn(move || clock.run(|| switchback::yield_now().wait()))
+            let fiber = move || clock.run(|| switchback::yield_now().wait());
+            let spawned = builder.clone().spawn(fiber);
+            spawned.expect("there is memory for the stack")
         };
-        let fibers: Vec<_> = (0..fibers).map(spawn).collect();
+        let fibers: Vec<_> = (0..count).map(spawn).collect();
         for fiber in fibers {
             fiber.await.expect("the fiber does not panic");
         }
@@ -111,7 +113,7 @@ fn switchback_fibers(fibers: usize) -> f64 {
     })
 }
 
-fn tokio_tasks(tasks: usize) -> f64 {
+pub(crate) fn tokio_tasks(tasks: usize) -> f64 {
     on_runtime(async move {
         let clock = Clock::new(tasks);
         let spawn = |_| {

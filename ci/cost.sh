@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Nothing has become dearer: the instructions that valgrind counts for each thing
+# of `benches/cost` are within 3% of what `ci/cost.txt` says. Counting needs no
+# quiet machine, as a clock would.
+#
+# `ci/cost.sh --renew` writes that file anew: after a change that is worth its
+# price, or one that saved more than 3%, and for another rustc or libc.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_QUIET=true
+
+figures=ci/cost.txt
+margin=3 # percent
+# Each thing is done so often and so often. What it costs is the difference
+# between the two, so that starting and ending cost nothing.
+few=2000
+many=12000
+
+skip() {
+    echo "SKIPPED: $1, so no instructions were counted" >&2
+    exit 0
+}
+
+if [ "$(uname -sm)" != "Linux x86_64" ]; then
+    skip "the figures are for Linux on x86_64"
+fi
+if ! command -v valgrind >/dev/null; then
+    install=(apt-get install --yes --no-install-recommends valgrind libc6-dbg)
+    if [ "$(id -u)" -ne 0 ]; then
+        install=(sudo -n "${install[@]}")
+    fi
+    "${install[@]}" >/dev/null 2>&1 || skip "there is no valgrind, and it could not be installed"
+fi
+
+# The same source has other figures with another compiler, which inlines otherwise
+# and has another std, and with another libc. Those say nothing about a change of
+# ours, so that they are warned of and pass.
+tools="$(rustc -V), $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another libc')"
+
+program=$(cargo bench --bench cost --no-run --message-format=json |
+    sed -n 's/.*"name":"cost".*"executable":"\([^"]*\)".*/\1/p')
+
+# instructions THING COUNT
+instructions() {
+    local output
+    if ! output=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+        "$program" "$1" "$2" 2>&1); then
+        printf '%s\n' "$output" >&2
+        return 1
+    fi
+    sed -n 's/^==[0-9]*== Collected : \([0-9]*\)$/\1/p' <<<"$output"
+}
+
+# Prints `THING INSTRUCTIONS` for each thing.
+count() {
+    local thing less more
+    for thing in $("$program"); do
+        less=$(instructions "$thing" "$few")
+        more=$(instructions "$thing" "$many")
+        awk -v thing="$thing" -v n="$((more - less))" -v times="$((many - few))" \
+            'BEGIN { printf "%s %.1f\n", thing, n / times }'
+    done
+}
+
+counted=$(count)
+
+if [ "${1-}" = --renew ]; then
+    cat >"$figures" <<END
+# Instructions per thing of benches/cost, on Linux, x86_64. Held by ci/cost.sh with
+# a margin of $margin%; written by: ci/cost.sh --renew
+# tools: $tools
+$counted
+END
+    cat "$figures"
+    exit 0
+fi
+
+verdict=0
+awk -v margin="$margin" '
+    /^#/ || NF == 0 { next }
+    NR == FNR { held[$1] = $2; next }
+    !($1 in held) {
+        printf "%-18s %9.1f  has no figure: renew them, with ci/cost.sh --renew\n", $1, $2
+        wrong = 1
+        next
+    }
+    {
+        change = ($2 / held[$1] - 1) * 100
+        printf "%-18s %9.1f  held %9.1f  %+5.1f%%", $1, $2, held[$1], change
+        if (change > margin) {
+            printf "  TOO MUCH: make it cheaper; or, if it is worth it, renew the figures,"
+            printf " with ci/cost.sh --renew"
+            wrong = 1
+        } else if (change < -margin) {
+            printf "  LESS: well done; renew the figures, with ci/cost.sh --renew, so that"
+            printf " it stays so"
+            wrong = 1
+        }
+        printf "\n"
+        delete held[$1]
+    }
+    END {
+        for (thing in held) {
+            printf "%-18s is no more: renew the figures, with ci/cost.sh --renew\n", thing
+            wrong = 1
+        }
+        exit wrong
+    }' "$figures" <(printf '%s\n' "$counted") || verdict=$?
+
+held_with=$(sed -n 's/^# tools: //p' "$figures")
+if [ "$tools" != "$held_with" ]; then
+    echo "WARNING: the figures were taken with $held_with; here is $tools." >&2
+    echo "WARNING: so nothing fails; to hold changes against this one, run ci/cost.sh --renew" >&2
+    echo "WARNING: before them." >&2
+    exit 0
+fi
+exit "$verdict"
