@@ -14,7 +14,7 @@ use crate::switch::Berth;
 pub(crate) struct HubSide {
     /// The fiber's stack.
     pub(crate) berth: Berth,
-    /// Where its stack ended when it suspended last; 0 before.
+    /// Where its stack ended when it suspended last.
     top: Cell<usize>,
     /// The last turn in which it queued itself while it ran, as a yield does.
     pub(crate) yielded: Cell<u64>,
@@ -34,7 +34,7 @@ pub(crate) struct HubSide {
 impl HubSide {
     /// The fiber suspends, with its stack used from the base to here.
     #[inline(always)]
-    pub(super) fn note_top(&self, top: usize) {
+    pub(crate) fn note_top(&self, top: usize) {
         self.top.set(top);
     }
 

@@ -21,7 +21,7 @@ use crate::fiber::FiberRef;
 const RECORD_AHEAD: usize = 6;
 const STACK_AHEAD: usize = 3;
 
-/// In a shorter queue the fibers find in the caches what they left there.
+/// Fewer fibers find in the caches what they left there.
 const PREFETCH_FROM: usize = 1024;
 
 /// An entry of the ready queue.
@@ -117,7 +117,7 @@ impl ReadyQueue {
     /// one its record and, later, when that is there, what it says of the stack.
     #[inline(always)]
     pub(super) fn prefetch(&self, core: &Core) {
-        if self.len() < PREFETCH_FROM {
+        if core.table.len() < PREFETCH_FROM {
             return;
         }
         if let Some(Ready::Fiber(fiber)) = self.look().get(RECORD_AHEAD) {

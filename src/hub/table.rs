@@ -19,9 +19,13 @@ use crate::switch::Coroutine;
 #[derive(Default)]
 pub(super) struct Table {
     live: RefCell<Slab<Live>>,
-    /// How many there have ever been.
+    /// How many there are, and have ever been.
+    len: Cell<usize>,
     added: Cell<u64>,
 }
+
+/// What a fiber that begins uses of its stack, in bytes: about so much.
+const FIRST_USED: usize = 512;
 
 struct Live {
     fiber: FiberRef,
@@ -68,6 +72,7 @@ impl Core {
         if measure || self.config.measure_stacks {
             self.depths.begin(delivery.fiber(), &stack);
         }
+        let base = stack.extent().base;
         // SAFETY: what is lent is for the stack only, which is run only while the table
         // has the fiber: Table Invariant.
         let (fiber, lent) = unsafe { delivery.split() };
@@ -85,6 +90,8 @@ impl Core {
             side.stage.set(Stage::New);
             side.slot
                 .set(u32::try_from(place.key()).expect("fewer than 2^32 fibers live"));
+            self.table.len.set(self.table.len.get() + 1);
+            side.note_top(base - FIRST_USED);
             self.table.added.set(self.table.added.get() + 1);
             if starts {
                 self.queue(&fiber, side);
@@ -115,6 +122,7 @@ impl Core {
                     scope: live.scope.take(),
                 }
             } else {
+                self.table.len.set(self.table.len.get() - 1);
                 live.remove(side.slot.get() as usize)
             }
         };
@@ -148,16 +156,18 @@ impl Table {
     /// A fiber that is over has left the ready queue.
     pub(super) fn remove(&self, slot: u32) {
         let over = self.live.borrow_mut().remove(slot as usize);
+        self.len.set(self.len.get() - 1);
         drop(over);
     }
 
     /// How many fibers there are.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.live.borrow().len()
+        self.len.get()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.live.borrow().is_empty()
+        self.len() == 0
     }
 
     /// How many fibers there have ever been.
@@ -189,6 +199,7 @@ impl Table {
     /// leaked. Those that run are there for ever, since their code may go on: to end
     /// the process in a fiber ends its thread's variables on that fiber's stack.
     pub(super) fn clear(&self, core: &Core) {
+        self.len.set(0);
         for (_, live) in self.live.take() {
             if live.fiber.side(core).berth.is_out() {
                 mem::forget(live.fiber);
