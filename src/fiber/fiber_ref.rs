@@ -167,7 +167,7 @@ fn raw_waker(record: NonNull<Record>) -> RawWaker {
 /// # Safety
 ///
 /// `data` is that of a waker with [`VTABLE`], which is borrowed or used up.
-unsafe fn reference(data: *const ()) -> ManuallyDrop<FiberRef> {
+unsafe fn fiber_of(data: *const ()) -> ManuallyDrop<FiberRef> {
     // SAFETY: such a waker has a pointer to a record.
     let record = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
     // SAFETY: the waker counts, or was lent by one that does.
@@ -176,36 +176,36 @@ unsafe fn reference(data: *const ()) -> ManuallyDrop<FiberRef> {
 
 /// # Safety
 ///
-/// As [`reference`].
+/// As [`fiber_of`].
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: as promised by the caller.
-    let reference = unsafe { reference(data) };
+    let reference = unsafe { fiber_of(data) };
     raw_waker(ManuallyDrop::new(FiberRef::clone(&reference)).0)
 }
 
 /// # Safety
 ///
-/// As [`reference`]; the waker is used up.
+/// As [`fiber_of`]; the waker is used up.
 unsafe fn wake(data: *const ()) {
     // SAFETY: as promised by the caller.
-    let reference = unsafe { reference(data) };
+    let reference = unsafe { fiber_of(data) };
     switch_back::wake(&ManuallyDrop::into_inner(reference));
 }
 
 /// # Safety
 ///
-/// As [`reference`].
+/// As [`fiber_of`].
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as promised by the caller.
-    let reference = unsafe { reference(data) };
+    let reference = unsafe { fiber_of(data) };
     switch_back::wake(&reference);
 }
 
 /// # Safety
 ///
-/// As [`reference`]; the waker is used up.
+/// As [`fiber_of`]; the waker is used up.
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as promised by the caller.
-    let reference = unsafe { reference(data) };
+    let reference = unsafe { fiber_of(data) };
     drop(ManuallyDrop::into_inner(reference));
 }
