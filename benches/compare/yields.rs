@@ -83,19 +83,29 @@ impl Clock {
         nanos.expect("all have left")
     }
 
-    /// What each fiber does, for those that give way by a call. (One loop, so that the
-    /// call is compiled into it, as it is where there is but one.)
+    /// What each fiber does, for those that give way by a call. (There is one call, so
+    /// that it is compiled into the loop.) None ends before all are done: to end, and to
+    /// give back a stack, is not part of it.
     #[inline(always)]
     fn run(&self, give_way: impl Fn()) {
         self.arrive();
         let mut turns = self.turns;
-        while turns > 0 {
-            if self.all_arrived() {
+        let mut has_left = false;
+        while !(has_left && self.all_left()) {
+            if turns == 0 && !has_left {
+                self.leave();
+                has_left = true;
+                continue;
+            }
+            if !has_left && self.all_arrived() {
                 turns -= 1;
             }
             give_way();
         }
-        self.leave();
+    }
+
+    fn all_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == self.fibers
     }
 }
 
@@ -131,6 +141,9 @@ pub(crate) fn tokio_tasks(tasks: usize) -> f64 {
                     wake_self().await;
                 }
                 clock.leave();
+                while !clock.all_left() {
+                    wake_self().await;
+                }
             })
         };
         let tasks: Vec<_> = (0..tasks).map(spawn).collect();
