@@ -101,7 +101,7 @@ impl YieldNow {
         // SAFETY: `F` is `YieldNow`, which is `Unpin`.
         let future = unsafe { future.get_unchecked_mut() };
         // SAFETY: as above: two types are one if their ids are equal and one of them has
-        // no lifetimes.
+        // no lifetimes. The pointer is that of a reference, which is used up.
         Some(unsafe { &mut *std::ptr::from_mut(future).cast() })
     }
 }
@@ -126,7 +126,8 @@ fn type_id<T>() -> TypeId {
     }
     let of = PhantomData::<T>;
     let of: &dyn Id = &of;
-    // SAFETY: only the lifetimes change, and `id` touches nothing that has them.
+    // SAFETY: the trait and so the vtable are the same; only the lifetimes change, and `id`
+    // touches nothing that has them.
     unsafe { std::mem::transmute::<&dyn Id, &(dyn Id + 'static)>(of) }.id()
 }
 

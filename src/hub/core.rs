@@ -206,23 +206,14 @@ impl Core {
     /// if it is queued already, has not arrived or has ended.
     #[inline]
     pub(crate) fn wake(&self, fiber: &FiberRef) {
-        if self.make_ready(fiber) {
-            self.notify();
-        }
-    }
-
-    /// As [`wake`](Core::wake), without seeing to it that the hub runs.
-    #[inline]
-    pub(super) fn make_ready(&self, fiber: &FiberRef) -> bool {
         let side = fiber.side(self);
-        let waits = !side.queued.get() && matches!(side.stage.get(), Stage::New | Stage::Begun);
-        if waits {
+        if !side.queued.get() && matches!(side.stage.get(), Stage::New | Stage::Begun) {
             if side.berth.is_out() {
                 side.yielded.set(self.turn.get());
             }
             self.queue(fiber, side);
+            self.notify();
         }
-        waits
     }
 
     /// Queues a fiber that is in the table and not queued.
@@ -282,15 +273,19 @@ impl Core {
                 driver.wake();
                 // Somebody may have learnt of another one meanwhile.
                 let newer = self.driver.take();
-                self.driver.set(newer.or(Some(driver)));
+                self.set_driver(newer.or(Some(driver)));
             }
-            _ => self.shared.wake_drivers(),
+            unknown => {
+                self.set_driver(unknown);
+                self.shared.wake_drivers();
+            }
         }
     }
 
-    /// The hub has ended, and is not woken any more.
-    pub(super) fn forget_driver(&self) {
-        drop(self.driver.take());
+    /// Sets who is to be woken for the hub to run, if that is known.
+    pub(super) fn set_driver(&self, driver: Option<SoleDriver>) {
+        let old = self.driver.replace(driver);
+        foreign::run("the drop of a waker", || drop(old));
     }
 
     /// Learns who is to be woken for the hub to run, if that has changed.
@@ -298,7 +293,7 @@ impl Core {
     pub(super) fn learn_driver(&self) {
         let version = self.shared.drivers_version();
         if self.drivers_version.replace(version) != version {
-            self.driver.set(self.shared.sole_driver());
+            self.set_driver(self.shared.sole_driver());
         }
     }
 

@@ -32,7 +32,7 @@ impl Core {
         self.state.set(State::Ended);
         self.shared.restrict(Takes::Wakes);
         self.clear_ready();
-        self.forget_driver();
+        self.set_driver(None);
         self.stacks.clear();
         self.shared.counters.publish(&self.metrics());
         self.shared.end();

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 
 use slab::Slab;
@@ -19,8 +19,7 @@ use crate::switch::Coroutine;
 #[derive(Default)]
 pub(super) struct Table {
     live: RefCell<Slab<Live>>,
-    /// How many there are, and have ever been.
-    len: Cell<usize>,
+    /// How many there have ever been.
     added: Cell<u64>,
 }
 
@@ -81,7 +80,9 @@ impl Core {
         // SAFETY: as promised by the caller. Each fiber in the table is run before it
         // leaves it, if only to drop `f`, or is left for ever.
         let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
-        let starts = fiber.phase() == Phase::Started;
+        // SAFETY: Table Invariant: it is used when the fiber is in the table, before
+        // anything else can run.
+        let added = unsafe { FiberRef::lend(fiber.as_ptr()) };
         {
             let mut live = self.table.live.borrow_mut();
             let place = live.vacant_entry();
@@ -90,16 +91,12 @@ impl Core {
             side.stage.set(Stage::New);
             side.slot
                 .set(u32::try_from(place.key()).expect("fewer than 2^32 fibers live"));
-            self.table.len.set(self.table.len.get() + 1);
             side.note_top(base - FIRST_USED);
             self.table.added.set(self.table.added.get() + 1);
-            if starts {
-                self.queue(&fiber, side);
-            }
             place.insert(Live { fiber, scope });
         }
-        if starts {
-            self.notify();
+        if added.phase() == Phase::Started {
+            self.wake(&added);
         }
     }
 
@@ -122,7 +119,6 @@ impl Core {
                     scope: live.scope.take(),
                 }
             } else {
-                self.table.len.set(self.table.len.get() - 1);
                 live.remove(side.slot.get() as usize)
             }
         };
@@ -137,33 +133,35 @@ impl Core {
     /// Wakes the fiber of this hub that waits for this one.
     #[inline]
     pub(crate) fn tell_neighbour(&self, fiber: &FiberRef) {
-        if let Some(joiner) = fiber.side(self).joiner.take() {
-            let woken = {
-                let live = self.table.live.borrow();
-                let joiner = live
-                    .get(joiner.slot as usize)
-                    .filter(|live| joiner.is(&live.fiber));
-                joiner.is_some_and(|live| self.make_ready(&live.fiber))
-            };
-            if woken {
-                self.notify();
-            }
+        let joiner = fiber.side(self).joiner.take();
+        if let Some(joiner) = joiner.and_then(|joiner| self.table.find(joiner)) {
+            self.wake(&joiner);
         }
     }
 }
 
 impl Table {
+    /// The fiber, if it is still there: for use at once.
+    #[inline]
+    #[allow(unsafe_code)]
+    fn find(&self, neighbour: Neighbour) -> Option<ManuallyDrop<FiberRef>> {
+        let live = self.live.borrow();
+        let found = &live.get(neighbour.slot as usize)?.fiber;
+        // SAFETY: Table Invariant: it is in the table, and to wake it, which is all that
+        // is done, takes nothing out.
+        (found.id() == neighbour.id).then(|| unsafe { FiberRef::lend(found.as_ptr()) })
+    }
+
     /// A fiber that is over has left the ready queue.
     pub(super) fn remove(&self, slot: u32) {
         let over = self.live.borrow_mut().remove(slot as usize);
-        self.len.set(self.len.get() - 1);
         drop(over);
     }
 
     /// How many fibers there are.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.len.get()
+        self.live.borrow().len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -199,19 +197,11 @@ impl Table {
     /// leaked. Those that run are there for ever, since their code may go on: to end
     /// the process in a fiber ends its thread's variables on that fiber's stack.
     pub(super) fn clear(&self, core: &Core) {
-        self.len.set(0);
         for (_, live) in self.live.take() {
             if live.fiber.side(core).berth.is_out() {
                 mem::forget(live.fiber);
             }
         }
-    }
-}
-
-impl Neighbour {
-    /// Whether it is this fiber.
-    fn is(self, fiber: &FiberRef) -> bool {
-        fiber.id() == self.id
     }
 }
 
