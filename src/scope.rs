@@ -27,7 +27,7 @@ use crate::fiber::{Fiber, FiberHandle, FiberId, FiberRef, FiberState, Start};
 use crate::foreign::{self, AbortOnUnwind};
 use crate::hub::{Core, registry};
 use crate::join::{Join, packet};
-use crate::switch::{self, Place};
+use crate::switch::{self, Place, Suspension};
 use crate::wait::Spot;
 
 /// Runs `f` with a [`Scope`] in which fibers can be spawned that borrow what
@@ -241,7 +241,7 @@ impl<'scope> Scope<'scope, '_> {
                 taken = taken.or(cancelled);
             }
             state.with_waker(|waker| self.data.set_parent(waker));
-            state.pause();
+            state.pause(Suspension::Waiting);
         }
         if let Some(cancelled) = taken {
             state.owner.put_back_cancel(cancelled);

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
 use crate::fiber::FiberState;
+use crate::hub::Core;
 use crate::outside::{self, Outside};
-use crate::switch::{self, Frame, Place};
+
+use crate::switch::{self, Frame, Place, Suspension};
 use crate::switchpoint;
 use crate::time::{Elapsed, Timeout, deadline_after};
 use crate::yield_now::YieldNow;
@@ -157,8 +159,18 @@ impl Spot {
     ///
     /// Where waiting is not allowed, in the name of `call`.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn here(call: &str) -> Spot {
+        let frame = Frame::new();
+        match frame.place() {
+            Place::Fiber(state) if state.may_switch() => Spot::Fiber,
+            _ => Spot::here_or_panic(call),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn here_or_panic(call: &str) -> Spot {
         match Spot::find() {
             Ok(spot) => spot,
             // A panic would be a second one, which aborts the process, and there
@@ -281,6 +293,12 @@ impl Refusal {
 }
 
 impl FiberState {
+    /// Whether nothing keeps the code that runs from suspending.
+    #[inline(always)]
+    fn may_switch(&self) -> bool {
+        self.no_switch.get() == 0 && !self.owner.is_elsewhere()
+    }
+
     /// Polls `future` on the fiber's stack until it is ready, switching back to
     /// the hub in between.
     #[inline(always)]
@@ -289,26 +307,46 @@ impl FiberState {
         mut future: Pin<&mut F>,
         answer: Answer,
     ) -> Result<F::Output, Interrupt> {
+        if YieldNow::is_new(future.as_mut()) {
+            if let Some(hub) = self.hub() {
+                return self.wait_in_line(hub, answer).map(YieldNow::output::<F>);
+            }
+        }
         let mut may_unwind = panicking();
         loop {
             if let Some(interrupt) = self.interrupted(may_unwind, answer) {
                 return Err(interrupt);
             }
-            match YieldNow::shortcut(future.as_mut(), self) {
-                None => {
-                    let _polling = switch::enter_poll(self);
-                    let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
-                    if let Poll::Ready(output) = self.with_waker(poll) {
-                        return Ok(output);
-                    }
+            {
+                let _polling = switch::enter_poll(self);
+                let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
+                if let Poll::Ready(output) = self.with_waker(poll) {
+                    return Ok(output);
                 }
-                Some(Poll::Ready(())) => return Ok(YieldNow::output::<F>()),
-                Some(Poll::Pending) => {}
             }
             if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
                 return Err(Interrupt::Unwinding);
             }
-            may_unwind = self.pause();
+            may_unwind = self.pause(self.how());
+        }
+    }
+
+    /// What [`drive`](Self::drive) does for a new [`YieldNow`], without a poll.
+    #[inline(always)]
+    fn wait_in_line(&self, hub: &Core, answer: Answer) -> Result<(), Interrupt> {
+        let ticket = hub.ticket();
+        let mut may_unwind = panicking();
+        loop {
+            if let Some(interrupt) = self.interrupted(may_unwind, answer) {
+                return Err(interrupt);
+            }
+            if hub.has_passed(ticket) || !hub.is_running() {
+                return Ok(());
+            }
+            if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
+                return Err(Interrupt::Unwinding);
+            }
+            may_unwind = self.pause(Suspension::Yielding);
         }
     }
 }

@@ -55,37 +55,23 @@ pub struct YieldNow(State);
 #[derive(Debug)]
 enum State {
     New,
-    /// In the queue of the hub of the fiber that waits, and never polled.
-    Own(Ticket),
     Queued(Place),
     /// There is no hub here, and tokio has been asked to wake the task later.
     Deferred,
 }
 
 impl YieldNow {
-    /// What a poll by a fiber comes to, with the fiber's own waker, done without a poll.
-    /// `None` if `F` is another future, which the compiler knows, or if it has to be polled.
+    /// Whether `future` gives way, and was never polled. If `F` is another future, the
+    /// compiler knows the answer.
     #[inline(always)]
-    pub(crate) fn shortcut<F: Future>(future: Pin<&mut F>, fiber: &FiberState) -> Option<Poll<()>> {
-        let yield_now = YieldNow::in_disguise(future)?;
-        let core = fiber.hub()?;
-        let ticket = match yield_now.0 {
-            State::New => core.ticket(),
-            State::Own(ticket) => ticket,
-            _ => return None,
-        };
-        if core.has_passed(ticket) || !core.is_running() {
-            return Some(Poll::Ready(()));
-        }
-        yield_now.0 = State::Own(ticket);
-        fiber.give_way();
-        Some(Poll::Pending)
+    pub(crate) fn is_new<F: Future>(future: Pin<&mut F>) -> bool {
+        YieldNow::in_disguise(future).is_some_and(|this| matches!(this.0, State::New))
     }
 
     /// The output of `F`, which is a `YieldNow`.
     #[inline(always)]
     #[allow(unsafe_code)]
-    pub(crate) fn output<F: Future>() -> F::Output {
+    pub(crate) fn output<F: Future>((): ()) -> F::Output {
         assert!(type_id::<F>() == TypeId::of::<YieldNow>());
         // SAFETY: so it is `()`.
         unsafe { std::mem::transmute_copy(&()) }
@@ -152,8 +138,6 @@ impl Future for YieldNow {
             }
             State::Queued(place) => place.poll_passed(cx),
             State::Deferred => Poll::Ready(()),
-            // It was begun by the wait of a fiber, which goes on to its end.
-            State::Own(_) => unreachable!("who begins without a poll ends without one"),
         }
     }
 }

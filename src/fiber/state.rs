@@ -132,7 +132,8 @@ impl FiberState {
         }
     }
 
-    /// When the fiber suspends next, it is resumed after everything that is ready.
+    /// The future that is polled gives way: when the fiber suspends next, it is resumed
+    /// after everything that is ready.
     #[inline]
     pub(crate) fn give_way(&self) {
         self.yields.set(true);
@@ -141,12 +142,12 @@ impl FiberState {
     /// Suspends the stack until it is woken. Returns whether it may be unwinding,
     /// as in [`crate::cancel`].
     #[inline(always)]
-    pub(crate) fn pause(&self) -> bool {
+    pub(crate) fn pause(&self, how: Suspension) -> bool {
         let may_unwind = if panicking() {
-            self.pause_panicking()
+            self.pause_panicking(how)
         } else {
             self.note_top();
-            self.suspender.suspend(self, self.how());
+            self.suspender.suspend(self, how);
             // Rule 2: whatever the count says now, it is not for this stack.
             self.ambient.set(panicking());
             false
@@ -166,8 +167,9 @@ impl FiberState {
         }
     }
 
+    /// How it suspends when what it has polled is not ready.
     #[inline]
-    fn how(&self) -> Suspension {
+    pub(crate) fn how(&self) -> Suspension {
         match self.yields.take() {
             true => Suspension::Yielding,
             false => Suspension::Waiting,
@@ -175,10 +177,10 @@ impl FiberState {
     }
 
     #[cold]
-    fn pause_panicking(&self) -> bool {
+    fn pause_panicking(&self, how: Suspension) -> bool {
         let surely = self.unwinding() == Unwinding::Yes;
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
-        self.suspender.suspend(self, self.how());
+        self.suspender.suspend(self, how);
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
         self.owner.put_off(false);
         let still = panicking();

@@ -224,7 +224,7 @@ impl Core {
         side.queued.set(true);
         // SAFETY: Table Invariant: it is in the table, and is queued now.
         let entry = unsafe { FiberRef::lend(fiber.as_ptr()) };
-        self.ready.push(Ready::Fiber(entry));
+        self.ready.push_fiber(entry);
     }
 
     /// Queues a callback behind everything that is ready. False, and dropped, if
@@ -314,9 +314,12 @@ impl Core {
     /// dropped.
     pub(super) fn clear_ready(&self) {
         self.callbacks.set(0);
-        for entry in self.ready.take() {
-            match entry {
-                Ready::Fiber(fiber) => self.left_queue(&fiber),
+        let (entries, others) = self.ready.take();
+        for fiber in entries.into_iter().flatten() {
+            self.left_queue(&fiber);
+        }
+        for other in others {
+            match other {
                 Ready::Waker(waker) => foreign::wake(waker),
                 Ready::Callback(callback) => drop_callback(callback),
                 #[cfg(unix)]

@@ -30,7 +30,7 @@ use tokio::task::coop;
 use super::core::{Core, DrivenIn, State};
 use super::ready::Ready;
 use crate::cancel::{self, Unwinding};
-use crate::fiber::{FiberRef, Phase, Stage, interrupt};
+use crate::fiber::{FiberRef, HubSide, Phase, Stage, interrupt};
 use crate::foreign;
 use crate::report;
 use crate::scope::ScopeData;
@@ -39,6 +39,9 @@ use crate::switch::{self, Step, Suspension};
 /// How many entries of the ready queue are handled in one turn, and between two
 /// polls for I/O, at the most.
 const MAX_RESUMES: u32 = 61;
+
+/// Fewer fibers find in the caches what they left there.
+const PREFETCH_FROM: usize = 1024;
 
 /// The same as a length of the ready queue.
 pub(super) const LENGTH: usize = MAX_RESUMES as usize;
@@ -77,11 +80,9 @@ impl Core {
         self.turn.set(self.turn.get() + 1);
         self.drain_remote_with(LEAST_NEW);
         self.notice_interrupt();
+        let prefetches = self.table.len() >= PREFETCH_FROM;
         let mut handled = 0;
-        while handled < MAX_RESUMES && coop::has_budget_remaining() {
-            if !self.step() {
-                break;
-            }
+        while handled < MAX_RESUMES && self.step(prefetches) {
             handled += 1;
         }
         handled
@@ -89,18 +90,24 @@ impl Core {
 
     /// Handles the next entry of the ready queue. False if the turn is over: the
     /// queue is empty, or the next fiber has given way in this turn and stays
-    /// where it is.
+    /// where it is, or tokio's budget is spent.
     #[inline(always)]
-    fn step(self: &Rc<Self>) -> bool {
-        let Some(fiber) = self.ready.next_fiber() else {
+    fn step(self: &Rc<Self>, prefetches: bool) -> bool {
+        let Some(entry) = self.ready.pop() else {
+            return false;
+        };
+        let Some(fiber) = entry else {
             return self.step_other();
         };
         let side = fiber.side(self);
         if side.yielded.get() == self.turn.get() {
+            self.ready.put_back(Some(fiber));
             return false;
         }
-        self.ready.pop_fiber();
-        self.ready.prefetch(self);
+        if prefetches {
+            let prefetch_stack = |fiber: &FiberRef| fiber.side(self).prefetch_stack();
+            self.ready.prefetch(prefetch_stack);
+        }
         side.queued.set(false);
         if side.stage.get() != Stage::Begun && !self.begin(&fiber) {
             if side.stage.get() == Stage::Over {
@@ -110,7 +117,7 @@ impl Core {
         } else if side.berth.is_out() {
             side.requeue.set(true);
         } else {
-            self.run(&fiber);
+            return self.run(&fiber, side);
         }
         true
     }
@@ -122,9 +129,10 @@ impl Core {
     fn step_other(self: &Rc<Self>) -> bool {
         #[cfg(unix)]
         if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
+            self.ready.put_back(None);
             return false;
         }
-        match self.ready.pop() {
+        match self.ready.pop_other() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
             Some(Ready::Callback(callback)) => {
                 foreign::run("a callback of the hub", callback);
@@ -133,19 +141,21 @@ impl Core {
             }
             #[cfg(unix)]
             Some(Ready::Poll) => self.poll.step(self.turn.get()),
-            _ => return false,
+            // The end of the hub has emptied the queue.
+            None => return false,
         }
-        true
+        coop::has_budget_remaining()
     }
 
-    /// Runs a fiber, which is in the table, until it suspends or ends.
+    /// Runs a fiber, which is in the table, until it suspends or ends. False if tokio's
+    /// budget is spent: who does not poll has spent nothing.
     #[inline(always)]
-    fn run(self: &Rc<Self>, fiber: &FiberRef) {
+    fn run(self: &Rc<Self>, fiber: &FiberRef, side: &HubSide) -> bool {
         self.switches.set(self.switches.get() + 1);
-        let side = fiber.side(self);
         match side.berth.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
-                if how == Suspension::Yielding {
+                let gives_way = how == Suspension::Yielding;
+                if gives_way {
                     // What other threads have sent until now comes before it.
                     self.drain_remote();
                     side.yielded.set(self.turn.get());
@@ -157,10 +167,12 @@ impl Core {
                 if side.requeue.get() || self.state.get() == State::Ended {
                     self.ran_below(fiber);
                 }
+                gives_way || coop::has_budget_remaining()
             }
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
                 side.berth.leave().leak();
                 self.abandoned(fiber, unwinding);
+                coop::has_budget_remaining()
             }
             Step::Finished => {
                 if self.depths.any() {
@@ -168,6 +180,7 @@ impl Core {
                 }
                 self.stacks.put(side.berth.leave().into_stack());
                 self.retire(fiber, ScopeData::child_ended);
+                coop::has_budget_remaining()
             }
         }
     }
@@ -212,7 +225,7 @@ impl Core {
         if waits {
             fiber.interrupt(interrupt::END);
             self.begin(fiber);
-            self.run(fiber);
+            self.run(fiber, side);
         }
     }
 
