@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
-use crate::fiber::FiberState;
-use crate::hub::Core;
+use crate::fiber::{FiberState, Owner, Record};
+use crate::hub::{Core, Ticket};
 use crate::outside::{self, Outside};
 
 use crate::switch::{self, Frame, Place, Suspension};
@@ -308,8 +308,9 @@ impl FiberState {
         answer: Answer,
     ) -> Result<F::Output, Interrupt> {
         if YieldNow::is_new(future.as_mut()) {
-            if let Some(hub) = self.hub() {
-                return self.wait_in_line(hub, answer).map(YieldNow::output::<F>);
+            if let Owner::Fiber { record, hub } = &self.owner {
+                let waited = self.wait_in_line(record, hub, answer);
+                return waited.map(YieldNow::output::<F>);
             }
         }
         let mut may_unwind = panicking();
@@ -331,11 +332,32 @@ impl FiberState {
         }
     }
 
-    /// What [`drive`](Self::drive) does for a new [`YieldNow`], without a poll.
+    /// What [`drive`](Self::drive) does for a new [`YieldNow`], without a poll: the case
+    /// in which nothing happens but that the fiber's turn comes.
     #[inline(always)]
-    fn wait_in_line(&self, hub: &Core, answer: Answer) -> Result<(), Interrupt> {
+    fn wait_in_line(&self, record: &Record, hub: &Core, answer: Answer) -> Result<(), Interrupt> {
+        let is_calm = || record.interrupts() == 0 && self.deadlines.is_empty();
         let ticket = hub.ticket();
         let mut may_unwind = panicking();
+        if is_calm() && hub.is_running() && !may_unwind {
+            self.pause_calmly(Suspension::Yielding);
+            if is_calm() && hub.has_passed(ticket) {
+                return Ok(());
+            }
+            self.resumed();
+            may_unwind = false;
+        }
+        self.wait_in_line_slowly(hub, ticket, may_unwind, answer)
+    }
+
+    #[cold]
+    fn wait_in_line_slowly(
+        &self,
+        hub: &Core,
+        ticket: Ticket,
+        mut may_unwind: bool,
+        answer: Answer,
+    ) -> Result<(), Interrupt> {
         loop {
             if let Some(interrupt) = self.interrupted(may_unwind, answer) {
                 return Err(interrupt);

@@ -146,16 +146,29 @@ impl FiberState {
         let may_unwind = if panicking() {
             self.pause_panicking(how)
         } else {
-            self.note_top();
-            self.suspender.suspend(self, how);
-            // Rule 2: whatever the count says now, it is not for this stack.
-            self.ambient.set(panicking());
+            self.pause_calmly(how);
             false
         };
+        self.resumed();
+        may_unwind
+    }
+
+    /// The part of [`pause`](Self::pause) that suspends, where the thread counts no panic:
+    /// the stack does not unwind then.
+    #[inline(always)]
+    pub(crate) fn pause_calmly(&self, how: Suspension) {
+        self.note_top();
+        self.suspender.suspend(self, how);
+        // Rule 2: whatever the count says now, it is not for this stack.
+        self.ambient.set(panicking());
+    }
+
+    /// The part of [`pause`](Self::pause) that comes after it.
+    #[inline]
+    pub(crate) fn resumed(&self) {
         if !self.deadlines.is_empty() {
             self.with_waker(|waker| self.deadlines.set_waker(waker));
         }
-        may_unwind
     }
 
     /// Tells the hub where the stack ends now, for its prefetches.

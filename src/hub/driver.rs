@@ -108,7 +108,9 @@ impl Future for Driver {
             in_executor: outside::in_executor(),
         };
         if this.seat.drive(cx, driven_in) {
-            this.dormant = None;
+            if this.dormant.is_some() {
+                this.dormant = None;
+            }
             return Poll::Pending;
         }
         let shared = &this.shared;

@@ -9,7 +9,7 @@
 //! the hub has nothing to do, the stacks in the list give up all but their topmost
 //! pages, apart from the [`HOT`] that come next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::time::Instant;
@@ -33,6 +33,8 @@ pub(crate) struct StackPool {
     default: RefCell<Class>,
     /// The other sizes that were ever asked for: one for each power of two at most.
     others: RefCell<Vec<Class>>,
+    /// How many stacks of these are kept.
+    others_cached: Cell<usize>,
     trims: RefCell<Trims>,
 }
 
@@ -45,6 +47,7 @@ impl StackPool {
             default_size,
             default: RefCell::new(Class::new(rounded)),
             others: RefCell::default(),
+            others_cached: Cell::new(0),
             trims: RefCell::default(),
         }
     }
@@ -89,14 +92,16 @@ impl StackPool {
             others.push(Class::new(size));
             others.len() - 1
         });
-        f(&mut others[place])
+        let result = f(&mut others[place]);
+        let cached = others.iter().map(|class| class.cached.len()).sum();
+        self.others_cached.set(cached);
+        result
     }
 
     /// How many stacks wait for new fibers.
+    #[inline]
     pub(crate) fn cached(&self) -> usize {
-        let others = self.others.borrow();
-        let others = others.iter().map(|class| class.cached.len());
-        self.default.borrow().cached.len() + others.sum::<usize>()
+        self.default.borrow().cached.len() + self.others_cached.get()
     }
 
     /// The hub has nothing to do: a good time to give back memory that was used
@@ -118,6 +123,7 @@ impl StackPool {
     /// Gives back all that is not in use.
     pub(crate) fn clear(&self) {
         self.others.take();
+        self.others_cached.set(0);
         let mut default = self.default.borrow_mut();
         let size = default.size;
         *default = Class::new(size);
