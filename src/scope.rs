@@ -26,7 +26,7 @@ use crate::cancel::check_cancelled;
 use crate::fiber::{Fiber, FiberHandle, FiberId, FiberRef, FiberState, Start};
 use crate::foreign::{self, AbortOnUnwind};
 use crate::hub::{Core, registry};
-use crate::join::{Join, packet};
+use crate::join::Join;
 use crate::switch::{self, Place, Suspension};
 use crate::wait::Spot;
 
@@ -191,8 +191,8 @@ impl<'scope> Scope<'scope, '_> {
         T: 'scope,
     {
         let stack = self.hub.take_stack(None)?;
-        let hub = self.hub.shared.clone();
-        let (delivery, receipt) = packet(hub, self.hub.ids.next(), None, Start::AtOnce);
+        let (hub, id) = (&self.hub, self.hub.ids.next());
+        let (delivery, receipt) = hub.spares.packet(&hub.shared, id, None, Start::AtOnce);
         let child = receipt.fiber().clone();
         let scope = Some(self.data.clone());
         // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns

@@ -429,7 +429,16 @@ impl FiberState {
     }
 
     /// The cancel of a fiber that has not begun to run, if there is one.
+    #[inline]
     pub(crate) fn cancelled_before_start(&self) -> Option<Cancelled> {
+        match self.owner.interrupts() {
+            0 => None,
+            _ => self.cancelled_before_start_cold(),
+        }
+    }
+
+    #[cold]
+    fn cancelled_before_start_cold(&self) -> Option<Cancelled> {
         if let Some(cancelled) = self.owner.take_cancel() {
             self.owner.cancel_delivered();
             return Some(cancelled);

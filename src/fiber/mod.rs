@@ -261,7 +261,8 @@ impl<T: 'static> Fiber<T> {
     {
         let stack = core.take_stack(settings.stack_size)?;
         let name = settings.name.map(String::into_boxed_str);
-        let (delivery, receipt) = packet(core.shared.clone(), core.ids.next(), name, start);
+        let id = core.ids.next();
+        let (delivery, receipt) = core.spares.packet(&core.shared, id, name, start);
         core.add(delivery, stack, settings.measure_stack, f);
         Ok(Fiber(receipt))
     }

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -95,8 +96,9 @@ pub(crate) enum Phase {
     Abandoned,
 }
 
-/// The phase as bits that are set and never cleared, with one more: whether the
-/// fiber's `Fiber` is gone, so that nobody will take its result.
+/// The phase as bits that are set and never cleared, with two more: whether the
+/// fiber's `Fiber` is gone, so that nobody will take its result; and whether anybody has
+/// left a waker to be told of the end.
 ///
 /// Ordering: whoever sets `ENDED` or `DETACHED` releases what it did to the result
 /// before, and acquires what the other did: see the Result Invariant of [`crate::join`].
@@ -105,6 +107,10 @@ mod life {
     pub(super) const ENDED: u8 = 2;
     pub(super) const ABANDONED: u8 = 4;
     pub(super) const DETACHED: u8 = 8;
+    pub(super) const JOINED: u8 = 16;
+
+    /// The bits that are the phase.
+    pub(super) const PHASE: u8 = STARTED | ENDED | ABANDONED;
 }
 
 /// Reasons why a fiber should not simply go on, as bits of one byte, so that
@@ -130,7 +136,8 @@ pub(crate) struct Record {
     pub(super) count: Count,
     /// What only the hub uses, on its thread.
     side: HubSide,
-    pub(crate) hub: Arc<Shared>,
+    /// Its drop is another's: see [`take_hub`](Record::take_hub).
+    pub(crate) hub: ManuallyDrop<Arc<Shared>>,
     interrupts: AtomicU8,
     life: sync_util::AtomicU8,
     /// Set while the record is in the hub's queue of remote wakes.
@@ -182,7 +189,7 @@ impl Record {
         Record {
             count,
             side: HubSide::default(),
-            hub,
+            hub: ManuallyDrop::new(hub),
             interrupts: AtomicU8::new(0),
             life: sync_util::AtomicU8::new(match start {
                 Start::AtOnce => life::STARTED,
@@ -200,6 +207,17 @@ impl Record {
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             cancel: Mutex::new(None),
         }
+    }
+
+    /// Takes its reference to the hub, of which it does not dispose by itself.
+    ///
+    /// # Safety
+    ///
+    /// It is called once, and of the record nothing is used after that.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn take_hub(&mut self) -> Arc<Shared> {
+        // SAFETY: as promised by the caller.
+        unsafe { ManuallyDrop::take(&mut self.hub) }
     }
 
     /// Has the processor fetch what the hub uses to resume the fiber.
@@ -282,7 +300,7 @@ impl Record {
     #[cold]
     fn begin_life(&self) -> bool {
         let before = self.life.fetch_or(life::STARTED, Ordering::AcqRel);
-        before & !life::DETACHED == 0
+        before & life::PHASE == 0
     }
 
     /// The fiber has ended, and leaves its result to its joiner. False, and without
@@ -351,14 +369,26 @@ impl Record {
         self.unclaimed_panic.store(unclaimed, Ordering::Release);
     }
 
+    /// There is a waker in `joiner`. Whoever leaves one looks after this whether the fiber
+    /// has ended: if not, the one who ends it sees this, since the life changes in one
+    /// order.
+    #[inline]
+    pub(crate) fn note_joiner(&self) {
+        if self.life.load(Ordering::Relaxed) & life::JOINED == 0 {
+            self.life.fetch_or(life::JOINED, Ordering::AcqRel);
+        }
+    }
+
     /// The fiber is over: tells its joiner. Called by the hub after the stack has
     /// returned, so that a waker never runs on it.
     #[inline]
     pub(crate) fn tell_joiner(&self) {
-        if let Some(joiner) = self.joiner.take() {
-            foreign::wake(joiner);
+        if self.life.load(Ordering::Acquire) & life::JOINED != 0 {
+            if let Some(joiner) = self.joiner.take() {
+                foreign::wake(joiner);
+            }
+            self.hub.unwatch(self);
         }
-        self.hub.unwatch(self);
     }
 
     #[inline]

@@ -21,6 +21,7 @@ use crate::cancel::PutBack;
 use crate::fiber::{FiberIds, FiberRef, HubSide, Record, Stage};
 use crate::foreign;
 use crate::interrupt::Interrupts;
+use crate::join::Spares;
 use crate::outside::{self, Surroundings};
 #[cfg(unix)]
 use crate::poll::Poller;
@@ -77,6 +78,7 @@ pub(crate) struct Core {
     pub(super) ready: ReadyQueue,
     pub(super) table: Table,
     pub(crate) ids: FiberIds,
+    pub(crate) spares: Spares,
     /// Whether a driver runs or has been woken: no need to wake it again.
     pub(super) awake: Cell<bool>,
     /// The driver, if there was one when the drivers had this version.
@@ -130,6 +132,7 @@ impl Core {
             ready: ReadyQueue::default(),
             table: Table::default(),
             ids: FiberIds::default(),
+            spares: Spares::default(),
             awake: Cell::new(false),
             driver: Cell::new(None),
             drivers_version: Cell::new(0),

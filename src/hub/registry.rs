@@ -98,7 +98,13 @@ impl fmt::Display for NoHub {
 /// Calls `f` with the hub that belongs to `shared`, if this is its thread.
 #[inline]
 pub(crate) fn with_local<R>(shared: &Arc<Shared>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
-    let is_it = |core: &Rc<Core>| Arc::ptr_eq(&core.shared, shared);
+    with_local_at(Arc::as_ptr(shared), f)
+}
+
+/// As [`with_local`], with no more than the place of what belongs to the hub.
+#[inline]
+pub(crate) fn with_local_at<R>(shared: *const Shared, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    let is_it = |core: &Rc<Core>| Arc::as_ptr(&core.shared) == shared;
     switch::with_place(|place| match place {
         Place::Fiber(state) | Place::Poll(state) => match state.hub() {
             Some(hub) if is_it(hub) => Some(f(hub)),

@@ -4,6 +4,7 @@ mod error;
 #[cfg(all(test, switchback_loom))]
 mod loom_tests;
 mod packet;
+mod spares;
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use std::task::{Context, Poll};
 pub(crate) use error::Cause;
 pub use error::JoinError;
 pub(crate) use packet::{Delivery, Receipt, packet};
+pub(crate) use spares::Spares;
 
 use crate::fiber::Fiber;
 

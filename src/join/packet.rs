@@ -13,15 +13,17 @@
 //! making of the fiber, which hands out each once.
 #![allow(unsafe_code)]
 
+use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use super::error::{Cause, JoinError};
+use super::spares::{Spare, Spares};
 use crate::cancel::Cancelled;
 use crate::fiber::{Count, FiberId, FiberRef, Neighbour, Phase, Record, Start};
 use crate::hub::{Failure, Shared, registry};
@@ -34,7 +36,7 @@ use crate::sync_util::Witness;
 /// last gets it and drops it explicitly, so to free this runs no user code. (A `Fiber`
 /// that was forgotten comes never: then its result leaks.)
 #[repr(C)]
-struct Whole<T> {
+pub(super) struct Whole<T> {
     record: Record,
     /// Put here as soon as it is there, since a large one should not be moved
     /// through many frames.
@@ -51,12 +53,47 @@ const _: () = assert!(size_of::<Whole<u64>>() <= 256);
 /// What a fiber leaves. The rare case is boxed, to make little of each fiber.
 type Outcome<T> = Option<Result<T, Box<Cause>>>;
 
+impl<T> Whole<T> {
+    /// Whether it can be in the memory of another that does.
+    pub(super) const FITS_SPARE: bool = {
+        let (own, spare) = (Layout::new::<Whole<T>>(), Layout::new::<Whole<usize>>());
+        own.size() == spare.size() && own.align() == spare.align()
+    };
+
+    pub(super) fn from_spare(memory: Box<MaybeUninit<Whole<usize>>>) -> Box<MaybeUninit<Self>> {
+        assert!(Self::FITS_SPARE);
+        // SAFETY: the layout is the same, and what is not initialized may be of any type.
+        unsafe { Box::from_raw(Box::into_raw(memory).cast()) }
+    }
+
+    /// What is left of it.
+    ///
+    /// # Safety
+    ///
+    /// `record` is the beginning of a `Whole<T>` that was boxed, and is not used again.
+    unsafe fn take_apart(record: NonNull<Record>) -> (Box<MaybeUninit<Self>>, Arc<Shared>) {
+        let whole = record.cast::<MaybeUninit<Whole<T>>>().as_ptr();
+        // SAFETY: as promised by the caller; to be initialized is not asked for.
+        let mut whole = unsafe { Box::from_raw(whole) };
+        // SAFETY: it is initialized, and is not used as such after this.
+        let hub = unsafe { whole.assume_init_mut().record.take_hub() };
+        // SAFETY: as above. What was taken is not dropped with it.
+        unsafe { whole.assume_init_drop() };
+        (whole, hub)
+    }
+}
+
 /// # Safety
 ///
 /// `record` is the beginning of a `Whole<T>` that was boxed, and is not used again.
 unsafe fn free<T>(record: NonNull<Record>) {
     // SAFETY: as promised by the caller.
-    drop(unsafe { Box::from_raw(record.cast::<Whole<T>>().as_ptr()) });
+    let (memory, hub) = unsafe { Whole::<T>::take_apart(record) };
+    if Whole::<T>::FITS_SPARE {
+        // SAFETY: the layout is the same, and nothing in it is initialized.
+        let memory = unsafe { Box::from_raw(Box::into_raw(memory).cast()) };
+        Spares::keep(Spare { memory, hub });
+    }
 }
 
 /// A fiber with the place for its result, seen from one of the two sides.
@@ -88,8 +125,19 @@ pub(crate) fn packet<T>(
     name: Option<Box<str>>,
     start: Start,
 ) -> (Delivery<T>, Receipt<T>) {
+    packet_in(Box::new_uninit(), hub, id, name, start)
+}
+
+/// As [`packet`], in this memory.
+#[inline]
+pub(super) fn packet_in<T>(
+    mut whole: Box<MaybeUninit<Whole<T>>>,
+    hub: Arc<Shared>,
+    id: FiberId,
+    name: Option<Box<str>>,
+    start: Start,
+) -> (Delivery<T>, Receipt<T>) {
     // Built where it stays, not copied there.
-    let mut whole = Box::new_uninit();
     whole.write(Whole::<T> {
         record: Record::new(Count::two(free::<T>), hub, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
@@ -232,6 +280,7 @@ impl<T> Receipt<T> {
                 return Poll::Pending;
             }
             fiber.joiner.register(cx.waker());
+            fiber.note_joiner();
             fiber.hub.watch(fiber);
             if fiber.is_alive() {
                 return Poll::Pending;
