@@ -17,29 +17,6 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicUsize, fence},
 };
 
-#[cfg(not(all(test, switchback_loom)))]
-pub(crate) use futures::task::AtomicWaker;
-
-/// As the one of `futures`, of which the models do not see what it orders.
-#[cfg(all(test, switchback_loom))]
-#[derive(Debug)]
-pub(crate) struct AtomicWaker(Mutex<Option<std::task::Waker>>);
-
-#[cfg(all(test, switchback_loom))]
-impl AtomicWaker {
-    pub(crate) fn new() -> AtomicWaker {
-        AtomicWaker(Mutex::new(None))
-    }
-
-    pub(crate) fn register(&self, waker: &std::task::Waker) {
-        let _old = lock(&self.0).replace(waker.clone());
-    }
-
-    pub(crate) fn take(&self) -> Option<std::task::Waker> {
-        lock(&self.0).take()
-    }
-}
-
 /// Stands beside what is shared without a lock: a model fails if two threads touch
 /// that at a time, or one after the other without an order, or if it is never freed.
 #[derive(Debug)]

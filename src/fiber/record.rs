@@ -14,6 +14,7 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
 
 use super::Start;
 use super::fiber_ref::{Count, FiberRef};
@@ -22,7 +23,7 @@ use crate::cancel::Cancelled;
 use crate::foreign;
 use crate::hub::{Core, Shared};
 use crate::prefetch::prefetch;
-use crate::sync_util::{self, AtomicWaker, lock};
+use crate::sync_util::{self, lock};
 
 /// Identifies a fiber, unlike any other of the process.
 ///
@@ -124,7 +125,7 @@ pub(crate) mod interrupt {
     pub(crate) const END: u8 = 4;
 }
 
-const UNWATCHED: u32 = u32::MAX;
+const NO_JOINER: u32 = u32::MAX;
 
 /// The shared part of a fiber: its handles, its wakers and its hub hold it, by a
 /// [`FiberRef`].
@@ -154,12 +155,11 @@ pub(crate) struct Record {
     claimed: AtomicBool,
     /// Whether the fiber panicked and nobody has taken the panic.
     unclaimed_panic: AtomicBool,
-    /// Where the hub keeps this record among those whose joiners it must tell
-    /// when it fails; [`UNWATCHED`] if it does not. Written under the hub's lock.
-    watch_key: AtomicU32,
+    /// Where the hub keeps the waker of whoever waits in `Join`, unless that is a fiber
+    /// of the same hub; [`NO_JOINER`] if there is none. Written under the lock of
+    /// [`Joiners`](crate::hub::Joiners).
+    joiner_key: AtomicU32,
     id: FiberId,
-    /// Whoever waits in `Join`, unless it is a fiber of the same hub.
-    pub(crate) joiner: AtomicWaker,
     /// How much of its stack the fiber was last seen to have used; 0 if it is not
     /// measured.
     stack_used: AtomicUsize,
@@ -201,8 +201,7 @@ impl Record {
             claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             id,
-            joiner: AtomicWaker::new(),
-            watch_key: AtomicU32::new(UNWATCHED),
+            joiner_key: AtomicU32::new(NO_JOINER),
             stack_used: AtomicUsize::new(0),
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             cancel: Mutex::new(None),
@@ -369,14 +368,20 @@ impl Record {
         self.unclaimed_panic.store(unclaimed, Ordering::Release);
     }
 
-    /// There is a waker in `joiner`. Whoever leaves one looks after this whether the fiber
-    /// has ended: if not, the one who ends it sees this, since the life changes in one
-    /// order.
-    #[inline]
-    pub(crate) fn note_joiner(&self) {
+    /// Has `waker` woken when the fiber has ended, unless it has already: to be asked after
+    /// this. (If it has not, whoever ends it sees that there is a waker, since the life
+    /// changes in one order.)
+    pub(crate) fn leave_waker(&self, waker: &Waker) {
+        self.hub.joiners.leave(self, waker);
         if self.life.load(Ordering::Relaxed) & life::JOINED == 0 {
             self.life.fetch_or(life::JOINED, Ordering::AcqRel);
         }
+    }
+
+    /// Forgets the waker that was left, if it was not used.
+    #[inline]
+    pub(crate) fn forget_waker(&self) {
+        drop(self.hub.joiners.take(self));
     }
 
     /// The fiber is over: tells its joiner. Called by the hub after the stack has
@@ -384,24 +389,23 @@ impl Record {
     #[inline]
     pub(crate) fn tell_joiner(&self) {
         if self.life.load(Ordering::Acquire) & life::JOINED != 0 {
-            if let Some(joiner) = self.joiner.take() {
+            if let Some(joiner) = self.hub.joiners.take(self) {
                 foreign::wake(joiner);
             }
-            self.hub.unwatch(self);
         }
     }
 
     #[inline]
-    pub(crate) fn watch_key(&self) -> Option<usize> {
-        let key = self.watch_key.load(Ordering::Acquire);
-        (key != UNWATCHED).then_some(key as usize)
+    pub(crate) fn joiner_key(&self) -> Option<usize> {
+        let key = self.joiner_key.load(Ordering::Acquire);
+        (key != NO_JOINER).then_some(key as usize)
     }
 
-    pub(crate) fn set_watch_key(&self, key: Option<usize>) {
-        let key = key.map_or(UNWATCHED, |key| {
-            u32::try_from(key).expect("fewer than 2^32 fibers are watched")
+    pub(crate) fn set_joiner_key(&self, key: Option<usize>) {
+        let key = key.map_or(NO_JOINER, |key| {
+            u32::try_from(key).expect("fewer than 2^32 fibers are joined")
         });
-        self.watch_key.store(key, Ordering::Release);
+        self.joiner_key.store(key, Ordering::Release);
     }
 
     /// The [`interrupt`] bits. Ordering: `Acquire` pairs with the `Release` of

@@ -280,13 +280,12 @@ fn a_joiner_of_a_hub_that_fails_is_told() {
             let hub = hub.clone();
             thread::spawn(move || hub.fail(Failure::Lost))
         };
-        // As a join does: registers, has itself watched, and looks again.
+        // As a join does: leaves its waker, and looks again.
         block_on(poll_fn(|cx| {
             if !fiber.is_alive() {
                 return Poll::Ready(());
             }
-            fiber.joiner.register(cx.waker());
-            hub.watch(&fiber);
+            fiber.leave_waker(cx.waker());
             match fiber.is_alive() {
                 true => Poll::Pending,
                 false => Poll::Ready(()),

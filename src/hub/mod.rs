@@ -12,6 +12,7 @@
 //! | [`end`] | how it ends otherwise | its driver, and its thread's end |
 //! | [`driver`] | who polls it: a task, or [`Hub::run_until`] | the runtime, on any thread |
 //! | [`shared`] | how it is woken from elsewhere | any thread |
+//! | [`joiners`] | who waits for its fibers elsewhere | any thread |
 //! | [`handle`] | what other threads ask of it | any thread |
 //! | [`data`] | what a program keeps with it | its own thread |
 //! | [`metrics`] | what it has done, in numbers | any thread |
@@ -36,6 +37,7 @@ mod data;
 mod driver;
 mod end;
 mod handle;
+mod joiners;
 #[cfg(all(test, switchback_loom))]
 mod loom_tests;
 mod metrics;

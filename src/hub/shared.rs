@@ -14,8 +14,9 @@ use slab::Slab;
 use tokio::runtime;
 
 use super::core::Core;
+use super::joiners::Joiners;
 use super::metrics::Counters;
-use crate::fiber::{FiberRef, Record};
+use crate::fiber::FiberRef;
 use crate::foreign;
 use crate::sync_util::{AtomicBool, AtomicU8, Mutex, lock};
 
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     drivers_version: AtomicU64,
     pub(super) counters: Counters,
     remote: Mutex<Remote>,
+    pub(crate) joiners: Joiners,
 }
 
 /// A new fiber on its way to the hub. If it is dropped instead of having arrived,
@@ -88,8 +90,6 @@ struct Remote {
     queue: VecDeque<Errand>,
     /// One place per driver: the task that has to be woken for the hub to run.
     drivers: Slab<Option<Arc<Waker>>>,
-    /// Fibers whose joiners have to be told when the hub fails.
-    watched: Slab<FiberRef>,
     /// Whoever waits for the hub's close or end.
     closers: Slab<Arc<Waker>>,
     /// The fibers that a close has to end; absent before it has begun.
@@ -101,7 +101,6 @@ struct Remote {
 /// lock.
 struct Leftovers {
     queue: VecDeque<Errand>,
-    watched: Slab<FiberRef>,
     closers: Slab<Arc<Waker>>,
     _closing: Option<Arc<[FiberRef]>>,
 }
@@ -119,6 +118,7 @@ impl Shared {
             drivers_version: AtomicU64::new(1),
             counters: Counters::default(),
             remote: Mutex::new(Remote::default()),
+            joiners: Joiners::new(),
         }
     }
 
@@ -361,7 +361,7 @@ impl Shared {
                 self.failure.store(failure, Ordering::Release);
             }
         }
-        self.tell_joiners();
+        self.let_go();
         true
     }
 
@@ -371,16 +371,14 @@ impl Shared {
             self.failure
                 .compare_exchange(0, failure as u8, Ordering::AcqRel, Ordering::Acquire);
         if unset.is_ok() {
-            self.tell_joiners();
+            self.let_go();
         }
     }
 
     /// The hub has failed: whoever waits for its fibers learns it.
-    fn tell_joiners(&self) {
-        let mut leftovers = self.empty();
-        for (_, record) in mem::take(&mut leftovers.watched) {
-            record.tell_joiner();
-        }
+    fn let_go(&self) {
+        let leftovers = self.empty();
+        self.joiners.tell();
         leftovers.refuse();
     }
 
@@ -391,41 +389,9 @@ impl Shared {
         self.pending.store(false, Ordering::Relaxed);
         Leftovers {
             queue: mem::take(&mut remote.queue),
-            watched: mem::take(&mut remote.watched),
             closers: mem::take(&mut remote.closers),
             _closing: remote.closing.take(),
         }
-    }
-
-    /// Makes sure that whoever joins this fiber is told if the hub fails.
-    pub(crate) fn watch(&self, record: &FiberRef) {
-        if record.watch_key().is_some() {
-            return;
-        }
-        let mut remote = lock(&self.remote);
-        if remote.takes < Takes::Nothing && record.watch_key().is_none() {
-            let key = remote.watched.insert(record.clone());
-            record.set_watch_key(Some(key));
-        }
-    }
-
-    /// The fiber has ended: it need not be watched any longer.
-    #[inline]
-    pub(crate) fn unwatch(&self, record: &Record) {
-        if record.watch_key().is_some() {
-            self.forget_watched(record);
-        }
-    }
-
-    #[cold]
-    fn forget_watched(&self, record: &Record) {
-        let _watched = {
-            let mut remote = lock(&self.remote);
-            // Somebody else may have been faster.
-            let key = record.watch_key();
-            record.set_watch_key(None);
-            key.and_then(|key| remote.watched.try_remove(key))
-        };
     }
 }
 

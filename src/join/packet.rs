@@ -279,16 +279,13 @@ impl<T> Receipt<T> {
             if self.register_neighbour(cx) {
                 return Poll::Pending;
             }
-            fiber.joiner.register(cx.waker());
-            fiber.note_joiner();
-            fiber.hub.watch(fiber);
+            fiber.leave_waker(cx.waker());
             if fiber.is_alive() {
                 return Poll::Pending;
             }
         }
-        // An earlier poll may have had it watched when it had just ended, so that neither
-        // saw it of the other.
-        fiber.hub.unwatch(fiber);
+        // This poll, or an earlier one, may have left its waker as the fiber ended.
+        fiber.forget_waker();
         Poll::Ready(self.take())
     }
 
