@@ -115,10 +115,11 @@ pub(crate) struct Expired(Arc<Flag>);
 
 /// The deadlines that a fiber is under, outermost first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Deadlines {
-    frames: RefCell<Vec<Frame>>,
     /// `frames.len()`, for the wait path.
     len: Cell<usize>,
+    frames: RefCell<Vec<Frame>>,
 }
 
 #[derive(Debug)]

@@ -10,14 +10,19 @@ use crate::switch::Berth;
 /// `Core` only.
 ///
 /// A record is dropped on whatever thread, so nothing in here has a destructor.
+#[repr(C)]
 #[derive(Debug, Default)]
 pub(crate) struct HubSide {
+    /// The fiber of the same hub that waits in `Join`.
+    pub(crate) joiner: Cell<Option<Neighbour>>,
     /// The fiber's stack.
     pub(crate) berth: Berth,
     /// Where its stack ended when it suspended last.
     top: Cell<usize>,
     /// The last turn in which it queued itself while it ran, as a yield does.
     pub(crate) yielded: Cell<u64>,
+    /// Its place in the hub's table.
+    pub(crate) slot: Cell<u32>,
     pub(crate) stage: Cell<Stage>,
     /// Whether it has an entry in the ready queue. The hub's table has the fiber
     /// until that entry has been taken.
@@ -25,10 +30,6 @@ pub(crate) struct HubSide {
     /// Its entry came up while it ran (on a hub driven from inside the fiber):
     /// queue it again when it suspends.
     pub(crate) requeue: Cell<bool>,
-    /// Its place in the hub's table.
-    pub(crate) slot: Cell<u32>,
-    /// The fiber of the same hub that waits in `Join`.
-    pub(crate) joiner: Cell<Option<Neighbour>>,
 }
 
 impl HubSide {

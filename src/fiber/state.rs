@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::rc::Rc;
 use std::task::Waker;
 use std::thread::panicking;
@@ -18,29 +18,34 @@ use crate::switch::{Suspender, Suspension};
 
 /// What the code on a stack of ours knows of itself. It lives at the root of
 /// that stack and is touched only by the code that runs there.
+///
+/// What each wait uses comes first and is one cache line.
+#[repr(C, align(64))]
 pub(crate) struct FiberState {
-    pub(crate) suspender: Suspender,
     pub(crate) owner: Owner,
+    pub(crate) suspender: Suspender,
+    /// How many `assert_no_switchpoints`s the running code is in.
+    pub(crate) no_switch: Cell<u32>,
+    /// How many `shield`s the running code is in.
+    pub(crate) shields: Cell<u32>,
     /// Whether somebody else's unwinding may be what `panicking` reports in this
     /// run: see [`crate::cancel`].
     pub(crate) ambient: Cell<bool>,
+    /// Whether the future that is polled gives way: the fiber goes to the end of
+    /// the ready queue when it suspends, without a wake.
+    yields: Cell<bool>,
     /// Whether the stack was told to unwind because the hub or the task is gone.
     pub(crate) told_of_end: Cell<bool>,
+    pub(crate) deadlines: Deadlines,
     /// The round of those that are woken when nobody unwinds in which it is one.
     pub(crate) deferred_in: Cell<u64>,
     /// How many waits were refused because the hub or the task is gone.
     pub(crate) refused_at_end: Cell<u32>,
-    /// How many `shield`s the running code is in.
-    pub(crate) shields: Cell<u32>,
-    /// How many `assert_no_switchpoints`s the running code is in.
-    pub(crate) no_switch: Cell<u32>,
-    pub(crate) deadlines: Deadlines,
     /// Dropped before the stack ends.
     pub(crate) locals: Locals,
-    /// Whether the future that is polled gives way: the fiber goes to the end of
-    /// the ready queue when it suspends, without a wake.
-    yields: Cell<bool>,
 }
+
+const _: () = assert!(mem::offset_of!(FiberState, deadlines) < 64);
 
 /// Who resumes a stack.
 pub(crate) enum Owner {
