@@ -274,9 +274,14 @@ impl Core {
         match self.driver.take() {
             Some(driver) if driver.is_current(&self.shared) => {
                 driver.wake();
-                // Somebody may have learnt of another one meanwhile.
-                let newer = self.driver.take();
-                self.set_driver(newer.or(Some(driver)));
+                match self.driver.take() {
+                    None => self.driver.set(Some(driver)),
+                    // Somebody has learnt of another one meanwhile.
+                    newer => {
+                        self.driver.set(newer);
+                        foreign::run("the drop of a waker", || drop(driver));
+                    }
+                }
             }
             unknown => {
                 self.set_driver(unknown);
