@@ -101,7 +101,7 @@ impl Core {
         };
         let side = fiber.side(self);
         if side.yielded.get() == self.turn.get() {
-            self.ready.put_back(Some(fiber));
+            self.ready.put_back();
             return false;
         }
         if prefetches {
@@ -129,7 +129,7 @@ impl Core {
     fn step_other(self: &Rc<Self>) -> bool {
         #[cfg(unix)]
         if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
-            self.ready.put_back(None);
+            self.ready.put_back();
             return false;
         }
         match self.ready.pop_other() {
