@@ -82,6 +82,7 @@ pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
 }
 
 impl FiberState {
+    #[inline(always)]
     pub(crate) fn new(suspender: Suspender, owner: Owner) -> FiberState {
         FiberState {
             suspender,
