@@ -54,9 +54,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     if duration.is_zero() {
         return Sleep {
             deadline: None,
-            kind: Kind::Zero {
-                after_io: AfterIo::default(),
-            },
+            kind: Kind::Zero(AfterIo::default()),
         };
     }
     sleep_until(deadline_after(duration))
@@ -79,30 +77,22 @@ pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
     let deadline = deadline.into();
     Sleep {
         deadline: Some(deadline),
-        kind: Kind::Timer {
-            timer: Timer::new(deadline),
-        },
+        kind: Kind::Timer(Timer::new(deadline)),
     }
 }
 
-pin_project! {
-    /// The future of [`sleep`] and [`sleep_until`].
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
-    pub struct Sleep {
-        deadline: Option<Instant>,
-        #[pin]
-        kind: Kind,
-    }
+/// The future of [`sleep`] and [`sleep_until`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
+pub struct Sleep {
+    deadline: Option<Instant>,
+    kind: Kind,
 }
 
-pin_project! {
-    #[project = KindProj]
-    #[derive(Debug)]
-    enum Kind {
-        Zero { after_io: AfterIo },
-        Timer { #[pin] timer: Timer },
-    }
+#[derive(Debug)]
+enum Kind {
+    Zero(AfterIo),
+    Timer(Timer),
 }
 
 impl Sleep {
@@ -115,36 +105,36 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.project().kind.project() {
-            KindProj::Zero { after_io } => after_io.poll(cx),
-            KindProj::Timer { timer } => timer.poll(cx),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.kind {
+            Kind::Zero(after_io) => after_io.poll(cx),
+            Kind::Timer(timer) => Pin::new(timer).poll(cx),
         }
     }
 }
 
-pin_project! {
-    /// One of tokio's timers, on the runtime that will drive it.
-    #[derive(Debug)]
-    pub(crate) struct Timer {
-        deadline: Instant,
-        polled: bool,
-        #[pin]
-        sleep: Option<tokio::time::Sleep>,
-    }
+/// One of tokio's timers, on the runtime that will drive it.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    deadline: Instant,
+    polled: bool,
+    /// Not on the stack of a fiber: tokio walks through the timers that may be due soon, and
+    /// each would be in a page of its own. (Measured with 100,000 fibers that sleep: 2.2
+    /// against 2.7 µs of processor time each.)
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Timer {
     #[track_caller]
     pub(crate) fn new(deadline: Instant) -> Timer {
-        let sleep = Handle::try_current().is_ok();
+        let has_runtime = Handle::try_current().is_ok();
         Timer {
             deadline,
             polled: false,
-            sleep: if sleep {
-                Some(tokio::time::sleep_until(deadline))
-            } else {
-                None
+            // Not in a closure, which cannot be `track_caller`.
+            sleep: match has_runtime {
+                true => Some(Box::pin(tokio::time::sleep_until(deadline))),
+                false => None,
             },
         }
     }
@@ -153,19 +143,18 @@ impl Timer {
 impl Future for Timer {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        if !*this.polled {
-            *this.polled = true;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.polled {
+            self.polled = true;
             // A thread that blocks drives no runtime, so one that is merely
             // current on it might never fire the timer.
-            if this.sleep.is_none() || blocks_thread() {
-                let left = this.deadline.saturating_duration_since(Instant::now());
-                this.sleep.set(Some(helper_sleep(left)));
+            if self.sleep.is_none() || blocks_thread() {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                self.sleep = Some(Box::pin(helper_sleep(left)));
             }
         }
-        match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(cx),
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx),
             None => unreachable!("the first poll sets the timer"),
         }
     }
@@ -205,7 +194,6 @@ pin_project! {
     pub(crate) struct Timeout<F> {
         #[pin]
         future: F,
-        #[pin]
         timer: Timer,
     }
 }
@@ -234,7 +222,7 @@ impl<F: Future> Future for Timeout<F> {
             // that the time is over: a busy future must not outrun its deadline.
             ready!(std::pin::pin!(coop::unconstrained(this.timer)).poll(cx));
         } else {
-            ready!(this.timer.poll(cx));
+            ready!(Pin::new(this.timer).poll(cx));
         }
         Poll::Ready(Err(Elapsed::deadline()))
     }

@@ -163,7 +163,7 @@ fn handles_and_errors_go_anywhere() {
 #[test]
 fn the_time_futures_go_anywhere() {
     facts! {
-        Sleep: true Send, true Sync, false Unpin;
+        Sleep: true Send, true Sync, true Unpin;
         YieldNow: true Send, true Sync, true Unpin;
     }
 }
@@ -208,7 +208,7 @@ fn hub_threads_and_pools_and_their_closes_go_anywhere() {
         HubThread: true Send, true Sync, true Unpin;
         HubPool: true Send, true Sync, true Unpin;
         CloseThreads: true Send, true Sync, true Unpin;
-        CloseThreadsWithin: true Send, true Sync, false Unpin;
+        CloseThreadsWithin: true Send, true Sync, true Unpin;
     }
     // Dropping one closes it.
     assert!(!Is::<HubThread>(PhantomData).cloned());
