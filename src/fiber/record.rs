@@ -157,7 +157,7 @@ pub(crate) struct Record {
     unclaimed_panic: AtomicBool,
     /// Where the hub keeps the waker of whoever waits in `Join`, unless that is a fiber
     /// of the same hub; [`NO_JOINER`] if there is none. Written under the lock of
-    /// [`Joiners`](crate::hub::Joiners).
+    /// the hub's `joiners`.
     joiner_key: AtomicU32,
     id: FiberId,
     /// How much of its stack the fiber was last seen to have used; 0 if it is not

@@ -53,45 +53,46 @@ const _: () = assert!(size_of::<Whole<u64>>() <= 256);
 /// What a fiber leaves. The rare case is boxed, to make little of each fiber.
 type Outcome<T> = Option<Result<T, Box<Cause>>>;
 
-impl<T> Whole<T> {
-    /// Whether it can be in the memory of another that does.
-    pub(super) const FITS_SPARE: bool = {
-        let (own, spare) = (Layout::new::<Whole<T>>(), Layout::new::<Whole<usize>>());
-        own.size() == spare.size() && own.align() == spare.align()
-    };
+/// Memory for a fiber.
+pub(super) type Memory<T> = Box<MaybeUninit<Whole<T>>>;
 
-    pub(super) fn from_spare(memory: Box<MaybeUninit<Whole<usize>>>) -> Box<MaybeUninit<Self>> {
-        assert!(Self::FITS_SPARE);
+impl<T> Whole<T> {
+    /// Whether its memory is good for that of another, and the other way round.
+    pub(super) const fn fits<U>() -> bool {
+        let (own, other) = (Layout::new::<Whole<T>>(), Layout::new::<Whole<U>>());
+        own.size() == other.size() && own.align() == other.align()
+    }
+
+    /// Its memory, for another.
+    ///
+    /// # Panics
+    ///
+    /// If it does not [fit](Whole::fits).
+    #[inline]
+    pub(super) fn reuse<U>(memory: Memory<T>) -> Memory<U> {
+        assert!(Self::fits::<U>());
         // SAFETY: the layout is the same, and what is not initialized may be of any type.
         unsafe { Box::from_raw(Box::into_raw(memory).cast()) }
     }
-
-    /// What is left of it.
-    ///
-    /// # Safety
-    ///
-    /// `record` is the beginning of a `Whole<T>` that was boxed, and is not used again.
-    unsafe fn take_apart(record: NonNull<Record>) -> (Box<MaybeUninit<Self>>, Arc<Shared>) {
-        let whole = record.cast::<MaybeUninit<Whole<T>>>().as_ptr();
-        // SAFETY: as promised by the caller; to be initialized is not asked for.
-        let mut whole = unsafe { Box::from_raw(whole) };
-        // SAFETY: it is initialized, and is not used as such after this.
-        let hub = unsafe { whole.assume_init_mut().record.take_hub() };
-        // SAFETY: as above. What was taken is not dropped with it.
-        unsafe { whole.assume_init_drop() };
-        (whole, hub)
-    }
 }
 
+/// Drops the fiber and leaves its memory to another.
+///
 /// # Safety
 ///
 /// `record` is the beginning of a `Whole<T>` that was boxed, and is not used again.
 unsafe fn free<T>(record: NonNull<Record>) {
+    let whole: *mut MaybeUninit<Whole<T>> = record.cast().as_ptr();
     // SAFETY: as promised by the caller.
-    let (memory, hub) = unsafe { Whole::<T>::take_apart(record) };
-    if Whole::<T>::FITS_SPARE {
-        // SAFETY: the layout is the same, and nothing in it is initialized.
-        let memory = unsafe { Box::from_raw(Box::into_raw(memory).cast()) };
+    let mut memory = unsafe { Box::from_raw(whole) };
+    // SAFETY: as promised by the caller, it is initialized.
+    let whole = unsafe { memory.assume_init_mut() };
+    // SAFETY: this is called once, and drops the rest below.
+    let hub = unsafe { whole.record.take_hub() };
+    // SAFETY: as above. What was taken is not dropped with it.
+    unsafe { memory.assume_init_drop() };
+    if Whole::<T>::fits::<usize>() {
+        let memory = Whole::reuse(memory);
         Spares::keep(Spare { memory, hub });
     }
 }
@@ -131,7 +132,7 @@ pub(crate) fn packet<T>(
 /// As [`packet`], in this memory.
 #[inline]
 pub(super) fn packet_in<T>(
-    mut whole: Box<MaybeUninit<Whole<T>>>,
+    mut whole: Memory<T>,
     hub: Arc<Shared>,
     id: FiberId,
     name: Option<Box<str>>,

@@ -6,10 +6,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use super::packet::{Delivery, Receipt, Whole, packet, packet_in};
+use super::packet::{Delivery, Memory, Receipt, Whole, packet, packet_in};
 use crate::fiber::{FiberId, Start};
 use crate::hub::{Shared, registry};
 
@@ -26,7 +25,7 @@ pub(crate) struct Spares(RefCell<Vec<Spare>>);
 
 /// What a fiber leaves.
 pub(super) struct Spare {
-    pub(super) memory: Box<MaybeUninit<Whole<usize>>>,
+    pub(super) memory: Memory<usize>,
     pub(super) hub: Arc<Shared>,
 }
 
@@ -47,10 +46,10 @@ impl Spares {
         name: Option<Box<str>>,
         start: Start,
     ) -> (Delivery<T>, Receipt<T>) {
-        if Whole::<T>::FITS_SPARE {
+        if Whole::<T>::fits::<usize>() {
             let spare = self.0.borrow_mut().pop();
             if let Some(Spare { memory, hub }) = spare {
-                return packet_in(Whole::from_spare(memory), hub, id, name, start);
+                return packet_in(Whole::reuse(memory), hub, id, name, start);
             }
         }
         packet(hub.clone(), id, name, start)
