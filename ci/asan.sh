@@ -19,7 +19,8 @@ features=tracing,test-util,corosensei/sanitizer
 # Some tests make the hub abandon stacks, which leaks them on purpose, so leaks
 # are no errors here. The caller's options come last and win.
 export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-export RUSTFLAGS="-Zsanitizer=address"
+# Nor is memory of fibers that are gone used for new ones, which would hide who comes too late.
+export RUSTFLAGS="-Zsanitizer=address --cfg switchback_no_spares"
 export RUSTDOCFLAGS="-Zsanitizer=address"
 
 # With an explicit target, build scripts and macros are not instrumented.
