@@ -75,8 +75,10 @@ impl<T> Whole<T> {
         let whole = record.cast::<MaybeUninit<Whole<T>>>().as_ptr();
         // SAFETY: as promised by the caller; to be initialized is not asked for.
         let mut whole = unsafe { Box::from_raw(whole) };
-        // SAFETY: it is initialized, and is not used as such after this.
-        let hub = unsafe { whole.assume_init_mut().record.take_hub() };
+        // SAFETY: it is initialized, as promised.
+        let record = unsafe { &mut whole.assume_init_mut().record };
+        // SAFETY: once, and it is used no more but to be dropped, which leaves the hub alone.
+        let hub = unsafe { record.take_hub() };
         // SAFETY: as above. What was taken is not dropped with it.
         unsafe { whole.assume_init_drop() };
         (whole, hub)
