@@ -131,7 +131,7 @@ const NO_JOINER: u32 = u32::MAX;
 /// [`FiberRef`].
 ///
 /// It holds nothing of the user's, so its last drop, on whatever thread, runs
-/// no user code but the drop of a joiner's waker.
+/// no user code.
 #[repr(C)]
 pub(crate) struct Record {
     pub(super) count: Count,

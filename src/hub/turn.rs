@@ -8,8 +8,9 @@
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
 //!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
-//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
-//!    one poll share, is spent.
+//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of
+//!    tokio, which all fibers of one poll share, is spent (at which it looks after each
+//!    entry but a fiber that gives way, so at least one is handled).
 //! 3. If anything is left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
 //!    time drivers too.
