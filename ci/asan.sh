@@ -22,7 +22,7 @@ export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 # With the cfg, memory of fibers that are gone is freed instead of used again: it would hide
 # who uses it too late.
 export RUSTFLAGS="-Zsanitizer=address --cfg switchback_no_spares"
-export RUSTDOCFLAGS="$RUSTFLAGS"
+export RUSTDOCFLAGS="-Zsanitizer=address"
 
 # With an explicit target, build scripts and macros are not instrumented.
 cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \

@@ -4,15 +4,20 @@
 mod support;
 
 use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::mem;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use switchback::{Hub, current_fiber, park, prelude::*, sleep, spawn, yield_now};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, coop};
 
 use support::{Log, in_async, in_paused, in_root_fiber, multi_thread_runtime, watched};
 
@@ -510,5 +515,63 @@ fn a_sleep_of_zero_of_a_multi_thread_main_task_goes_behind_every_ready_fiber() {
         }
         sleep(Duration::ZERO).await;
         assert_eq!(log.len(), 200);
+    });
+}
+
+/// Spends tokio's budget, and is ready when it is polled for the second time.
+fn spends_the_budget() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+    let mut polled = false;
+    move |cx| {
+        if mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        let mut noop = Context::from_waker(Waker::noop());
+        while pin!(coop::consume_budget()).poll(&mut noop).is_ready() {}
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A hub that has more to do wakes its driver at once but, every so often, leaves that to
+/// tokio, which polls for I/O before.
+#[test]
+fn fibers_that_spend_the_budget_let_io_in_as_often_as_others() {
+    in_async(|| async {
+        let mut hub = pin!(Hub::run_until(async {
+            spawn(|| {
+                loop {
+                    poll_fn(spends_the_budget()).wait();
+                }
+            });
+            pending::<()>().await;
+        }));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut turns = 0;
+        // Each turn in a poll of the task, which has a budget of its own.
+        poll_fn(|cx| {
+            woken.0.store(0, Ordering::Relaxed);
+            let polled = hub.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            turns += 1;
+            cx.waker().wake_by_ref();
+            match woken.0.load(Ordering::Relaxed) {
+                0 => Poll::Ready(()),
+                _ if turns > 1000 => panic!("it never waits for a poll for I/O"),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        assert!(turns <= 61, "I/O is polled after {turns} turns");
     });
 }

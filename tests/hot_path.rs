@@ -24,6 +24,7 @@ use switchback::prelude::*;
 use switchback::{
     Builder, Fiber, Hub, catch_cancel, current_fiber, in_fiber, park, scope, spawn, yield_now,
 };
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
@@ -310,6 +311,46 @@ fn a_waker_that_is_kept_frees_the_fiber_where_it_is_dropped() {
         })
         .join()
         .unwrap();
+    });
+}
+
+/// A hub keeps the memory of its own fibers only, which it makes new ones in.
+#[test]
+fn fibers_that_are_freed_in_fibers_of_other_hubs_leave_these_nothing() {
+    fn ended(runtime: &Runtime) -> Fiber<u64> {
+        runtime.block_on(async {
+            let fiber = spawn(|| 1);
+            yield_now().await;
+            assert!(!fiber.is_alive());
+            fiber
+        })
+    }
+    fn is_freed_by_a_fiber_that_makes_more(fiber: Fiber<u64>, runtime: &Runtime) {
+        let sum = runtime.block_on(spawn_here(move || {
+            drop(fiber);
+            let more: Vec<_> = (0..3).map(|i| spawn(move || i)).collect();
+            more.into_iter()
+                .map(|mut more| more.join().wait().unwrap())
+                .sum::<u64>()
+        }));
+        assert_eq!(sum, 3);
+    }
+    async fn spawn_here<T: 'static>(f: impl FnOnce() -> T + 'static) -> T {
+        spawn(f).await.unwrap()
+    }
+    watched(|| {
+        let (first, second) = (runtime(), runtime());
+        is_freed_by_a_fiber_that_makes_more(ended(&first), &second);
+        is_freed_by_a_fiber_that_makes_more(ended(&second), &first);
+        let fiber = ended(&first);
+        let elsewhere = std::thread::spawn(move || {
+            is_freed_by_a_fiber_that_makes_more(fiber, &runtime());
+        });
+        elsewhere.join().unwrap();
+        // Of a hub that is gone.
+        let fiber = ended(&first);
+        drop(first);
+        is_freed_by_a_fiber_that_makes_more(fiber, &second);
     });
 }
 

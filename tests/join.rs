@@ -164,6 +164,29 @@ fn a_join_wakes_the_last_that_asked() {
 }
 
 #[test]
+fn a_joiner_that_takes_its_result_late_leaves_the_others_to_be_told() {
+    in_async(|| async {
+        let (tx, rx) = oneshot::channel::<()>();
+        let (other_tx, other_rx) = oneshot::channel::<()>();
+        let mut fiber = spawn(move || rx.wait().unwrap());
+        let mut other = spawn(move || other_rx.wait().unwrap());
+        let mut late = task::spawn(());
+        let mut waits = task::spawn(());
+        late.enter(|cx, _| assert!(Pin::new(&mut fiber).poll(cx).is_pending()));
+        tx.send(()).unwrap();
+        yield_now().await;
+        assert!(late.is_woken());
+        // It gets what the hub had for the one that was told.
+        waits.enter(|cx, _| assert!(Pin::new(&mut other).poll(cx).is_pending()));
+        late.enter(|cx, _| assert!(Pin::new(&mut fiber).poll(cx).is_ready()));
+        other_tx.send(()).unwrap();
+        yield_now().await;
+        assert!(waits.is_woken());
+        other.await.unwrap();
+    });
+}
+
+#[test]
 fn a_join_of_an_ended_fiber_is_ready_at_once() {
     in_async(|| async {
         let mut fiber = spawn(|| 1);

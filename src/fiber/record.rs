@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -158,7 +158,7 @@ pub(crate) struct Record {
     /// Where the hub keeps the waker of whoever waits in `Join`, unless that is a fiber
     /// of the same hub; [`NO_JOINER`] if there is none. Written under the lock of
     /// the hub's `joiners`.
-    joiner_key: AtomicU32,
+    joiner_key: sync_util::AtomicU32,
     id: FiberId,
     /// How much of its stack the fiber was last seen to have used; 0 if it is not
     /// measured.
@@ -201,7 +201,7 @@ impl Record {
             claimed: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             id,
-            joiner_key: AtomicU32::new(NO_JOINER),
+            joiner_key: sync_util::AtomicU32::new(NO_JOINER),
             stack_used: AtomicUsize::new(0),
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             cancel: Mutex::new(None),

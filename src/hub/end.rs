@@ -34,6 +34,7 @@ impl Core {
         self.clear_ready();
         self.set_driver(None);
         self.stacks.clear();
+        self.spares.clear();
         self.shared.counters.publish(&self.metrics());
         self.shared.end();
     }

@@ -8,8 +8,9 @@
 //!    these holds:
 //!    the queue is empty; the next fiber has already given way in this turn
 //!    (it queued itself while it ran, as `yield_now` does), or a pass over ready
-//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of tokio, which all fibers of
-//!    one poll share, is spent.
+//!    descriptors has; [`MAX_RESUMES`] entries were handled; the cooperative budget of
+//!    tokio, which all fibers of one poll share, is spent (at which it looks after each
+//!    entry but a fiber that gives way, so at least one is handled).
 //! 3. If anything is left, ask to be polled again: behind the tasks that are
 //!    ready now and, every [`MAX_RESUMES`] entries, behind a poll of the I/O and
 //!    time drivers too.
@@ -82,27 +83,31 @@ impl Core {
         self.notice_interrupt();
         let prefetches = self.table.len() >= PREFETCH_FROM;
         let mut handled = 0;
-        while handled < MAX_RESUMES && self.step(prefetches) {
+        while handled < MAX_RESUMES {
+            let Some(goes_on) = self.step(prefetches) else {
+                break;
+            };
             handled += 1;
+            if !goes_on {
+                break;
+            }
         }
         handled
     }
 
-    /// Handles the next entry of the ready queue. False if the turn is over: the
-    /// queue is empty, or the next fiber has given way in this turn and stays
-    /// where it is, or tokio's budget is spent.
+    /// Handles the next entry of the ready queue. `None` if there was none for this
+    /// turn: the queue is empty, or the next fiber has given way in this turn and stays
+    /// where it is. False if the turn is over with it: tokio's budget is spent.
     #[inline(always)]
-    fn step(self: &Rc<Self>, prefetches: bool) -> bool {
-        let Some(entry) = self.ready.pop() else {
-            return false;
-        };
+    fn step(self: &Rc<Self>, prefetches: bool) -> Option<bool> {
+        let entry = self.ready.pop()?;
         let Some(fiber) = entry else {
             return self.step_other();
         };
         let side = fiber.side(self);
         if side.yielded.get() == self.turn.get() {
             self.ready.put_back();
-            return false;
+            return None;
         }
         if prefetches {
             let prefetch_stack = |fiber: &FiberRef| fiber.side(self).prefetch_stack();
@@ -117,20 +122,19 @@ impl Core {
         } else if side.berth.is_out() {
             side.requeue.set(true);
         } else {
-            return self.run(&fiber, side);
+            return Some(self.run(&fiber, side));
         }
-        true
+        Some(true)
     }
 
-    /// Handles the next entry if it is no fiber's. False as for
-    /// [`step`](Core::step); a pass over ready descriptors gives way as a fiber
-    /// does.
+    /// Handles the next entry if it is no fiber's. Returns what [`step`](Core::step)
+    /// does; a pass over ready descriptors gives way as a fiber does.
     #[cold]
-    fn step_other(self: &Rc<Self>) -> bool {
+    fn step_other(self: &Rc<Self>) -> Option<bool> {
         #[cfg(unix)]
         if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
             self.ready.put_back();
-            return false;
+            return None;
         }
         match self.ready.pop_other() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
@@ -142,9 +146,9 @@ impl Core {
             #[cfg(unix)]
             Some(Ready::Poll) => self.poll.step(self.turn.get()),
             // The end of the hub has emptied the queue.
-            None => return false,
+            None => return None,
         }
-        coop::has_budget_remaining()
+        Some(coop::has_budget_remaining())
     }
 
     /// Runs a fiber, which is in the table, until it suspends or ends. False if tokio's

@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::future::block_on;
 use loom::thread;
@@ -53,6 +54,43 @@ fn ends(delivery: &Delivery<Value>, drops: &Arc<AtomicUsize>) {
 
 fn join(receipt: &mut Receipt<Value>) -> Result<Value, JoinError> {
     block_on(poll_fn(|cx| receipt.poll(cx)))
+}
+
+/// A waker of its own for each poll, that passes its wake on. All that are there hold
+/// the token.
+struct Relay {
+    to: Waker,
+    _token: Arc<()>,
+}
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.to.wake_by_ref();
+    }
+}
+
+/// Polls once, with a new waker.
+fn poll_anew(
+    receipt: &mut Receipt<Value>,
+    to: &Waker,
+    token: &Arc<()>,
+) -> Poll<Result<Value, JoinError>> {
+    let relay = Relay {
+        to: to.clone(),
+        _token: token.clone(),
+    };
+    let waker = Waker::from(Arc::new(relay));
+    receipt.poll(&mut Context::from_waker(&waker))
+}
+
+/// As [`join`], by one that asks again with another waker before it waits.
+fn join_restlessly(receipt: &mut Receipt<Value>, token: &Arc<()>) -> Result<Value, JoinError> {
+    block_on(poll_fn(|cx| {
+        match poll_anew(receipt, Waker::noop(), token) {
+            Poll::Pending => poll_anew(receipt, cx.waker(), token),
+            ready => ready,
+        }
+    }))
 }
 
 fn count(drops: &AtomicUsize) -> usize {
@@ -120,5 +158,91 @@ fn the_last_of_three_references_frees_the_fiber_wherever_it_is_dropped() {
         fiber.join().unwrap();
         other.join().unwrap();
         assert_eq!(count(&model.drops), 1);
+    });
+}
+
+#[test]
+fn of_the_wakers_of_a_joiner_the_last_is_woken_and_none_is_left() {
+    loom::model(|| {
+        let mut model = model();
+        let token = Arc::new(());
+        let (delivery, drops) = (model.delivery, model.drops.clone());
+        let fiber = thread::spawn(move || ends(&delivery, &drops));
+        drop(join_restlessly(&mut model.receipt, &token).unwrap());
+        fiber.join().unwrap();
+        assert_eq!(Arc::strong_count(&token), 1);
+        assert_eq!(count(&model.drops), 1);
+    });
+}
+
+#[test]
+fn a_joiner_that_moves_to_another_thread_as_the_fiber_ends_is_told_there() {
+    loom::model(|| {
+        let mut model = model();
+        let token = Arc::new(());
+        let (delivery, drops) = (model.delivery, model.drops.clone());
+        let fiber = thread::spawn(move || ends(&delivery, &drops));
+        if poll_anew(&mut model.receipt, Waker::noop(), &token).is_pending() {
+            let (mut receipt, token) = (model.receipt, token.clone());
+            let joiner = thread::spawn(move || {
+                let relayed = block_on(poll_fn(|cx| poll_anew(&mut receipt, cx.waker(), &token)));
+                drop(relayed.unwrap());
+            });
+            joiner.join().unwrap();
+        }
+        fiber.join().unwrap();
+        assert_eq!(Arc::strong_count(&token), 1);
+        assert_eq!(count(&model.drops), 1);
+    });
+}
+
+#[test]
+fn a_joiner_that_asks_again_as_the_hub_fails_and_the_fiber_ends_is_told() {
+    loom::model(|| {
+        let mut model = model();
+        let token = Arc::new(());
+        let (delivery, drops) = (model.delivery, model.drops.clone());
+        let fiber = thread::spawn(move || ends(&delivery, &drops));
+        let hub = model.hub.clone();
+        let fails = thread::spawn(move || hub.fail(Failure::Lost));
+        let joined = join_restlessly(&mut model.receipt, &token);
+        fails.join().unwrap();
+        fiber.join().unwrap();
+        drop(joined);
+        assert_eq!(Arc::strong_count(&token), 1);
+        assert_eq!(count(&model.drops), 1);
+    });
+}
+
+/// The key of a fiber whose hub has failed may have become that of another.
+#[test]
+fn joiners_of_two_fibers_of_a_hub_that_fails_are_both_told() {
+    loom::model(|| {
+        let hub = Arc::new(Shared::new(None));
+        let token = Arc::new(());
+        let joiner = || {
+            let (delivery, receipt) = packet(hub.clone(), FiberId::next(), None, Start::AtOnce);
+            (delivery, receipt)
+        };
+        let (delivery, mut receipt) = joiner();
+        let (other_delivery, mut other_receipt) = joiner();
+        let fails = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.fail(Failure::Lost))
+        };
+        let other = {
+            let token = token.clone();
+            thread::spawn(move || {
+                let lost = join_restlessly(&mut other_receipt, &token);
+                assert!(lost.is_err());
+                // As the next hub of its thread does.
+                other_delivery.fiber().tell_joiner();
+            })
+        };
+        assert!(join_restlessly(&mut receipt, &token).is_err());
+        fails.join().unwrap();
+        other.join().unwrap();
+        drop(delivery);
+        assert_eq!(Arc::strong_count(&token), 1);
     });
 }

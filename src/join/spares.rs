@@ -63,12 +63,18 @@ impl Spares {
         if KEEPS {
             registry::with_local_at(hub, |core| {
                 let mut kept = core.spares.0.borrow_mut();
-                if kept.len() < KEPT {
+                if core.is_running() && kept.len() < KEPT {
                     kept.extend(spare.take());
                 }
             });
         }
         drop(spare);
+    }
+
+    /// The hub has ended: gives back all.
+    pub(crate) fn clear(&self) {
+        let kept = self.0.take();
+        drop(kept);
     }
 }
 
