@@ -87,7 +87,7 @@ pub(crate) struct Core {
     /// Counts the turns; tells a fiber that has already run in this one.
     pub(super) turn: Cell<u64>,
     /// Fibers resumed since tokio last had a chance to poll for I/O.
-    pub(super) resumes_since_io: Cell<u32>,
+    pub(super) resumes_since_io: Cell<u64>,
     /// The root fiber, if the hub was made to run one.
     pub(super) root: RefCell<Option<FiberRef>>,
     /// The root fiber, if it waits for the close: neither cancelled nor waited for.

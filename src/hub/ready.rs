@@ -144,6 +144,12 @@ impl ReadyQueue {
         (entries.flatten().collect(), self.others.take())
     }
 
+    /// How many entries have left the queue since the hub's start.
+    #[inline]
+    pub(super) fn handled(&self) -> u64 {
+        self.entries.head()
+    }
+
     /// The ticket of the entry that is queued next.
     #[inline]
     pub(super) fn ticket(&self) -> Ticket {

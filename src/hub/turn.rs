@@ -39,7 +39,7 @@ use crate::switch::{self, Step, Suspension};
 
 /// How many entries of the ready queue are handled in one turn, and between two
 /// polls for I/O, at the most.
-const MAX_RESUMES: u32 = 61;
+const MAX_RESUMES: u64 = 61;
 
 /// Fewer fibers find in the caches what they left there.
 const PREFETCH_FROM: usize = 1024;
@@ -76,38 +76,32 @@ impl Core {
     }
 
     /// Steps 1 and 2; returns how many entries it handled.
-    fn run_turn(self: &Rc<Self>) -> u32 {
+    fn run_turn(self: &Rc<Self>) -> u64 {
         let _hub = switch::enter_hub(self);
         self.turn.set(self.turn.get() + 1);
         self.drain_remote_with(LEAST_NEW);
         self.notice_interrupt();
         let prefetches = self.table.len() >= PREFETCH_FROM;
-        let mut handled = 0;
-        while handled < MAX_RESUMES {
-            let Some(goes_on) = self.step(prefetches) else {
-                break;
-            };
-            handled += 1;
-            if !goes_on {
-                break;
-            }
-        }
-        handled
+        let before = self.ready.handled();
+        while self.ready.handled() - before < MAX_RESUMES && self.step(prefetches) {}
+        self.ready.handled() - before
     }
 
-    /// Handles the next entry of the ready queue. `None` if there was none for this
-    /// turn: the queue is empty, or the next fiber has given way in this turn and stays
-    /// where it is. False if the turn is over with it: tokio's budget is spent.
+    /// Handles the next entry of the ready queue. False if the turn is over: the queue is
+    /// empty, or the next fiber has given way in this turn and stays where it is, or
+    /// tokio's budget is spent.
     #[inline(always)]
-    fn step(self: &Rc<Self>, prefetches: bool) -> Option<bool> {
-        let entry = self.ready.pop()?;
+    fn step(self: &Rc<Self>, prefetches: bool) -> bool {
+        let Some(entry) = self.ready.pop() else {
+            return false;
+        };
         let Some(fiber) = entry else {
             return self.step_other();
         };
         let side = fiber.side(self);
         if side.yielded.get() == self.turn.get() {
             self.ready.put_back();
-            return None;
+            return false;
         }
         if prefetches {
             let prefetch_stack = |fiber: &FiberRef| fiber.side(self).prefetch_stack();
@@ -122,19 +116,19 @@ impl Core {
         } else if side.berth.is_out() {
             side.requeue.set(true);
         } else {
-            return Some(self.run(&fiber, side));
+            return self.run(&fiber, side);
         }
-        Some(true)
+        true
     }
 
     /// Handles the next entry if it is no fiber's. Returns what [`step`](Core::step)
     /// does; a pass over ready descriptors gives way as a fiber does.
     #[cold]
-    fn step_other(self: &Rc<Self>) -> Option<bool> {
+    fn step_other(self: &Rc<Self>) -> bool {
         #[cfg(unix)]
         if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
             self.ready.put_back();
-            return None;
+            return false;
         }
         match self.ready.pop_other() {
             Some(Ready::Waker(waker)) => foreign::wake(waker),
@@ -146,9 +140,9 @@ impl Core {
             #[cfg(unix)]
             Some(Ready::Poll) => self.poll.step(self.turn.get()),
             // The end of the hub has emptied the queue.
-            None => return None,
+            None => return false,
         }
-        Some(coop::has_budget_remaining())
+        coop::has_budget_remaining()
     }
 
     /// Runs a fiber, which is in the table, until it suspends or ends. False if tokio's
