@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -159,10 +159,10 @@ pub(crate) struct Record {
     /// of the same hub; [`NO_JOINER`] if there is none. Written under the lock of
     /// the hub's `joiners`.
     joiner_key: sync_util::AtomicU32,
+    /// How much of its stack the fiber was last seen to have used, in KiB, since it is
+    /// measured in pages; 0 if it is not measured.
+    stack_used: AtomicU32,
     id: FiberId,
-    /// How much of its stack the fiber was last seen to have used; 0 if it is not
-    /// measured.
-    stack_used: AtomicUsize,
     name: OnceLock<Box<str>>,
     /// The message of a pending cancel. Its lock also orders `CANCEL`'s changes.
     cancel: Mutex<Option<Box<Cow<'static, str>>>>,
@@ -202,7 +202,7 @@ impl Record {
             unclaimed_panic: AtomicBool::new(false),
             id,
             joiner_key: sync_util::AtomicU32::new(NO_JOINER),
-            stack_used: AtomicUsize::new(0),
+            stack_used: AtomicU32::new(0),
             name: name.map_or_else(OnceLock::new, OnceLock::from),
             cancel: Mutex::new(None),
         }
@@ -261,11 +261,12 @@ impl Record {
     }
 
     pub(crate) fn stack_used(&self) -> Option<usize> {
-        let used = self.stack_used.load(Ordering::Relaxed);
-        (used > 0).then_some(used)
+        let used = self.stack_used.load(Ordering::Relaxed) as usize;
+        (used > 0).then_some(used * 1024)
     }
 
     pub(crate) fn set_stack_used(&self, used: usize) {
+        let used = u32::try_from(used / 1024).unwrap_or(u32::MAX);
         self.stack_used.store(used, Ordering::Relaxed);
     }
 

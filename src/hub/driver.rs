@@ -42,6 +42,7 @@ impl Seat {
 
     /// Runs one turn of the hub. On a thread that is not the hub's it does
     /// nothing and returns false.
+    #[inline]
     fn drive(&mut self, cx: &mut Context<'_>, driven_in: DrivenIn) -> bool {
         if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             self.shared.set_driver_waker(self.key, cx.waker());

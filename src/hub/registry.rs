@@ -121,6 +121,7 @@ pub(crate) fn local(shared: &Arc<Shared>) -> Option<Rc<Core>> {
 }
 
 /// Calls `f` with the hub of this thread's list that `is_it`.
+#[inline]
 fn with_listed<R>(is_it: impl Fn(&Rc<Core>) -> bool, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     let core = HUBS
         .try_with(|hubs| hubs.list.borrow().iter().find(|core| is_it(core)).cloned())

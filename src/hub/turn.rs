@@ -53,6 +53,7 @@ const LEAST_NEW: usize = LENGTH / 4;
 
 impl Core {
     /// Runs one turn for a driver that is polled with `cx`.
+    #[inline]
     pub(super) fn drive(self: &Rc<Self>, cx: &mut Context<'_>, driven_in: DrivenIn) {
         self.awake.set(true);
         self.learn_driver();

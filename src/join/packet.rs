@@ -45,7 +45,7 @@ pub(super) struct Whole<T> {
     witness: Witness,
 }
 
-// What there may be a million of should not grow unnoticed. (On Linux it has 200 bytes; the
+// What there may be a million of should not grow unnoticed. (On Linux it has 192 bytes; the
 // engine has some more under a sanitizer.)
 #[cfg(not(switchback_loom))]
 const _: () = assert!(size_of::<Whole<u64>>() <= 256);
