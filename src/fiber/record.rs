@@ -2,10 +2,11 @@
 //!
 //! # Layout
 //!
-//! A fiber has one allocation beside its stack: its [`Record`] and, behind it, the
-//! place for its result (its [`Delivery`](crate::join::Delivery) and its
-//! [`Receipt`](crate::join::Receipt) know of which type). What the hub reads and writes each time it resumes the fiber comes first and fits a
-//! cache line or two; what is needed once, or never, comes last.
+//! A fiber has one allocation beside its stack: its [`Record`] and, behind it, the place
+//! for its result (its [`Delivery`](crate::join::Delivery) and its
+//! [`Receipt`](crate::join::Receipt) know of which type). What the hub reads and writes
+//! each time it resumes the fiber is together and fits a cache line or two, behind what
+//! is used when it is made, joined and freed; what is needed once, or never, comes last.
 
 use std::borrow::Cow;
 use std::cell::Cell;
