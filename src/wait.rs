@@ -12,7 +12,6 @@ use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
 use crate::fiber::{FiberState, Owner, Record};
 use crate::hub::{Core, Ticket};
 use crate::outside::{self, Outside};
-
 use crate::switch::{self, Frame, Place, Suspension};
 use crate::switchpoint;
 use crate::time::{Elapsed, Timeout, deadline_after};

@@ -213,7 +213,8 @@ impl Record {
     ///
     /// # Safety
     ///
-    /// It is called once, and of the record nothing is used after that.
+    /// It is called once, and after that nothing is called that uses `hub`. (To drop the
+    /// record does not.)
     #[allow(unsafe_code)]
     pub(crate) unsafe fn take_hub(&mut self) -> Arc<Shared> {
         // SAFETY: as promised by the caller.

@@ -45,7 +45,7 @@ pub(crate) struct FiberState {
     pub(crate) locals: Locals,
 }
 
-const _: () = assert!(mem::offset_of!(FiberState, deadlines) < 64);
+const _: () = assert!(mem::offset_of!(FiberState, deadlines) + size_of::<usize>() <= 64);
 
 /// Who resumes a stack.
 pub(crate) enum Owner {

@@ -226,7 +226,8 @@ impl Core {
         debug_assert!(!side.queued.get() && side.stage.get() != Stage::Absent);
         side.queued.set(true);
         // SAFETY: Table Invariant: it is in the table, and is queued now.
-        unsafe { self.ready.push_fiber(fiber) };
+        let entry = unsafe { FiberRef::lend(fiber.as_ptr()) };
+        self.ready.push_fiber(entry);
     }
 
     /// Queues a callback behind everything that is ready. False, and dropped, if
@@ -322,7 +323,7 @@ impl Core {
     pub(super) fn clear_ready(&self) {
         self.callbacks.set(0);
         let (entries, others) = self.ready.take();
-        for fiber in entries {
+        for fiber in entries.into_iter().flatten() {
             self.left_queue(&fiber);
         }
         for other in others {

@@ -109,9 +109,7 @@ impl Future for Driver {
             in_executor: outside::in_executor(),
         };
         if this.seat.drive(cx, driven_in) {
-            if this.dormant.is_some() {
-                this.dormant = None;
-            }
+            this.dormant = None;
             return Poll::Pending;
         }
         let shared = &this.shared;

@@ -6,7 +6,6 @@
 //! |---|---|---|
 //! | [`core`] | what a hub has | its own thread, through thread-local storage |
 //! | [`ready`] | what it handles next | its own thread |
-//! | [`ring`] | the entries of that | the same |
 //! | [`table`] | the fibers that have not ended | its own thread |
 //! | [`turn`] | what a poll of it does | its driver |
 //! | [`close`] | how it ends in good order | whoever closes it, on its thread |
@@ -44,7 +43,6 @@ mod loom_tests;
 mod metrics;
 mod ready;
 pub(crate) mod registry;
-mod ring;
 mod shared;
 mod table;
 mod turn;

@@ -101,7 +101,7 @@ impl Core {
         };
         let side = fiber.side(self);
         if side.yielded.get() == self.turn.get() {
-            self.ready.put_back();
+            self.ready.put_back(Some(fiber));
             return false;
         }
         if prefetches {
@@ -128,7 +128,7 @@ impl Core {
     fn step_other(self: &Rc<Self>) -> bool {
         #[cfg(unix)]
         if self.ready.polls_next() && self.poll.is_over_in(self.turn.get()) {
-            self.ready.put_back();
+            self.ready.put_back(None);
             return false;
         }
         match self.ready.pop_other() {
@@ -151,7 +151,7 @@ impl Core {
     #[inline(always)]
     fn run(self: &Rc<Self>, fiber: &FiberRef, side: &HubSide) -> bool {
         self.switches.set(self.switches.get() + 1);
-        match side.berth.resume() {
+        let gave_way = match side.berth.resume() {
             Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
                 let gives_way = how == Suspension::Yielding;
                 if gives_way {
@@ -166,12 +166,12 @@ impl Core {
                 if side.requeue.get() || self.state.get() == State::Ended {
                     self.ran_below(fiber);
                 }
-                gives_way || coop::has_budget_remaining()
+                gives_way
             }
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
                 side.berth.leave().leak();
                 self.abandoned(fiber, unwinding);
-                coop::has_budget_remaining()
+                false
             }
             Step::Finished => {
                 if self.depths.any() {
@@ -179,9 +179,10 @@ impl Core {
                 }
                 self.stacks.put(side.berth.leave().into_stack());
                 self.retire(fiber, ScopeData::child_ended);
-                coop::has_budget_remaining()
+                false
             }
-        }
+        };
+        gave_way || coop::has_budget_remaining()
     }
 
     /// Something happened to a fiber while it ran, on the hub it was driving.

@@ -87,7 +87,7 @@ unsafe fn free<T>(record: NonNull<Record>) {
     let mut memory = unsafe { Box::from_raw(whole) };
     // SAFETY: as promised by the caller, it is initialized.
     let whole = unsafe { memory.assume_init_mut() };
-    // SAFETY: this is called once, and drops the rest below.
+    // SAFETY: this is called once, and after it the record is only dropped.
     let hub = unsafe { whole.record.take_hub() };
     // SAFETY: as above. What was taken is not dropped with it.
     unsafe { memory.assume_init_drop() };
