@@ -23,7 +23,7 @@ impl Drop for Log {
         note("sent off"); // gone: this goes nowhere, and harms nobody
         if let Some(to) = &self.to {
             // A destructor of a fiber-local may wait, here for room in the channel.
-            let _ = to.send(std::mem::take(&mut self.lines)).try_wait();
+            let _ = to.send(std::mem::take(&mut self.lines)).wait_or_cancelled();
         }
     }
 }

@@ -32,10 +32,10 @@ fn main() {
     switchback::run(|| {
         println!("join: {:?}", spawn(|| 42).join().wait());
 
-        let mut listens = spawn(|| pending::<()>().try_wait().unwrap_err().to_string());
+        let mut listens = spawn(|| pending::<()>().wait_or_cancelled().unwrap_err().to_string());
         sleep(Duration::ZERO).wait();
         listens.cancel_with("please");
-        println!("try_wait: {:?}", listens.join().wait());
+        println!("wait_or_cancelled: {:?}", listens.join().wait());
 
         // A cancel cannot get it out of a bare wait: it waits to its end.
         let mut deaf = spawn(|| sleep(Duration::from_millis(20)).wait());
@@ -50,7 +50,7 @@ fn main() {
 
         let ended = Rc::new(Cell::new(false));
         let flag = ended.clone();
-        spawn(move || flag.set(pending::<()>().try_wait().is_err()));
+        spawn(move || flag.set(pending::<()>().wait_or_cancelled().is_err()));
         let mut unstarted: Fiber<()> = Fiber::new({
             let noisy = Noisy("a closure that never ran");
             move || drop(noisy)

@@ -269,7 +269,7 @@
 //! is it known [how much](FiberHandle::stack_used) of a stack is used.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
-//! [`try_wait`](Wait::try_wait), a hub that ends leaks the stacks of suspended
+//! [`wait_or_cancelled`](Wait::wait_or_cancelled), a hub that ends leaks the stacks of suspended
 //! fibers, and [`with_timeout`] refuses to run.
 //!
 //! # Cargo features

@@ -81,8 +81,8 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait`](Wait::wait), except that while the thread is panicking, it
     /// returns an error instead.
     #[track_caller]
-    fn try_wait(self) -> Result<Self::Output, Cancelled> {
-        let result = match Spot::here_or_error("`.try_wait()`") {
+    fn wait_or_cancelled(self) -> Result<Self::Output, Cancelled> {
+        let result = match Spot::here_or_error("`.wait_or_cancelled()`") {
             Some(spot) => spot.block_on(self.into_future(), Answer::Error),
             None => Err(Interrupt::Unwinding),
         };
@@ -101,7 +101,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`try_wait`](Wait::try_wait), and if the runtime's timers are not enabled.
+    /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
         match Spot::here_or_error("`.wait_timeout()`") {
@@ -118,7 +118,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// As [`try_wait`](Wait::try_wait), and if the runtime's timers are not enabled.
+    /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
         match Spot::here_or_error("`.wait_until()`") {

@@ -551,7 +551,7 @@ fn dropped_while_it_unwinds_it_is_leaked() {
         marks.assert_stuck();
         // It is a marked thread, but other bridges work on it.
         let mut next = Box::pin(bridge(|| {
-            yield_now().try_wait().unwrap();
+            yield_now().wait_or_cancelled().unwrap();
             42
         }));
         assert_eq!(futures::executor::block_on(next.as_mut()), 42);
@@ -564,7 +564,7 @@ fn what_returns_an_error_in_a_destructor_does_so_while_it_is_dropped() {
     let theirs = errors.clone();
     let mut future = Box::pin(bridge(move || {
         let _guard = OnDrop(|| {
-            theirs.set(theirs.get() + i32::from(ready(()).try_wait().is_err()));
+            theirs.set(theirs.get() + i32::from(ready(()).wait_or_cancelled().is_err()));
             theirs.set(theirs.get() + i32::from(ready(()).wait_timeout(ms(1)).is_err()));
         });
         forever();

@@ -62,13 +62,13 @@ fn a_message_that_was_there_before_the_wait_stays_in_the_channel() {
 }
 
 #[test]
-fn a_message_that_is_there_stays_in_the_channel_when_try_wait_is_cancelled() {
+fn a_message_that_is_there_stays_in_the_channel_when_wait_or_cancelled_is_cancelled() {
     in_root_fiber(|| {
         let (tx, mut rx) = mpsc::channel(4);
         tx.try_send(7).unwrap();
         cancel_myself("first");
-        assert!(rx.recv().try_wait().is_err());
-        assert_eq!(rx.recv().try_wait().unwrap(), Some(7));
+        assert!(rx.recv().wait_or_cancelled().is_err());
+        assert_eq!(rx.recv().wait_or_cancelled().unwrap(), Some(7));
     });
 }
 
@@ -605,31 +605,31 @@ fn check_cancelled_does_nothing_outside_of_fibers() {
     in_async(|| async { check_cancelled() });
 }
 
-// try_wait
+// wait_or_cancelled
 
 #[test]
-fn try_wait_returns_the_output() {
+fn wait_or_cancelled_returns_the_output() {
     in_root_fiber(|| {
-        assert_eq!(ready(42).try_wait().unwrap(), 42);
-        assert_eq!(sleep(Duration::from_millis(1)).try_wait(), Ok(()));
+        assert_eq!(ready(42).wait_or_cancelled().unwrap(), 42);
+        assert_eq!(sleep(Duration::from_millis(1)).wait_or_cancelled(), Ok(()));
     });
 }
 
 #[test]
-fn try_wait_returns_a_cancel_that_is_pending() {
+fn wait_or_cancelled_returns_a_cancel_that_is_pending() {
     in_root_fiber(|| {
         cancel_myself("before");
-        let cancelled = pending::<()>().try_wait().unwrap_err();
+        let cancelled = pending::<()>().wait_or_cancelled().unwrap_err();
         assert_eq!(cancelled.message(), Some("before"));
-        assert_eq!(ready(42).try_wait().unwrap(), 42);
+        assert_eq!(ready(42).wait_or_cancelled().unwrap(), 42);
         ready(()).wait();
     });
 }
 
 #[test]
-fn try_wait_returns_a_cancel_that_comes_while_it_waits() {
+fn wait_or_cancelled_returns_a_cancel_that_comes_while_it_waits() {
     in_async(|| async {
-        let mut fiber = spawn(|| pending::<()>().try_wait().unwrap_err());
+        let mut fiber = spawn(|| pending::<()>().wait_or_cancelled().unwrap_err());
         settle().await;
         fiber.cancel_with("during");
         let cancelled = fiber.join().await.unwrap();
@@ -638,22 +638,22 @@ fn try_wait_returns_a_cancel_that_comes_while_it_waits() {
 }
 
 #[test]
-fn try_wait_returns_no_cancel_in_a_shield() {
+fn wait_or_cancelled_returns_no_cancel_in_a_shield() {
     in_root_fiber(|| {
         cancel_myself("later");
-        assert_eq!(shield(|| yield_now().try_wait()), Ok(()));
-        assert!(yield_now().try_wait().is_err());
+        assert_eq!(shield(|| yield_now().wait_or_cancelled()), Ok(()));
+        assert!(yield_now().wait_or_cancelled().is_err());
     });
 }
 
 #[test]
-fn try_wait_returns_a_cancel_while_the_fiber_unwinds() {
+fn wait_or_cancelled_returns_a_cancel_while_the_fiber_unwinds() {
     in_root_fiber(|| {
         let got = RefCell::new(None);
         assert!(unwinds(|| {
             let _guard = OnDrop(|| {
                 cancel_myself("in the destructor");
-                got.replace(ready(()).try_wait().err());
+                got.replace(ready(()).wait_or_cancelled().err());
             });
             panic!("its own");
         }));
@@ -664,30 +664,30 @@ fn try_wait_returns_a_cancel_while_the_fiber_unwinds() {
 }
 
 #[test]
-fn try_wait_in_an_expired_deadline_returns_that_each_time() {
+fn wait_or_cancelled_in_an_expired_deadline_returns_that_each_time() {
     in_paused_fiber(|| {
         let result = with_timeout(Duration::ZERO, || {
             for _ in 0..2 {
-                let cancelled = ready(()).try_wait().unwrap_err();
+                let cancelled = ready(()).wait_or_cancelled().unwrap_err();
                 assert_eq!(cancelled.message(), Some("deadline has elapsed"));
             }
             42
         });
         assert_eq!(result, Ok(42));
-        assert_eq!(ready(()).try_wait(), Ok(()));
+        assert_eq!(ready(()).wait_or_cancelled(), Ok(()));
     });
 }
 
 #[test]
-fn try_wait_on_a_plain_thread_blocks_it() {
+fn wait_or_cancelled_on_a_plain_thread_blocks_it() {
     watched(|| {
-        assert_eq!(ready(42).try_wait().unwrap(), 42);
-        assert_eq!(sleep(Duration::from_millis(1)).try_wait(), Ok(()));
+        assert_eq!(ready(42).wait_or_cancelled().unwrap(), 42);
+        assert_eq!(sleep(Duration::from_millis(1)).wait_or_cancelled(), Ok(()));
     });
 }
 
 #[test]
-fn try_wait_drops_the_future_before_it_returns() {
+fn wait_or_cancelled_drops_the_future_before_it_returns() {
     in_root_fiber(|| {
         let drops = Drops::new();
         let token = drops.token();
@@ -696,7 +696,7 @@ fn try_wait_drops_the_future_before_it_returns() {
             let _token = token;
             pending::<()>().await;
         };
-        assert!(future.try_wait().is_err());
+        assert!(future.wait_or_cancelled().is_err());
         assert_eq!(drops.count(), 1);
     });
 }
@@ -763,7 +763,7 @@ fn threads_that_cancel_at_the_same_time_cancel_once() {
         let mut fiber = spawn(|| {
             let first = catch_cancel(|| pending::<()>().wait());
             // Whoever came before that was delivered is part of it.
-            yield_now().try_wait().ok();
+            yield_now().wait_or_cancelled().ok();
             first.unwrap_err()
         });
         settle().await;

@@ -228,7 +228,7 @@ fn in_thread_with_failed_hub(body: impl FnOnce(Hub, Drops) + Send + 'static) {
 /// Whether a wait is refused, in a destructor.
 fn refused_in_drop(refused: &Rc<Cell<Option<bool>>>) -> OnDrop<impl FnMut() + use<>> {
     let refused = refused.clone();
-    OnDrop(move || refused.set(Some(sleep(MS).try_wait().is_err())))
+    OnDrop(move || refused.set(Some(sleep(MS).wait_or_cancelled().is_err())))
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn a_fiber_whose_bridge_waits_in_its_unwinding_is_not_taken_for_unwinding() {
                 })
                 .wait();
                 assert!(thread::panicking());
-                let tried = sleep(MS).try_wait();
+                let tried = sleep(MS).wait_or_cancelled();
                 let timed = sleep(MS).wait_timeout(Duration::from_secs(20));
                 let over = poll_fn(|cx| {
                     let poll = catch_unwind(AssertUnwindSafe(|| unwinding.as_mut().poll(cx)));

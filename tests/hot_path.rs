@@ -64,7 +64,7 @@ fn a_detached_fiber_that_ends_the_process_is_there_for_what_ends_with_its_thread
             yield_now().wait();
             assert!(Hub::try_current().is_some());
             // It goes to the hub and comes back.
-            pending::<()>().try_wait().unwrap_err();
+            pending::<()>().wait_or_cancelled().unwrap_err();
             println!("all done");
         });
         switchback::run(|| {

@@ -982,8 +982,8 @@ fn a_cancel_that_nobody_heard_of_reaches_the_first_destructor_that_waits() {
         let theirs = seen.clone();
         let mut fiber = spawn(move || {
             let log = theirs.clone();
-            let second = move || log.push(yield_now().try_wait().map_err(message));
-            let first = move || theirs.push(yield_now().try_wait().map_err(message));
+            let second = move || log.push(yield_now().wait_or_cancelled().map_err(message));
+            let first = move || theirs.push(yield_now().wait_or_cancelled().map_err(message));
             hold(&A, OnDrop(second));
             hold(&B, OnDrop(first));
             current_fiber().unwrap().cancel_with("too late");

@@ -26,13 +26,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn without_unwinding_join_try_wait_close_and_runtime_drop_work_as_documented() {
+fn without_unwinding_join_wait_or_cancelled_close_and_runtime_drop_work_as_documented() {
     let output = run_example(&[]);
     assert!(output.status.success(), "{output:?}");
     let expected = [
         "can unwind: false",
         "join: Ok(42)",
-        r#"try_wait: Ok("cancelled: please")"#,
+        r#"wait_or_cancelled: Ok("cancelled: please")"#,
         "wait: to its end",
         "a closure that never ran is dropped",
         "close: true, true",

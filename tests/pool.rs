@@ -497,7 +497,7 @@ fn a_close_ends_all_hubs_at_once_and_is_ready_when_their_threads_are_gone() {
         let begins = has_begun.clone();
         let fibers = pool.run_on_all(move || {
             begins.add_permits(1);
-            let cancelled = pending::<()>().try_wait().unwrap_err();
+            let cancelled = pending::<()>().wait_or_cancelled().unwrap_err();
             assert_eq!(cancelled.message(), Some("the hub is closing"));
             shield(|| barrier.wait().wait());
         });

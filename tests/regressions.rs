@@ -114,7 +114,7 @@ fn a_bridge_is_not_taken_for_unwinding_after_another_was_abandoned() {
                 std::panic::resume_unwind(Box::new("the first panics"));
             }));
             // It does not unwind any more, and may wait.
-            rx2.try_wait().is_ok()
+            rx2.wait_or_cancelled().is_ok()
         }));
         assert!(first.as_mut().poll(&mut cx).is_pending());
         let (_never, rx3) = tokio::sync::oneshot::channel();
@@ -231,7 +231,7 @@ fn a_scope_in_a_destructor_does_not_abort_on_a_closed_hub() {
 }
 
 #[test]
-fn an_end_returned_by_try_wait_does_not_stop_the_unwinding() {
+fn an_end_returned_by_wait_or_cancelled_does_not_stop_the_unwinding() {
     struct Sets(std::rc::Rc<std::cell::Cell<bool>>);
     impl Drop for Sets {
         fn drop(&mut self) {
@@ -244,7 +244,7 @@ fn an_end_returned_by_try_wait_does_not_stop_the_unwinding() {
     runtime.block_on(async {
         drop(spawn(move || {
             let _sets = sets;
-            let _ = pending::<()>().try_wait();
+            let _ = pending::<()>().wait_or_cancelled();
             pending::<()>().wait();
         }));
         sleep(MS).await;

@@ -426,7 +426,7 @@ fn a_fiber_that_unwinds_may_close_its_own_thread_in_a_destructor() {
         let there = hub.clone();
         let mut fiber = hub
             .spawn(move || {
-                let _closes = OnDrop(|| assert!(there.close().try_wait().is_err()));
+                let _closes = OnDrop(|| assert!(there.close().wait_or_cancelled().is_err()));
                 resume_unwind(Box::new("the first panic"));
             })
             .unwrap();

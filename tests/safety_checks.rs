@@ -56,7 +56,7 @@ fn a_fiber_that_has_caught_its_panic_may_wait_while_another_unwinds() {
     runtime().block_on(async {
         let mut short = spawn(|| {
             unwind_for(5 * MS);
-            sleep(MS).try_wait().is_ok()
+            sleep(MS).wait_or_cancelled().is_ok()
         });
         let mut long = spawn(|| unwind_for(20 * MS));
         assert!(short.join().await.unwrap());
@@ -72,7 +72,7 @@ fn a_fiber_that_alone_unwinds_is_refused_also_after_a_wait() {
             let caught = catch_unwind(AssertUnwindSafe(|| {
                 let _waits = OnDrop(|| {
                     sleep(5 * MS).wait();
-                    assert!(sleep(LONG).try_wait().is_err());
+                    assert!(sleep(LONG).wait_or_cancelled().is_err());
                 });
                 resume_unwind(Box::new("a panic"));
             }));
@@ -110,7 +110,7 @@ fn a_fiber_that_is_resumed_while_another_unwinds_may_wait() {
     runtime().block_on(async {
         let mut calm = spawn(|| {
             sleep(5 * MS).wait();
-            sleep(MS).try_wait().is_ok()
+            sleep(MS).wait_or_cancelled().is_ok()
         });
         sleep(MS).await;
         let mut unwinds = spawn(|| unwind_for(20 * MS));
@@ -125,7 +125,7 @@ fn a_shielded_scope_does_not_pass_a_cancel_on() {
         let mut fiber = spawn(|| {
             shield(|| {
                 scope(|s| {
-                    let _child = s.spawn(|| assert!(sleep(10 * MS).try_wait().is_ok()));
+                    let _child = s.spawn(|| assert!(sleep(10 * MS).wait_or_cancelled().is_ok()));
                 });
             });
             catch_cancel(|| yield_now().wait()).is_err()

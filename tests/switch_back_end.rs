@@ -317,11 +317,11 @@ fn a_cancel_of_the_wait_leaves_a_borrowed_one_as_it_was() {
 }
 
 #[test]
-fn try_wait_returns_the_cancel_and_drops_it() {
+fn wait_or_cancelled_returns_the_cancel_and_drops_it() {
     in_root_fiber(|| {
         let (switch_back, switcher) = pair();
         own().cancel();
-        assert!(switch_back.try_wait().is_err());
+        assert!(switch_back.wait_or_cancelled().is_err());
         assert!(!switcher.switch(7));
     });
 }
@@ -867,7 +867,7 @@ fn a_cancel_in_a_cleanup_does_not_end_the_waits_of_the_next_one() {
         let log = Log::new();
         let waits = || {
             yield_now().wait();
-            yield_now().try_wait().unwrap();
+            yield_now().wait_or_cancelled().unwrap();
         };
         cancelled_in_cleanup(&log, waits).wait().unwrap();
         assert_eq!(log.take(), [2]);

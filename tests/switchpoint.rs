@@ -56,7 +56,9 @@ fn assert_waits_forbidden() {
     assert_panics(&forbidden("`.wait()`"), || pending::<()>().wait());
     assert_panics(&forbidden("`.wait()`"), || sleep(Duration::ZERO).wait());
     assert_panics(&forbidden("`.wait()`"), || yield_now().wait());
-    assert_panics(&forbidden("`.try_wait()`"), || ready(()).try_wait());
+    assert_panics(&forbidden("`.wait_or_cancelled()`"), || {
+        ready(()).wait_or_cancelled()
+    });
     let ms = ms(1);
     assert_panics(&forbidden("`.wait_timeout()`"), || {
         ready(()).wait_timeout(ms)
@@ -139,7 +141,7 @@ fn a_refused_wait_neither_makes_nor_polls_its_future() {
         let theirs = watched.clone();
         assert_no_switchpoints(move || {
             assert!(unwinds(|| theirs.clone().wait()));
-            assert!(unwinds(|| theirs.clone().try_wait()));
+            assert!(unwinds(|| theirs.clone().wait_or_cancelled()));
             assert!(unwinds(|| theirs.clone().wait_timeout(ms(1))));
             assert!(unwinds(|| theirs.wait_until(Instant::now())));
         });
@@ -367,7 +369,7 @@ fn a_bridge_that_is_dropped_in_a_block_is_told_of_its_end_and_not_of_the_block()
         let theirs = told.clone();
         let mut bridge = Box::pin(bridge(move || {
             let _ = catch_cancel(|| pending::<()>().wait());
-            *theirs.borrow_mut() = ready(()).try_wait().err();
+            *theirs.borrow_mut() = ready(()).wait_or_cancelled().err();
         }));
         assert!(poll_once(bridge.as_mut()).is_pending());
         assert_no_switchpoints(|| drop(bridge));
@@ -601,7 +603,7 @@ fn the_abrupt_end_stays_pending() {
         runtime.block_on(async {
             fiber = Some(spawn(move || {
                 // Learns of the end without being unwound.
-                assert!(pending::<()>().try_wait().is_err());
+                assert!(pending::<()>().wait_or_cancelled().is_err());
                 assert_no_switchpoints(|| {
                     check_cancelled();
                     theirs.lock().unwrap().push("not in the block");
@@ -635,7 +637,7 @@ fn assert_errors_instead() {
     let theirs = future.clone();
     assert_no_switchpoints(move || {
         let message = "cancelled: the fiber is unwinding and cannot wait";
-        let cancelled = theirs.clone().try_wait().unwrap_err();
+        let cancelled = theirs.clone().wait_or_cancelled().unwrap_err();
         assert_eq!(cancelled.to_string(), message);
         let message = "the fiber is unwinding and cannot wait";
         let elapsed = theirs.clone().wait_timeout(ms(1)).unwrap_err();
@@ -717,7 +719,7 @@ fn in_an_unwinding_through_the_block_itself_waits_do_not_abort() {
             let waited = Cell::new(0);
             assert!(unwinds(|| assert_no_switchpoints(|| {
                 let _guard = OnDrop(|| {
-                    assert!(ready(()).try_wait().is_err());
+                    assert!(ready(()).wait_or_cancelled().is_err());
                     yield_now().wait();
                     waited.set(waited.get() + 1);
                 });

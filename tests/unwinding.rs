@@ -251,13 +251,13 @@ fn wait_until_polls_once_while_the_fiber_unwinds() {
 }
 
 #[test]
-fn try_wait_polls_once_while_the_fiber_unwinds() {
+fn wait_or_cancelled_polls_once_while_the_fiber_unwinds() {
     in_root_fiber(|| {
         let (ready_one, late) = (Cell::new(None), Cell::new(None));
         assert!(unwinds(|| {
             let _guard = OnDrop(|| {
-                ready_one.set(Some(ready(42).try_wait()));
-                late.set(Some(pending::<()>().try_wait()));
+                ready_one.set(Some(ready(42).wait_or_cancelled()));
+                late.set(Some(pending::<()>().wait_or_cancelled()));
             });
             panic!("its own");
         }));
@@ -291,7 +291,7 @@ fn after_a_caught_panic_waits_take_their_time_again() {
             panic!("its own");
         }));
         assert!(sleep(ms(5)).wait_timeout(ms(10)).is_ok());
-        assert!(sleep(ms(5)).try_wait().is_ok());
+        assert!(sleep(ms(5)).wait_or_cancelled().is_ok());
     });
 }
 
@@ -304,7 +304,7 @@ fn a_refused_wait_in_a_destructor_that_unwinds_returns_its_error() {
             let mut fiber = spawn(|| {
                 async {
                     let _guard = OnDrop(|| {
-                        assert!(ready(()).try_wait().is_err());
+                        assert!(ready(()).wait_or_cancelled().is_err());
                         assert!(ready(()).wait_timeout(ms(1)).is_err());
                     });
                     panic!("in a poll");
@@ -463,12 +463,12 @@ fn cancels_of_fibers_that_all_unwind_reach_each_of_them_later() {
 }
 
 #[test]
-fn try_wait_is_cancelled_while_another_fiber_unwinds() {
+fn wait_or_cancelled_is_cancelled_while_another_fiber_unwinds() {
     in_async(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
         settle().await;
-        let mut second = spawn(|| pending::<()>().try_wait());
+        let mut second = spawn(|| pending::<()>().wait_or_cancelled());
         settle().await;
         second.cancel_with("at once");
         let cancelled = second.join().await.unwrap().unwrap_err();
@@ -692,7 +692,7 @@ fn a_writer_that_is_flushed_while_a_cancel_unwinds_gives_up() {
 }
 
 #[test]
-fn a_fiber_abandoned_while_it_unwinds_leaves_later_cancels_to_try_wait() {
+fn a_fiber_abandoned_while_it_unwinds_leaves_later_cancels_to_wait_or_cancelled() {
     // On a thread of its own, which it spoils.
     watched(|| {
         let rt = runtime();
@@ -707,7 +707,7 @@ fn a_fiber_abandoned_while_it_unwinds_leaves_later_cancels_to_try_wait() {
         assert!(thread::panicking());
         let rt = runtime();
         rt.block_on(async {
-            let mut tries = spawn(|| pending::<()>().try_wait());
+            let mut tries = spawn(|| pending::<()>().wait_or_cancelled());
             let waits = spawn(|| pending::<()>().wait());
             settle().await;
             tries.cancel_with("by value");
@@ -737,7 +737,7 @@ fn wait_timeout_in_a_destructor_when_the_runtime_is_dropped_returns_an_error() {
             drop(spawn(move || {
                 let _guard = OnDrop(|| {
                     late_too.push(ready(()).wait_timeout(ms(1)).is_err());
-                    tried_too.push(ready(()).try_wait().is_err());
+                    tried_too.push(ready(()).wait_or_cancelled().is_err());
                 });
                 pending::<()>().wait();
             }));
@@ -826,7 +826,7 @@ fn a_hub_in_a_multi_thread_runtime_that_is_dropped_outside_of_it_does_not_abort(
 }
 
 #[test]
-fn a_fiber_told_of_the_end_by_try_wait_is_unwound_at_its_next_wait() {
+fn a_fiber_told_of_the_end_by_wait_or_cancelled_is_unwound_at_its_next_wait() {
     // An error that it handled is no unwinding.
     watched(|| {
         let marks = InDrop::new();
@@ -835,7 +835,7 @@ fn a_fiber_told_of_the_end_by_try_wait_is_unwound_at_its_next_wait() {
         rt.block_on(async {
             drop(spawn(move || {
                 let _guard = theirs.guard(|| ());
-                assert!(pending::<()>().try_wait().is_err());
+                assert!(pending::<()>().wait_or_cancelled().is_err());
                 pending::<()>().wait();
             }));
             settle().await;

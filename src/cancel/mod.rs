@@ -190,12 +190,12 @@ impl Unwinding {
             Unwinding::No => "",
             Unwinding::Yes => {
                 "; it was unwinding, so from now on this thread counts as panicking: std's \
-                 mutexes poison, and cancels reach waits only through `try_wait`"
+                 mutexes poison, and cancels reach waits only through `wait_or_cancelled`"
             }
             Unwinding::Maybe => {
                 "; it may have been unwinding, in which case this thread counts as panicking \
                  from now on: std's mutexes poison, and cancels reach waits only through \
-                 `try_wait`"
+                 `wait_or_cancelled`"
             }
         }
     }

@@ -19,7 +19,7 @@
 //! * It is held off in [`shield`](crate::shield), in
 //!   [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that
 //!   is, or may be, unwinding. Then it stays pending.
-//! * [`try_wait`](crate::Wait::try_wait) returns it instead. That is the way for
+//! * [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns it instead. That is the way for
 //!   `extern "C"` callbacks, through which nothing may unwind (the process aborts,
 //!   as for any panic there), and for destructors.
 //! * Once the fiber's closure has returned, a cancel does not change its result any
@@ -39,7 +39,7 @@
 //!
 //! | call | when it is cancelled or runs out of time |
 //! |---|---|
-//! | `future.wait()`, `try_wait`, `wait_timeout`, `wait_until` | the future is dropped; lost is what it would lose by that |
+//! | `future.wait()`, `wait_or_cancelled`, `wait_timeout`, `wait_until` | the future is dropped; lost is what it would lose by that |
 //! | ... of `mpsc::Receiver::recv`, `Notify::notified`, `Semaphore::acquire`, `Mutex::lock` | nothing: the message, permit or lock goes to the next |
 //! | ... of a `oneshot::Receiver` | the receiver, so the sender learns it; `(&mut receiver).wait()` loses nothing |
 //! | ... of `mpsc::Sender::send` | the message that was being sent; `reserve().wait()` first loses nothing |
@@ -71,7 +71,7 @@
 //! be poisoned. So:
 //!
 //! * a wait that can return an error polls once and, if that is not enough, returns
-//!   it: [`try_wait`](crate::Wait::try_wait), [`wait_timeout`](crate::Wait::wait_timeout),
+//!   it: [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), [`wait_timeout`](crate::Wait::wait_timeout),
 //!   [`wait_until`](crate::Wait::wait_until), the calls of an
 //!   [`io::Blocking`](crate::io::Blocking), so that a `BufWriter` in a fiber that is
 //!   cancelled flushes what there is room for, and an
@@ -95,7 +95,7 @@
 //! is on it, never freed or reused, since others may hold pointers into it; a
 //! warning names the fiber, and its joiner gets an error. If it was unwinding just
 //! then, its thread counts as panicking for ever: from then on, cancels reach waits
-//! that begin there only through `try_wait`, and a close ends those abruptly that
+//! that begin there only through `wait_or_cancelled`, and a close ends those abruptly that
 //! it cannot reach. A borrowing bridge
 //! ([`bridge_borrowed`](crate::bridge_borrowed)) cannot be leaked, so the process
 //! is aborted instead.
@@ -107,6 +107,6 @@
 //! # Without unwinding
 //!
 //! In a build with `panic = "abort"`, a cancel, a deadline or a close reaches only
-//! `try_wait`. [`with_timeout`](crate::with_timeout) panics, saying so. An abrupt
+//! `wait_or_cancelled`. [`with_timeout`](crate::with_timeout) panics, saying so. An abrupt
 //! end leaks the stacks of suspended fibers, and so does the end of
 //! [`run`](crate::run) for fibers that are left and did not end by themselves.

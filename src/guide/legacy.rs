@@ -220,7 +220,7 @@
 //! ```
 //!
 //! If the library calls back from C, see to it that no cancel unwinds through its
-//! frames: [`try_wait`](crate::Wait::try_wait) returns it, [`shield`](crate::shield())
+//! frames: [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns it, [`shield`](crate::shield())
 //! puts it off.
 //!
 //! The examples `websocket`, `tls`, `csv`, `imap` and `sandwich` are programs of this

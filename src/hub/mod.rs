@@ -181,7 +181,7 @@ impl Hub {
     /// refuses new fibers.
     ///
     /// With `panic = "abort"`, fibers are cancelled only at
-    /// [`try_wait`](crate::Wait::try_wait), and must end by themselves.
+    /// [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), and must end by themselves.
     ///
     /// # Cancel safety
     ///

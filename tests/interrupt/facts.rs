@@ -33,7 +33,7 @@ facts![
     the_second_kills_while_the_root_is_shielded,
     a_shielded_root_is_cancelled_after_the_shield,
     a_root_that_catches_it_goes_on_and_is_cancelled_again,
-    try_wait_returns_it,
+    wait_or_cancelled_returns_it,
     a_scope_passes_it_on_once,
     the_second_kills_while_a_scope_waits_for_a_child_that_does_not_end,
     a_cancel_that_is_pending_already_is_the_answer,
@@ -260,13 +260,13 @@ fn a_root_that_catches_it_goes_on_and_is_cancelled_again() -> Fact {
     )
 }
 
-fn try_wait_returns_it() -> Fact {
+fn wait_or_cancelled_returns_it() -> Fact {
     fact(
         || {
             let result = run(|| {
                 for _ in 0..2 {
                     spawn(|| say("waiting"));
-                    let cancelled = pending::<()>().try_wait().unwrap_err();
+                    let cancelled = pending::<()>().wait_or_cancelled().unwrap_err();
                     say(format!("returned: {}", cancelled.message().unwrap()));
                 }
             });

@@ -113,7 +113,7 @@ impl Drop for WaitsInDrop {
             }
             Style::Try => {
                 cx.hit(Op::TryWaitInDrop);
-                let _ = cx.try_wait(sleep(self.duration));
+                let _ = cx.wait_or_cancelled(sleep(self.duration));
             }
             Style::Timeout => {
                 cx.hit(Op::WaitTimeoutInDrop);
@@ -232,9 +232,9 @@ impl Cx {
         output
     }
 
-    fn try_wait<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
+    fn wait_or_cancelled<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
         let mark = self.begin_wait(false);
-        let output = future.try_wait();
+        let output = future.wait_or_cancelled();
         mark.went_on();
         if let Err(cancelled) = &output {
             self.hit(Op::TryWaitCancelled);
@@ -805,7 +805,7 @@ impl Cx {
             }
             25 => {
                 self.hit(Op::TryWait);
-                let _ = self.try_wait(sleep(self.millis(12)));
+                let _ = self.wait_or_cancelled(sleep(self.millis(12)));
             }
             26 | 27 if nests => self.shield(depth),
             28 | 29 if nests => self.scope(depth),
