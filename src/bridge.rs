@@ -1,6 +1,6 @@
 //! [`bridge`]: blocking-style code on a stack of its own inside the awaiting task.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -11,13 +11,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use crate::cancel::{self, Unwinding};
-use crate::fiber::{FiberState, Owner};
-use crate::foreign::{self, AbortOnUnwind};
-use crate::outside::Surroundings;
-use crate::report;
+use crate::base::contain::{self, AbortOnUnwind};
+use crate::base::{Unwinding, report};
+use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
+use crate::overflow;
 use crate::stack::{self, StackPool};
-use crate::switch::{self, Coroutine, Step, Suspension};
+use crate::switch::{Coroutine, Step, Suspender, Suspension};
 
 /// Runs `f` on a stack of its own inside the task that awaits the result.
 ///
@@ -66,12 +65,12 @@ where
 {
     let result = Rc::default();
     let slot = Rc::clone(&result);
-    let strand = Strand::new(|task| {
+    let stack = BridgeStack::new(|task| {
         Coroutine::new(take_stack(), move |suspender| {
             run(suspender, task, f, &slot);
         })
     });
-    Bridge { strand, result }
+    Bridge { stack, result }
 }
 
 /// As [`bridge`], for a closure that borrows.
@@ -141,7 +140,7 @@ where
 {
     let result = Rc::default();
     let slot = Rc::clone(&result);
-    let strand = Strand::new(|task| {
+    let stack = BridgeStack::new(|task| {
         let stack = take_stack();
         let body = move |suspender| run(suspender, task, f, &slot);
         // SAFETY: the caller promises that the future, which owns the coroutine,
@@ -151,7 +150,7 @@ where
         unsafe { Coroutine::new_unchecked(stack, body) }
     });
     BridgeBorrowed {
-        bridge: Bridge { strand, result },
+        bridge: Bridge { stack, result },
         borrows: PhantomData,
     }
 }
@@ -159,7 +158,7 @@ where
 /// The future of [`bridge`].
 #[must_use = "futures do nothing unless you `.await` them"]
 pub struct Bridge<T> {
-    strand: Strand,
+    stack: BridgeStack,
     result: Rc<Slot<T>>,
 }
 
@@ -174,12 +173,12 @@ pub struct BridgeBorrowed<'a, T> {
 type Slot<T> = Cell<Option<thread::Result<T>>>;
 
 /// The root of a bridge's stack.
-fn run<F, T>(suspender: switch::Suspender, task: Rc<BridgeTask>, f: F, result: &Slot<T>)
+fn run<F, T>(suspender: Suspender, task: Rc<BridgeTask>, f: F, result: &Slot<T>)
 where
     F: FnOnce() -> T,
 {
-    let state = FiberState::new(suspender, Owner::Bridge(task));
-    switch::run_fiber(&state, || {
+    let state = StackState::new(suspender, Resumer::Task(task));
+    place::run_stack(&state, || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // Dropped before it was polled: the closure is dropped here, where
             // its destructors find a stack of ours, and there is no result.
@@ -203,10 +202,10 @@ where
 }
 
 /// Drops what a bridge has come to if nobody will take it.
-fn discard_unclaimed<T>(state: &FiberState, outcome: &mut Option<thread::Result<T>>) {
+fn discard_unclaimed<T>(state: &StackState, outcome: &mut Option<thread::Result<T>>) {
     if state.has_ended() {
         let unclaimed = outcome.take();
-        foreign::run("a destructor in a dropped bridge", || drop(unclaimed));
+        contain::run("a destructor in a dropped bridge", || drop(unclaimed));
     }
 }
 
@@ -214,7 +213,7 @@ impl<T> Future for Bridge<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match self.strand.poll(cx) {
+        match self.stack.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => match self.result.take() {
                 Some(Ok(value)) => Poll::Ready(value),
@@ -238,10 +237,10 @@ impl<T> Unpin for Bridge<T> {}
 
 impl<T> Drop for Bridge<T> {
     fn drop(&mut self) {
-        if let Err(Abandoned(unwinding)) = self.strand.end() {
+        if let Err(Abandoned(unwinding)) = self.stack.end() {
             report::warn(format_args!(
                 "a bridge waited again while it was being dropped; its stack is leaked{}",
-                unwinding.mark(),
+                unwinding.consequence(),
             ));
         }
     }
@@ -251,7 +250,7 @@ impl<T> Drop for BridgeBorrowed<'_, T> {
     fn drop(&mut self) {
         // Whatever panics here, the bridge inside must not come to leak the stack.
         let bomb = AbortOnUnwind;
-        if self.bridge.strand.end().is_err() {
+        if self.bridge.stack.end().is_err() {
             report::error(format_args!(
                 "a borrowing bridge waited again while it was being dropped; its stack can \
                  neither be unwound nor leaked, so the process is aborted",
@@ -265,7 +264,7 @@ impl<T> Drop for BridgeBorrowed<'_, T> {
 impl<T> fmt::Debug for Bridge<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge")
-            .field("running", &self.strand.coroutine.is_some())
+            .field("running", &self.stack.coroutine.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -277,16 +276,16 @@ impl<T> fmt::Debug for BridgeBorrowed<'_, T> {
 }
 
 /// A bridge's stack, seen from the task that polls it.
-struct Strand {
+struct BridgeStack {
     /// Present until the body has ended.
     coroutine: Option<Coroutine>,
     task: Rc<BridgeTask>,
 }
 
-impl Strand {
-    fn new(make: impl FnOnce(Rc<BridgeTask>) -> Coroutine) -> Strand {
+impl BridgeStack {
+    fn new(make: impl FnOnce(Rc<BridgeTask>) -> Coroutine) -> BridgeStack {
         let task = Rc::new(BridgeTask::default());
-        Strand {
+        BridgeStack {
             coroutine: Some(make(task.clone())),
             task,
         }
@@ -297,15 +296,15 @@ impl Strand {
             return Poll::Ready(());
         };
         assert!(
-            self.task.abandoned.get().is_none(),
+            self.task.abandoned().is_none(),
             "a bridge was polled whose {ABANDONED}"
         );
-        self.task.resumed(cx);
-        let step = cancel::nested(|| coroutine.resume());
+        self.task.resume(cx);
+        let step = unwinding::while_resuming(|| place::resume_owned(coroutine));
         match step {
             Step::Suspended(Suspension::Waiting | Suspension::Yielding) => Poll::Pending,
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
-                self.task.abandoned.set(Some(unwinding));
+                self.task.set_abandoned(unwinding);
                 panic!("the body of a bridge cannot go on: its {ABANDONED}");
             }
             Step::Finished => {
@@ -322,25 +321,25 @@ impl Strand {
         let Some(mut coroutine) = self.coroutine.take() else {
             return Ok(());
         };
-        self.task.ended.set(true);
+        self.task.end();
         // On a thread that is ending, frames may refer to thread-locals that are
         // gone, as far as that can be told.
         let thread_ends = STACKS.try_with(|_| ()).is_err();
-        let mut unwinding = self.task.abandoned.get();
-        if unwinding.is_none() && !thread_ends {
-            self.task.resumed(&mut Context::from_waker(Waker::noop()));
-            let step = cancel::nested(|| coroutine.resume());
+        let mut abandoned = self.task.abandoned();
+        if abandoned.is_none() && !thread_ends {
+            self.task.resume(&mut Context::from_waker(Waker::noop()));
+            let step = unwinding::while_resuming(|| place::resume_owned(&mut coroutine));
             match step {
                 Step::Finished => {
                     reuse(coroutine);
                     return Ok(());
                 }
-                Step::Suspended(Suspension::Abandoned(state)) => unwinding = Some(state),
+                Step::Suspended(Suspension::Abandoned(state)) => abandoned = Some(state),
                 Step::Suspended(_) => debug_assert!(false, "nobody would resume it"),
             }
         }
         coroutine.leak();
-        Err(Abandoned(unwinding.unwrap_or(Unwinding::No)))
+        Err(Abandoned(abandoned.unwrap_or(Unwinding::No)))
     }
 }
 
@@ -364,50 +363,12 @@ const MAX_CACHED: usize = 64;
 
 #[track_caller]
 fn take_stack() -> stack::Stack {
+    overflow::arm();
     let stack = STACKS
         .try_with(|stacks| stacks.take(None))
         .unwrap_or_else(|_| StackPool::new(stack::DEFAULT_SIZE, 0).take(None));
     match stack {
         Ok(stack) => stack,
         Err(e) => panic!("{e}"),
-    }
-}
-
-/// What a bridge's stack and the task that polls it share.
-#[derive(Default)]
-pub(crate) struct BridgeTask {
-    waker: RefCell<Option<Waker>>,
-    ended: Cell<bool>,
-    abandoned: Cell<Option<Unwinding>>,
-    /// Where the stack was resumed.
-    resumed_in: Cell<Surroundings>,
-}
-
-impl BridgeTask {
-    /// The waker of the poll that is in progress.
-    pub(crate) fn waker(&self) -> Ref<'_, Waker> {
-        Ref::map(self.waker.borrow(), |waker| {
-            waker.as_ref().expect("a bridge runs only when polled")
-        })
-    }
-
-    /// Whether the bridge is being dropped.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.get()
-    }
-
-    /// Whether the code that runs is in an executor that was entered above the
-    /// resume: a nested `block_on`, which must not be suspended half way.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.resumed_in.get() != Surroundings::now()
-    }
-
-    fn resumed(&self, cx: &mut Context<'_>) {
-        let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
-        if !known {
-            let old = self.waker.replace(Some(cx.waker().clone()));
-            foreign::run("the drop of a waker", || drop(old));
-        }
-        self.resumed_in.set(Surroundings::now());
     }
 }

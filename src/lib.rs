@@ -328,56 +328,56 @@
 //! [`corosensei`]: https://docs.rs/corosensei
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod base;
 mod bridge;
 mod cancel;
-mod fiber;
-mod foreign;
+mod current;
+mod entry;
 mod generator;
 pub mod guide;
+mod handles;
 mod hub;
-mod interrupt;
 pub mod io;
-mod join;
 mod local;
 mod offload;
-mod outside;
-#[cfg(unix)]
-mod poll;
-mod prefetch;
+mod overflow;
 mod remote;
-mod report;
+mod scheduler;
 mod scope;
+mod shared;
 mod stack;
 pub mod stream;
 mod switch;
 mod switch_back;
 mod switchpoint;
-mod sync_util;
 mod time;
 mod wait;
 mod yield_now;
 
+pub use base::Elapsed;
 pub use bridge::{Bridge, BridgeBorrowed, bridge, bridge_borrowed};
-pub use cancel::{Cancelled, catch_cancel, check_cancelled, shield, with_timeout};
-pub use fiber::{Builder, Fiber, FiberHandle, FiberId, current_fiber, in_fiber, park, spawn};
-pub use hub::{
-    Close, CloseTimeout, CloseWithin, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics,
-    run,
+pub use cancel::{catch_cancel, check_cancelled, shield, with_timeout};
+pub use current::AccessError;
+pub use entry::{Hub, HubBuilder, run};
+pub use handles::{
+    Builder, Close, CloseTimeout, CloseWithin, Fiber, FiberHandle, HubHandle, Join, JoinError,
+    current_fiber, in_fiber, park, spawn,
 };
-pub use join::{Join, JoinError};
-pub use local::{AccessError, LocalKey};
+pub use hub::HubData;
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use hub::poll::{Events, PollHandle, Poller};
+pub use local::LocalKey;
 pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
 pub use offload::{compute, compute_threads};
-#[cfg(unix)]
-#[cfg_attr(docsrs, doc(cfg(unix)))]
-pub use poll::{Events, PollHandle, Poller};
+pub use overflow::set_overflow_report;
 pub use remote::{CloseThreads, CloseThreadsWithin, HubPool, HubThread};
 pub use scope::{Scope, ScopedFiber, scope};
-pub use stack::set_overflow_report;
+pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
-pub use time::{Elapsed, Sleep, sleep, sleep_until};
+pub use time::{Sleep, sleep, sleep_until};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};
 

@@ -1,32 +1,15 @@
 //! [`fiber_local!`](crate::fiber_local): values of which each fiber has its own.
 //!
-//! A key is a static; it is told from others by its address and its type. The
-//! values are with the fiber, in its [`FiberState`](crate::fiber::FiberState), or
-//! with the thread. There is no unsafe code here, and nothing is borrowed while
-//! user code (an initialiser, a closure, a destructor) runs: whoever uses a value
-//! holds a count of its `Rc`. So it does not matter what that code does, a wait
-//! included: at worst a value lives until its last user has gone.
-//!
-//! # The end
-//!
-//! When the body of a fiber or bridge is over, it calls [`Locals::end`] on its own
-//! stack, where destructors may wait. A value passes through two lists of its
-//! [`Table`]: `live`, then, just before it is dropped, `gone`. What is in `gone`
-//! is not initialised again, so each key comes up once at the most after the end
-//! has begun, and the end comes to an end.
+//! A key is a static; it is told from others by its address and its type. The values are with the
+//! stack, in its [`Locals`], or with the thread.
 
 use std::any::{Any, TypeId, type_name};
-use std::cell::{Cell, OnceCell, RefCell};
-use std::error::Error;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use crate::fiber::Record;
-use crate::join::Cause;
-use crate::report;
-use crate::switch::{self, Place};
+use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 
 /// Declares statics of type [`LocalKey`], of which each fiber has a value of its
 /// own.
@@ -138,11 +121,6 @@ pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }
 
-/// A fiber-local was used after it was dropped, or while it is being dropped.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AccessError;
-
 impl<T: 'static> LocalKey<T> {
     #[doc(hidden)]
     pub const fn new(init: fn() -> T) -> LocalKey<T> {
@@ -194,14 +172,14 @@ impl<T: 'static> LocalKey<T> {
 
     /// The value; `make` makes it if there is none.
     fn value(&'static self, make: impl FnOnce() -> T) -> Result<Rc<T>, AccessError> {
-        let key = self.key();
-        let value = match with_locals(|locals| locals.get(key))? {
+        let id = self.id();
+        let value = match with_locals(|locals| locals.get(id))? {
             Some(value) => value,
             None => {
                 let made: Rc<dyn Any> = Rc::new(make());
                 // The one that stays; should `make` have come here too, not the
                 // one just made, which is then dropped at the end of this block.
-                with_locals(|locals| locals.insert(key, &made))?
+                with_locals(|locals| locals.insert(id, &made))?
             }
         };
         match value.downcast() {
@@ -234,8 +212,8 @@ impl<T: 'static> LocalKey<T> {
         inner.map(|inner| (value, inner))
     }
 
-    fn key(&'static self) -> Key {
-        Key {
+    fn id(&'static self) -> LocalId {
+        LocalId {
             address: std::ptr::from_ref(self).addr(),
             type_id: TypeId::of::<T>(),
         }
@@ -361,142 +339,10 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-impl fmt::Debug for AccessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessError")
-    }
-}
-
-impl fmt::Display for AccessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the fiber-local was dropped, or is being dropped")
-    }
-}
-
-impl Error for AccessError {}
-
-/// Tells one fiber-local from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    /// Of a static that is not zero-sized.
-    address: usize,
-    type_id: TypeId,
-}
-
-/// The fiber-locals of a fiber, a bridge or a thread.
-#[derive(Debug)]
-pub(crate) struct Locals {
-    /// Made for the first of them, since most fibers have none.
-    table: OnceCell<Box<RefCell<Table>>>,
-    /// Whether everything is gone, also what never was.
-    ended: Cell<bool>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    /// In the order of initialisation.
-    live: Vec<Local>,
-    /// What was dropped or is being dropped.
-    gone: Vec<Key>,
-}
-
-#[derive(Debug)]
-struct Local {
-    key: Key,
-    value: Rc<dyn Any>,
-}
-
-impl Locals {
-    pub(crate) const fn new() -> Locals {
-        Locals {
-            table: OnceCell::new(),
-            ended: Cell::new(false),
-        }
-    }
-
-    /// Whether there is nothing to drop.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        match self.table.get() {
-            Some(table) => table.borrow().live.is_empty(),
-            None => true,
-        }
-    }
-
-    /// The value, if there is one yet.
-    fn get(&self, key: Key) -> Result<Option<Rc<dyn Any>>, AccessError> {
-        if self.ended.get() {
-            return Err(AccessError);
-        }
-        let Some(table) = self.table.get() else {
-            return Ok(None);
-        };
-        let table = table.borrow();
-        match table.live.iter().find(|local| local.key == key) {
-            Some(local) => Ok(Some(local.value.clone())),
-            None if table.gone.contains(&key) => Err(AccessError),
-            None => Ok(None),
-        }
-    }
-
-    /// Puts a value in, unless there is one. Returns the one that is there now.
-    fn insert(&self, key: Key, made: &Rc<dyn Any>) -> Result<Rc<dyn Any>, AccessError> {
-        if let Some(first) = self.get(key)? {
-            return Ok(first);
-        }
-        let value = made.clone();
-        let table = self.table.get_or_init(Box::default);
-        table.borrow_mut().live.push(Local { key, value });
-        Ok(made.clone())
-    }
-
-    /// Drops everything, and what is initialised meanwhile. `record` is that of
-    /// the fiber, if it is one's.
-    pub(crate) fn end(&self, record: Option<&Record>) {
-        while let Some(last) = self.take_last() {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(last))) {
-                let cause = Cause::from_panic(payload);
-                report_panic(record, &cause);
-                // Its drop could panic again.
-                mem::forget(cause);
-            }
-        }
-        self.ended.set(true);
-    }
-
-    /// The value that was initialised last, which is gone from now on.
-    fn take_last(&self) -> Option<Local> {
-        let mut table = self.table.get()?.borrow_mut();
-        let last = table.live.pop()?;
-        table.gone.push(last.key);
-        Some(last)
-    }
-}
-
-impl Drop for Locals {
-    fn drop(&mut self) {
-        // The state that they are part of is going: no place for user code.
-        debug_assert!(self.is_empty(), "they end before what has them");
-    }
-}
-
-/// Reports the panic of a destructor. A cancel is none.
-fn report_panic(record: Option<&Record>, cause: &Cause) {
-    if let Cause::Panic { .. } = cause {
-        match record {
-            Some(record) => report::error(format_args!(
-                "a destructor of a fiber-local of fiber '{}' {cause}",
-                record.name(),
-            )),
-            None => report::error(format_args!("a destructor of a fiber-local {cause}")),
-        }
-    }
-}
-
 /// Calls `f`, which is no user code, with the fiber-locals of the code that runs.
 fn with_locals<R>(f: impl FnOnce(&Locals) -> Result<R, AccessError>) -> Result<R, AccessError> {
-    switch::with_place(|place| match place {
-        Place::Fiber(state) | Place::Poll(state) => f(&state.locals),
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => f(&state.locals),
         Place::Outside | Place::ThreadPoll | Place::Hub(_) | Place::Driver(_) => THREAD
             .try_with(|thread| f(&thread.0))
             .unwrap_or(Err(AccessError)),

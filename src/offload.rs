@@ -16,9 +16,7 @@ use tokio::runtime::Handle;
 
 #[cfg(feature = "compute")]
 pub use self::pool::{compute, compute_threads};
-use crate::foreign;
-use crate::report;
-use crate::time::helper;
+use crate::base::{contain, helper, report};
 
 /// Calls `f` on a thread where it may block: `blocking(f).wait()` in a fiber,
 /// `blocking(f).await` in async code.
@@ -65,7 +63,7 @@ where
     T: Send + 'static,
 {
     let (job, offload) = Offload::new(Pool::Blocking, f);
-    let runtime = Handle::try_current().unwrap_or_else(|_| helper().clone());
+    let runtime = Handle::try_current().unwrap_or_else(|_| helper::runtime().clone());
     // It goes on without its handle, which is only needed to abort it.
     drop(runtime.spawn_blocking(job));
     offload
@@ -99,7 +97,7 @@ impl<T> Offload<T> {
             let outcome = catch_unwind(AssertUnwindSafe(f));
             // What is not wanted any more is dropped here, by the sender at the
             // latest; and a waker is somebody else's too.
-            foreign::run("the drop of a job's result", || {
+            contain::run("the drop of a job's result", || {
                 if let Err(Err(_panic)) = sender.send(outcome) {
                     report::error(format_args!(
                         "a job of `{}` panicked, and nobody waits for it",
@@ -175,7 +173,7 @@ mod pool {
     use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
     use super::{Offload, Pool};
-    use crate::switch::{self, Place};
+    use crate::current::{Place, with_place};
 
     /// Calls `f` on one of the threads that compute: `compute(f).wait()` in a
     /// fiber, `compute(f).await` in async code.
@@ -282,7 +280,7 @@ mod pool {
     }
 
     pub(super) fn refuse_deadlock() {
-        let blocks = switch::with_place(|place| matches!(place, Place::ThreadPoll));
+        let blocks = with_place(|place| matches!(place, Place::ThreadPoll));
         let Some(Ok(pool)) = POOL.get() else { return };
         assert!(
             !blocks || pool.current_thread_index().is_none(),

@@ -1,34 +1,31 @@
 //! [`scope`]: fibers that borrow from the stack of the one that spawns them.
 //!
-//! The design is that of [`std::thread::scope`]. What differs is who waits: the
-//! parent is a fiber (or the body of a bridge), whose stack can be told to unwind
-//! at any wait. The end of a scope is the one wait that nothing ends early:
+//! The design is that of [`std::thread::scope`]. What differs is what waits: the parent is a fiber
+//! (or the body of a bridge), whose stack can be told to unwind at any wait. The end of a scope is
+//! the one wait that nothing ends early:
 //!
-//! *Scope Invariant*: the frames below `scope` are left only when every child has
-//! ended, that is, when its stack has returned and its closure, its locals and an
-//! unclaimed result have been dropped. The hub counts a child as ended after it
-//! has taken back its stack. Where the parent cannot wait for that, it leaves its
-//! stack for ever instead.
+//! *Scope Invariant*: the frames below `scope` are left only when every child has ended, that is,
+//! when its stack has returned and its closure, its locals and an unclaimed result were dropped. The
+//! hub counts a child as ended after it has taken back its stack. Where the parent cannot wait for
+//! that, it leaves its stack for ever instead.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::task::Waker;
-use std::thread::panicking;
 
-use crate::cancel::check_cancelled;
-use crate::fiber::{Fiber, FiberHandle, FiberId, FiberRef, FiberState, Start};
-use crate::foreign::{self, AbortOnUnwind};
-use crate::hub::{Core, registry};
-use crate::join::Join;
-use crate::switch::{self, Place, Suspension};
-use crate::wait::Spot;
+use crate::base::contain::{self, AbortOnUnwind};
+use crate::cancel::{check_cancelled, interrupt};
+use crate::current::{Place, StackState, WaitSite, body, suspend, with_place};
+use crate::handles::{Fiber, FiberHandle, Join};
+use crate::hub::{Children, Core};
+use crate::scheduler::{attach, end_child, launch};
+use crate::shared::{FiberId, Start};
+use crate::switch::Coroutine;
 
 /// Runs `f` with a [`Scope`] in which fibers can be spawned that borrow what
 /// lives around the call, and waits until all of them have ended.
@@ -95,39 +92,42 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let spot = Spot::here("`scope`");
+    let site = WaitSite::here("`scope`");
     assert!(
-        matches!(spot, Spot::Fiber),
+        matches!(site, WaitSite::Stack),
         "`scope` was called on a plain thread, where there is no hub for its fibers; call it in a \
          fiber, or use `std::thread::scope`",
     );
-    let hub = match registry::current() {
+    let hub = match attach::current() {
         Ok(hub) => hub,
         Err(none) => panic!("{none}"),
     };
     let scope = Scope {
         hub,
-        data: Rc::default(),
+        children: Rc::default(),
+        was_interrupted: Cell::new(false),
         scope: PhantomData,
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // Scope Invariant: from here to the end of the last child nothing unwinds,
-    // not even a waker of somebody else's.
+    // Scope Invariant: from here to the end of the last child nothing unwinds.
     let bomb = AbortOnUnwind;
     if result.is_err() {
-        scope.data.cancel_children("the scope is unwinding");
+        scope.children.cancel("the scope is unwinding");
     }
     scope.end();
     mem::forget(bomb);
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(value) => {
-            if scope.data.was_interrupted.get() {
+            if scope.was_interrupted.get() {
                 // What came at the end is delivered now; the value goes with it.
                 check_cancelled();
             }
-            assert!(!scope.data.has_unclaimed_panic(), "a scoped fiber panicked");
+            assert!(
+                !scope.children.has_unclaimed_panic(),
+                "a scoped fiber panicked"
+            );
             value
         }
     }
@@ -138,7 +138,9 @@ where
 /// It is shared by the parent and the children, all on one thread.
 pub struct Scope<'scope, 'env: 'scope> {
     hub: Rc<Core>,
-    data: Rc<ScopeData>,
+    children: Rc<Children>,
+    /// Whether the parent was interrupted while it waited for the children.
+    was_interrupted: Cell<bool>,
     /// Invariant: what `'scope` borrows must not be shortened or lengthened.
     ///
     /// ```compile_fail
@@ -175,12 +177,13 @@ impl<'scope> Scope<'scope, '_> {
                 fiber,
                 scope: PhantomData,
             },
-            // A second panic would abort the process.
-            Err(e) if panicking() => ScopedFiber {
-                fiber: Fiber::stillborn(e.to_string()),
-                scope: PhantomData,
-            },
-            Err(e) => panic!("{e}"),
+            Err(e) => {
+                contain::panic_once(&e);
+                ScopedFiber {
+                    fiber: Fiber::stillborn(e.to_string()),
+                    scope: PhantomData,
+                }
+            }
         }
     }
 
@@ -190,61 +193,62 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        let stack = self.hub.take_stack(None)?;
-        let (hub, id) = (&self.hub, self.hub.ids.next());
-        let (delivery, receipt) = hub.spares.packet(&hub.shared, id, None, Start::AtOnce);
-        let child = receipt.fiber().clone();
-        let scope = Some(self.data.clone());
-        // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns
-        // or unwinds. By the Scope Invariant that is after the body has
-        // finished, or never. A child that was cancelled before it ran is run
-        // too, to drop `f`. The hub never drops a coroutine that has not
+        let hub = &self.hub;
+        let stack = launch::stack(hub, None)?;
+        let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
+        let base = launch::begin(hub, &child, &stack, false);
+        let body = body::body(hub, sender, f);
+        // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns or unwinds. By the
+        // Scope Invariant that is after the body has finished, or never. A child that was cancelled
+        // before it ran is run too, to drop `f`. The hub never drops a coroutine that has not
         // finished but to leak it, and then the parent is abandoned.
-        unsafe { self.hub.add_unchecked(delivery, stack, false, scope, f) };
-        self.data.began(child);
-        Ok(Fiber::from_receipt(receipt))
+        let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
+        self.children.begin(&child);
+        launch::enter(hub, child, coroutine, base, Some(self.children.clone()));
+        self.children.pass_on_cancel(receiver.fiber());
+        Ok(Fiber::from_receiver(receiver))
     }
 
     /// Waits until every child has ended.
     fn end(&self) {
-        switch::with_place(|place| match place {
-            Place::Fiber(state) => self.end_in(state),
-            _ => unreachable!("a scope ends in the fiber where it began"),
+        with_place(|place| match place {
+            Place::Stack(state) => self.end_on(state),
+            _ => unreachable!("a scope ends on the stack where it began"),
         })
     }
 
-    fn end_in(&self, state: &FiberState) {
+    fn end_on(&self, state: &StackState) {
         let mut taken = None;
-        while self.data.has_children() {
+        while !self.children.is_empty() {
             if state.has_ended() {
-                // Nobody will wake this stack any more: the children end now.
-                for child in self.data.children() {
-                    self.hub.end_child(&child);
+                // Nothing will wake this stack any more: the children end now.
+                for child in self.children.running() {
+                    end_child(&self.hub, &child);
                 }
-                if self.data.has_children() {
-                    // One runs below on this thread, or was abandoned.
-                    state.abandon::<()>();
+                if !self.children.is_empty() {
+                    // One is running below on this thread, or was abandoned.
+                    suspend::abandon(state);
                 }
                 break;
             }
-            if self.data.lost.get() {
-                state.abandon::<()>();
+            if self.children.is_lost() {
+                suspend::abandon(state);
             }
-            if state.is_pending() {
-                // A cancel is taken, so that the next one is seen and passed on
-                // too, to children that caught this one.
-                let cancelled = state.take_cancel();
-                if cancelled.is_some() || !self.data.was_interrupted.replace(true) {
-                    self.data.was_interrupted.set(true);
-                    self.data.cancel_children("the scope was interrupted");
+            if interrupt::is_pending(state) {
+                // A cancel is taken, so that the next one is seen and passed on too, to children
+                // that caught this one.
+                let cancelled = interrupt::take_cancel(state);
+                if cancelled.is_some() || !self.was_interrupted.replace(true) {
+                    self.was_interrupted.set(true);
+                    self.children.cancel("the scope was interrupted");
                 }
                 taken = taken.or(cancelled);
             }
-            state.with_waker(|waker| self.data.set_parent(waker));
-            state.pause(Suspension::Waiting);
+            state.with_waker(|waker| self.children.set_parent(waker));
+            suspend::pause(state);
         }
         if let Some(cancelled) = taken {
-            state.owner.put_back_cancel(cancelled);
+            state.resumer.redeliver(cancelled);
         }
     }
 }
@@ -302,7 +306,7 @@ impl<T> ScopedFiber<'_, T> {
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("children", &self.data.running.borrow().len())
+            .field("children", &self.children.len())
             .finish_non_exhaustive()
     }
 }
@@ -310,90 +314,5 @@ impl fmt::Debug for Scope<'_, '_> {
 impl<T> fmt::Debug for ScopedFiber<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ScopedFiber").field(&self.fiber).finish()
-    }
-}
-
-/// What a scope, its children and the hub share.
-#[derive(Debug, Default)]
-pub(crate) struct ScopeData {
-    /// The children whose stacks have not returned, in the order of their spawn.
-    running: RefCell<BTreeMap<FiberId, FiberRef>>,
-    /// The children that panicked, joined or not.
-    panicked: RefCell<Vec<FiberRef>>,
-    /// Whether a child's stack was abandoned: it will never return.
-    lost: Cell<bool>,
-    /// Why the children were cancelled: so is each that comes later.
-    cancelled: Cell<Option<&'static str>>,
-    /// Whether the parent was interrupted while it waited for them.
-    was_interrupted: Cell<bool>,
-    /// Whoever waits for the last child.
-    parent: RefCell<Option<Waker>>,
-}
-
-impl ScopeData {
-    /// The stack of a child has returned.
-    pub(crate) fn child_ended(&self, child: FiberRef) {
-        let last = {
-            let mut running = self.running.borrow_mut();
-            running.remove(&child.id());
-            running.is_empty()
-        };
-        if child.has_unclaimed_panic() {
-            let mut panicked = self.panicked.borrow_mut();
-            // What was claimed goes when the list would have to grow.
-            if panicked.len() == panicked.capacity() {
-                panicked.retain(|child| child.has_unclaimed_panic());
-            }
-            panicked.push(child);
-        }
-        if last {
-            self.wake_parent();
-        }
-    }
-
-    /// The stack of a child was leaked.
-    pub(crate) fn child_abandoned(&self) {
-        self.lost.set(true);
-        self.wake_parent();
-    }
-
-    fn began(&self, child: FiberRef) {
-        if let Some(message) = self.cancelled.get() {
-            child.cancel(Some(message.into()));
-        }
-        self.running.borrow_mut().insert(child.id(), child);
-    }
-
-    fn has_children(&self) -> bool {
-        !self.running.borrow().is_empty()
-    }
-
-    fn children(&self) -> Vec<FiberRef> {
-        self.running.borrow().values().cloned().collect()
-    }
-
-    /// Whether a child panicked and nobody took the panic.
-    fn has_unclaimed_panic(&self) -> bool {
-        let panicked = self.panicked.borrow();
-        panicked.iter().any(|child| child.has_unclaimed_panic())
-    }
-
-    fn cancel_children(&self, message: &'static str) {
-        self.cancelled.set(Some(message));
-        for child in self.children() {
-            child.cancel(Some(message.into()));
-        }
-    }
-
-    fn set_parent(&self, waker: &Waker) {
-        let old = self.parent.replace(Some(waker.clone()));
-        foreign::run("the drop of a waker", || drop(old));
-    }
-
-    fn wake_parent(&self) {
-        let parent = self.parent.take();
-        if let Some(parent) = parent {
-            foreign::wake(parent);
-        }
     }
 }

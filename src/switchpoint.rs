@@ -1,24 +1,10 @@
 //! Switchpoints: marking the functions that may suspend, and ruling them out.
 //!
-//! The check itself is [`Spot`]'s, which every call that may suspend makes first.
-//! What it looks at is a counter: the fiber's own, in its state, or the thread's,
-//! for code outside of fibers.
+//! The check itself is [`WaitSite`]'s, which every call that may suspend makes first. What it looks at
+//! is a counter: the stack's own, in its state, or the thread's, for code outside of stacks of ours.
 
-use std::cell::Cell;
-
-use crate::cancel::Lower;
-use crate::switch::{self, Place};
-use crate::wait::Spot;
-
-thread_local! {
-    /// How many `assert_no_switchpoints`s the thread is in, outside of fibers.
-    static FORBIDDEN: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Whether the code that runs, outside of fibers, is in `assert_no_switchpoints`.
-pub(crate) fn forbidden_outside() -> bool {
-    FORBIDDEN.get() > 0
-}
+use crate::cancel::Raised;
+use crate::current::{Forbidden, Place, WaitSite, with_place};
 
 /// Says that the function that calls it may suspend, so that a call of it in the
 /// wrong place is found although it does not suspend each time.
@@ -57,7 +43,7 @@ pub(crate) fn forbidden_outside() -> bool {
 /// ```
 #[track_caller]
 pub fn switchpoint() {
-    Spot::here_or_error("a function that calls `switchpoint()`");
+    WaitSite::here_or_error("a function that calls `switchpoint()`");
 }
 
 /// Runs `f` and panics if it calls anything that may suspend, even where that
@@ -179,15 +165,15 @@ pub fn switchpoint() {
 /// .unwrap();
 /// ```
 pub fn assert_no_switchpoints<T>(f: impl FnOnce() -> T) -> T {
-    switch::with_place(|place| match place {
-        Place::Fiber(state) => {
-            let _shield = Lower::raise(&state.shields);
-            let _forbidden = Lower::raise(&state.no_switch);
+    with_place(|place| match place {
+        Place::Stack(state) => {
+            let _shield = Raised::by_one(&state.shields);
+            let _forbidden = Raised::by_one(&state.no_switch);
             f()
         }
-        _ => FORBIDDEN.with(|forbidden| {
-            let _forbidden = Lower::raise(forbidden);
+        _ => {
+            let _forbidden = Forbidden::begin();
             f()
-        }),
+        }
     })
 }

@@ -1,4 +1,15 @@
-//! The [`Wait`] trait: poll, switch back, repeat.
+//! The [`Wait`] trait: poll, suspend, repeat.
+//!
+//! # One wait
+//!
+//! 1. [`WaitSite::here`] finds out whether, and how, the code that runs may wait.
+//! 2. On a stack of ours, [`drive`] takes the interrupt that is pending, if there is one. That is
+//!    before the poll, so nothing that has become ready is taken and lost.
+//! 3. The future is polled, with the stack's own waker, in the place [`Place::Poll`], where nothing
+//!    may wait.
+//! 4. If it is pending, the stack suspends. The waker, or an interrupt, has it resumed at step 2.
+//!
+//! The future stays where the caller has put it; it is touched by the code on this stack only.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -8,14 +19,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
-use crate::fiber::{FiberState, Owner, Record};
-use crate::hub::{Core, Ticket};
-use crate::outside::{self, Outside};
-use crate::switch::{self, Frame, Place, Suspension};
-use crate::switchpoint;
-use crate::time::{Elapsed, Timeout, deadline_after};
-use crate::yield_now::YieldNow;
+use crate::base::{Elapsed, Timeout, Unwinding, deadline_after};
+use crate::cancel::{Interrupt, OnInterrupt, interrupt};
+use crate::current::place::{self, Frame, Place};
+use crate::current::{StackState, WaitSite, suspend};
+use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
 ///
@@ -58,7 +66,7 @@ pub trait Wait: IntoFuture + Sized {
     #[track_caller]
     #[inline(always)]
     fn wait(self) -> Self::Output {
-        Spot::here("`.wait()`").wait(self.into_future())
+        wait_as("`.wait()`", self.into_future())
     }
 
     /// Waits until the future is done; a cancel is returned instead of thrown.
@@ -82,8 +90,8 @@ pub trait Wait: IntoFuture + Sized {
     /// returns an error instead.
     #[track_caller]
     fn wait_or_cancelled(self) -> Result<Self::Output, Cancelled> {
-        let result = match Spot::here_or_error("`.wait_or_cancelled()`") {
-            Some(spot) => spot.block_on(self.into_future(), Answer::Error),
+        let result = match WaitSite::here_or_error("`.wait_or_cancelled()`") {
+            Some(site) => block_on(site, self.into_future(), OnInterrupt::Error),
             None => Err(Interrupt::Unwinding),
         };
         result.map_err(Interrupt::into_cancelled)
@@ -104,8 +112,8 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
-        match Spot::here_or_error("`.wait_timeout()`") {
-            Some(spot) => spot.block_until(self.into_future(), deadline_after(duration)),
+        match WaitSite::here_or_error("`.wait_timeout()`") {
+            Some(site) => block_until(site, self.into_future(), deadline_after(duration)),
             None => Err(Elapsed::unwinding()),
         }
     }
@@ -121,8 +129,8 @@ pub trait Wait: IntoFuture + Sized {
     /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
     #[track_caller]
     fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
-        match Spot::here_or_error("`.wait_until()`") {
-            Some(spot) => spot.block_until(self.into_future(), deadline.into()),
+        match WaitSite::here_or_error("`.wait_until()`") {
+            Some(site) => block_until(site, self.into_future(), deadline.into()),
             None => Err(Elapsed::unwinding()),
         }
     }
@@ -130,244 +138,82 @@ pub trait Wait: IntoFuture + Sized {
 
 impl<F: IntoFuture> Wait for F {}
 
-/// A place where waiting is allowed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Spot {
-    Fiber,
-    Thread,
-    /// Let tokio decide: see [`Outside::Scheduler`].
-    Tokio,
+/// Waits for `future` where the code runs, in the name of `call`; only an unwind ends that early.
+///
+/// # Panics
+///
+/// Where waiting is not allowed.
+#[track_caller]
+#[inline(always)]
+pub(crate) fn wait_as<F: Future>(call: &str, future: F) -> F::Output {
+    match block_on(WaitSite::here(call), future, OnInterrupt::Unwind) {
+        Ok(output) => output,
+        Err(interrupt) => interrupt.throw(),
+    }
 }
 
-/// Why waiting is not allowed.
-#[derive(Clone, Copy, Debug)]
-enum Refusal {
-    Async,
-    Poll,
-    Hub,
-    Elsewhere,
-    /// By `assert_no_switchpoints`; apart from that, this is where it would wait.
-    Forbidden(Spot),
-}
-
-impl Spot {
-    /// The switchpoint check: every call that may suspend makes it first, before
-    /// it touches anything.
-    ///
-    /// # Panics
-    ///
-    /// Where waiting is not allowed, in the name of `call`.
-    #[track_caller]
-    #[inline(always)]
-    pub(crate) fn here(call: &str) -> Spot {
+/// Waits for `future` at this site.
+#[inline(always)]
+pub(crate) fn block_on<F: Future>(
+    site: WaitSite,
+    future: F,
+    on: OnInterrupt,
+) -> Result<F::Output, Interrupt> {
+    let mut future = pin!(future);
+    if let WaitSite::Stack = site {
         let frame = Frame::new();
-        match frame.place() {
-            Place::Fiber(state) if state.may_switch() => Spot::Fiber,
-            _ => Spot::here_or_panic(call),
-        }
-    }
-
-    #[cold]
-    #[track_caller]
-    fn here_or_panic(call: &str) -> Spot {
-        match Spot::find() {
-            Ok(spot) => spot,
-            // A panic would be a second one, which aborts the process, and there
-            // is no error to return.
-            Err(Refusal::Forbidden(spot)) if panicking() => spot,
-            Err(refusal) => refusal.panic(call),
-        }
-    }
-
-    /// As [`here`](Spot::here), for a call that can return an error: `None` where
-    /// a panic would be a second one, which aborts the process.
-    #[track_caller]
-    #[inline]
-    pub(crate) fn here_or_error(call: &str) -> Option<Spot> {
-        match Spot::find() {
-            Ok(spot) => Some(spot),
-            Err(_) if panicking() => None,
-            Err(refusal) => refusal.panic(call),
-        }
-    }
-
-    #[inline]
-    fn find() -> Result<Spot, Refusal> {
-        switch::with_place(|place| match place {
-            // A stack whose hub has ended does not suspend to be resumed.
-            Place::Fiber(state) if state.owner.is_elsewhere() && !state.has_ended() => {
-                Err(Refusal::Elsewhere)
-            }
-            Place::Fiber(state) if state.no_switch.get() > 0 => {
-                Err(Refusal::Forbidden(Spot::Fiber))
-            }
-            Place::Fiber(_) => Ok(Spot::Fiber),
-            Place::Outside | Place::Driver(_) => Spot::outside(),
-            Place::Hub(_) => Err(Refusal::Hub),
-            Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
-        })
-    }
-
-    #[cold]
-    fn outside() -> Result<Spot, Refusal> {
-        let spot = match outside::look() {
-            Outside::Async => return Err(Refusal::Async),
-            Outside::Scheduler => Spot::Tokio,
-            Outside::Thread => Spot::Thread,
+        return match frame.place() {
+            Place::Stack(state) => drive(state, future.as_mut(), on),
+            _ => unreachable!("a site is used where it was found"),
         };
-        match switchpoint::forbidden_outside() {
-            true => Err(Refusal::Forbidden(spot)),
-            false => Ok(spot),
-        }
     }
+    let _polling = place::enter_thread_poll();
+    Ok(match site {
+        WaitSite::Tokio => Handle::current().block_on(future),
+        _ => futures::executor::block_on(future),
+    })
+}
 
-    /// Waits for `future` here; only an unwind ends that early.
-    #[inline(always)]
-    pub(crate) fn wait<F: Future>(self, future: F) -> F::Output {
-        match self.block_on(future, Answer::Unwind) {
-            Ok(output) => output,
-            Err(interrupt) => interrupt.throw(),
-        }
-    }
-
-    /// Waits for `future` here.
-    #[inline(always)]
-    pub(crate) fn block_on<F: Future>(
-        self,
-        future: F,
-        answer: Answer,
-    ) -> Result<F::Output, Interrupt> {
-        let mut future = pin!(future);
-        if let Spot::Fiber = self {
-            let frame = Frame::new();
-            return match frame.place() {
-                Place::Fiber(state) => state.drive(future.as_mut(), answer),
-                _ => unreachable!("a spot is used where it was found"),
-            };
-        }
-        let _polling = switch::enter_thread_poll();
-        Ok(match self {
-            Spot::Tokio => Handle::current().block_on(future),
-            _ => futures::executor::block_on(future),
-        })
-    }
-
-    #[track_caller]
-    fn block_until<F: Future>(self, future: F, deadline: Instant) -> Result<F::Output, Elapsed> {
-        match self.block_on(Timeout::new(future, deadline), Answer::UnwindOrError) {
-            Ok(output) => output,
-            Err(Interrupt::Thrown(thrown)) => thrown.throw(),
-            Err(Interrupt::HubGone) => Err(Elapsed::hub_gone()),
-            Err(Interrupt::Unwinding) => Err(Elapsed::unwinding()),
-        }
+#[track_caller]
+fn block_until<F: Future>(
+    site: WaitSite,
+    future: F,
+    deadline: Instant,
+) -> Result<F::Output, Elapsed> {
+    match block_on(
+        site,
+        Timeout::new(future, deadline),
+        OnInterrupt::UnwindOrError,
+    ) {
+        Ok(output) => output,
+        Err(Interrupt::Thrown(thrown)) => thrown.throw(),
+        Err(Interrupt::HubGone) => Err(Elapsed::hub_gone()),
+        Err(Interrupt::Unwinding) => Err(Elapsed::unwinding()),
     }
 }
 
-impl Refusal {
-    #[cold]
-    #[track_caller]
-    fn panic(self, call: &str) -> ! {
-        match self {
-            Refusal::Async => panic!(
-                "{call} would block the runtime; use `.await`, or move this code into \
-                 `switchback::spawn` or `bridge`"
-            ),
-            Refusal::Poll => panic!(
-                "{call} inside a future's `poll`, or a destructor that it runs, would suspend the \
-                 executor half way; use `.await` there, or wait outside of the future"
-            ),
-            Refusal::Hub => panic!(
-                "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
-            ),
-            Refusal::Elsewhere => panic!(
-                "{call} inside an executor that was entered on this stack (a `block_on`, or a guard \
-                 of `Handle::enter`) would suspend that executor half way; wait outside of it"
-            ),
-            Refusal::Forbidden(_) => panic!(
-                "{call} is a switchpoint and was called inside `assert_no_switchpoints`; wait before \
-                 or after that block"
-            ),
+/// Polls `future` on the stack with this state until it is ready, and suspends the stack in between.
+#[inline(always)]
+fn drive<F: Future>(
+    state: &StackState,
+    mut future: Pin<&mut F>,
+    on: OnInterrupt,
+) -> Result<F::Output, Interrupt> {
+    let mut may_unwind = panicking();
+    loop {
+        if let Some(interrupt) = interrupt::take(state, may_unwind, on) {
+            return Err(interrupt);
         }
-    }
-}
-
-impl FiberState {
-    /// Whether nothing keeps the code that runs from suspending.
-    #[inline(always)]
-    fn may_switch(&self) -> bool {
-        self.no_switch.get() == 0 && !self.owner.is_elsewhere()
-    }
-
-    /// Polls `future` on the fiber's stack until it is ready, switching back to
-    /// the hub in between.
-    #[inline(always)]
-    fn drive<F: Future>(
-        &self,
-        mut future: Pin<&mut F>,
-        answer: Answer,
-    ) -> Result<F::Output, Interrupt> {
-        if YieldNow::is_new(future.as_mut()) {
-            if let Owner::Fiber { record, hub } = &self.owner {
-                let waited = self.wait_in_line(record, hub, answer);
-                return waited.map(YieldNow::output::<F>);
+        {
+            let _polling = place::enter_poll(state);
+            let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
+            if let Poll::Ready(output) = state.with_waker(poll) {
+                return Ok(output);
             }
         }
-        let mut may_unwind = panicking();
-        loop {
-            if let Some(interrupt) = self.interrupted(may_unwind, answer) {
-                return Err(interrupt);
-            }
-            {
-                let _polling = switch::enter_poll(self);
-                let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
-                if let Poll::Ready(output) = self.with_waker(poll) {
-                    return Ok(output);
-                }
-            }
-            if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
-                return Err(Interrupt::Unwinding);
-            }
-            may_unwind = self.pause(self.how());
+        if on != OnInterrupt::Unwind && state.unwinding() == Unwinding::Yes {
+            return Err(Interrupt::Unwinding);
         }
-    }
-
-    /// What [`drive`](Self::drive) does for a new [`YieldNow`], without a poll: the case
-    /// in which nothing happens but that the fiber's turn comes.
-    #[inline(always)]
-    fn wait_in_line(&self, record: &Record, hub: &Core, answer: Answer) -> Result<(), Interrupt> {
-        let is_calm = || record.interrupts() == 0 && self.deadlines.is_empty();
-        let ticket = hub.ticket();
-        let mut may_unwind = panicking();
-        if is_calm() && hub.is_running() && !may_unwind {
-            self.pause_calmly(Suspension::Yielding);
-            if is_calm() && hub.has_passed(ticket) {
-                return Ok(());
-            }
-            self.resumed();
-            may_unwind = false;
-        }
-        self.wait_in_line_slowly(hub, ticket, may_unwind, answer)
-    }
-
-    #[cold]
-    fn wait_in_line_slowly(
-        &self,
-        hub: &Core,
-        ticket: Ticket,
-        mut may_unwind: bool,
-        answer: Answer,
-    ) -> Result<(), Interrupt> {
-        loop {
-            if let Some(interrupt) = self.interrupted(may_unwind, answer) {
-                return Err(interrupt);
-            }
-            if hub.has_passed(ticket) || !hub.is_running() {
-                return Ok(());
-            }
-            if answer != Answer::Unwind && self.unwinding() == Unwinding::Yes {
-                return Err(Interrupt::Unwinding);
-            }
-            may_unwind = self.pause(Suspension::Yielding);
-        }
+        may_unwind = suspend::pause(state);
     }
 }

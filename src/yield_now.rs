@@ -1,18 +1,23 @@
 //! Giving way: [`yield_now`], and what a sleep of zero does.
 
-use std::any::TypeId;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
 
 use futures::task::AtomicWaker;
 
-use crate::fiber::FiberState;
-use crate::hub::{Core, Ready, Shared, Ticket, registry, wake_after_io};
-use crate::switch;
+use crate::base::contain;
+use crate::base::executors::wake_after_io;
+use crate::cancel::{OnInterrupt, interrupt};
+use crate::current::place::{Frame, Place};
+use crate::current::{Resumer, StackState, WaitSite, suspend, with_place};
+use crate::hub::{Core, Ready, Ticket};
+use crate::scheduler::{attach, intake, registry};
+use crate::shared::{FiberRef, Mailbox};
+use crate::wait::block_on;
 
 /// Lets everything that is ready now go first: `yield_now().wait()` in a fiber,
 /// `yield_now().await` in async code.
@@ -55,66 +60,65 @@ pub struct YieldNow(State);
 #[derive(Debug)]
 enum State {
     New,
-    Queued(Place),
+    Queued(QueuePosition),
     /// There is no hub here, and tokio has been asked to wake the task later.
     Deferred,
 }
 
 impl YieldNow {
-    /// Whether `future` gives way, and was never polled. If `F` is another future, the
-    /// compiler knows the answer.
+    /// Waits until everything that is ready now has gone first: [`Wait::wait`](crate::Wait::wait),
+    /// for the one future that a fiber can wait for without polling it.
+    ///
+    /// # Panics
+    ///
+    /// As [`Wait::wait`](crate::Wait::wait).
+    #[track_caller]
     #[inline(always)]
-    pub(crate) fn is_new<F: Future>(future: Pin<&mut F>) -> bool {
-        YieldNow::in_disguise(future).is_some_and(|this| matches!(this.0, State::New))
-    }
-
-    /// The output of `F`, which is a `YieldNow`.
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    pub(crate) fn output<F: Future>((): ()) -> F::Output {
-        assert!(type_id::<F>() == TypeId::of::<YieldNow>());
-        // SAFETY: so it is `()`.
-        unsafe { std::mem::transmute_copy(&()) }
-    }
-
-    /// `future`, if that is what it is.
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    fn in_disguise<F: Future>(future: Pin<&mut F>) -> Option<&mut YieldNow> {
-        if type_id::<F>() != TypeId::of::<YieldNow>() {
-            return None;
+    pub fn wait(self) {
+        let site = WaitSite::here("`.wait()`");
+        let frame = Frame::new();
+        if let (State::New, Place::Stack(state)) = (&self.0, frame.place()) {
+            if let Resumer::Hub { fiber, hub } = &state.resumer {
+                return wait_in_queue(state, fiber, hub);
+            }
         }
-        // SAFETY: `F` is `YieldNow`, which is `Unpin`.
-        let future = unsafe { future.get_unchecked_mut() };
-        // SAFETY: as above: two types are one if their ids are equal and one of them has
-        // no lifetimes. The pointer is that of a reference, which is used up.
-        Some(unsafe { &mut *std::ptr::from_mut(future).cast() })
+        match block_on(site, self, OnInterrupt::Unwind) {
+            Ok(()) => {}
+            Err(interrupt) => interrupt.throw(),
+        }
     }
 }
 
-/// The id of a type, were all its lifetimes `'static`.
+/// Gives way without a poll: the fiber suspends, and goes on when its turn comes. What comes up
+/// besides, an interrupt or a wake before its turn, is left to the slower part.
 #[inline(always)]
-#[allow(unsafe_code)]
-fn type_id<T>() -> TypeId {
-    trait Id {
-        fn id(&self) -> TypeId
-        where
-            Self: 'static;
-    }
-    impl<T> Id for PhantomData<T> {
-        #[inline(always)]
-        fn id(&self) -> TypeId
-        where
-            Self: 'static,
-        {
-            TypeId::of::<T>()
+fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
+    let is_calm = || fiber.interrupts() == 0 && state.deadlines.is_empty();
+    let ticket = hub.ticket();
+    if is_calm() && hub.is_running() && !panicking() {
+        state.give_way();
+        suspend::pause_calmly(state);
+        if is_calm() && hub.has_passed(ticket) {
+            return;
         }
+        suspend::resumed(state);
+        return wait_in_queue_slowly(state, hub, ticket, false);
     }
-    let of = PhantomData::<T>;
-    let of: &dyn Id = &of;
-    // SAFETY: the trait and so the vtable are the same; only the lifetimes change, and `id`
-    // touches nothing that has them.
-    unsafe { std::mem::transmute::<&dyn Id, &(dyn Id + 'static)>(of) }.id()
+    wait_in_queue_slowly(state, hub, ticket, panicking());
+}
+
+#[cold]
+fn wait_in_queue_slowly(state: &StackState, hub: &Core, ticket: Ticket, mut may_unwind: bool) {
+    loop {
+        if let Some(interrupt) = interrupt::take(state, may_unwind, OnInterrupt::Unwind) {
+            interrupt.throw();
+        }
+        if hub.has_passed(ticket) || !hub.is_running() {
+            return;
+        }
+        state.give_way();
+        may_unwind = suspend::pause(state);
+    }
 }
 
 impl Future for YieldNow {
@@ -124,10 +128,10 @@ impl Future for YieldNow {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
             State::New => {
-                self.0 = match Place::last() {
-                    Some(mut place) => {
-                        place.queue(cx);
-                        State::Queued(place)
+                self.0 = match QueuePosition::last() {
+                    Some(mut position) => {
+                        position.queue(cx);
+                        State::Queued(position)
                     }
                     None => {
                         wake_after_io(cx);
@@ -136,48 +140,47 @@ impl Future for YieldNow {
                 };
                 Poll::Pending
             }
-            State::Queued(place) => place.poll_passed(cx),
+            State::Queued(position) => position.poll_passed(cx),
             State::Deferred => Poll::Ready(()),
         }
     }
 }
 
-/// A place in the ready queue of a hub, behind everything that was ready when it
-/// was taken.
+/// A position in the ready queue of a hub, behind everything that was ready when it was taken.
 #[derive(Debug)]
-enum Place {
+enum QueuePosition {
     /// In the queue of the hub, with this number, of the fiber that polls.
     Own { hub: u64, ticket: Ticket },
     /// In the queue of this hub, for the task with this waker.
     Of {
-        hub: Arc<Shared>,
+        hub: Arc<Mailbox>,
         ticket: Ticket,
         queued: Option<Waker>,
     },
 }
 
-impl Place {
-    /// The last place in the queue of the hub that goes on when the code that is
-    /// running gives way, if there is one.
+impl QueuePosition {
+    /// The last position in the queue of the hub that goes on when the code that runs gives way, if
+    /// there is one.
     #[inline]
-    fn last() -> Option<Place> {
-        let own = with_own_hub(|_, core| Place::Own {
+    fn last() -> Option<QueuePosition> {
+        let own = with_own_hub(|_, core| QueuePosition::Own {
             hub: core.number,
             ticket: core.ticket(),
         });
-        own.or_else(Place::last_for_task)
+        own.or_else(QueuePosition::last_for_task)
     }
 
     #[cold]
-    fn last_for_task() -> Option<Place> {
-        let core = registry::driven_here()?;
-        core.drain_remote();
+    fn last_for_task() -> Option<QueuePosition> {
+        let core = attach::driven_here()?;
+        intake::take(&core, 0);
         if !core.is_running() {
-            // What was sent has closed it: nobody would come to this place.
+            // What was sent has closed it, and nothing would come to this position.
             return None;
         }
-        Some(Place::Of {
-            hub: core.shared.clone(),
+        Some(QueuePosition::Of {
+            hub: core.mailbox.clone(),
             ticket: core.ticket(),
             queued: None,
         })
@@ -187,42 +190,43 @@ impl Place {
     #[inline]
     fn queue(&mut self, cx: &mut Context<'_>) {
         match self {
-            Place::Own { .. } => {
+            QueuePosition::Own { .. } => {
                 let given = with_own_hub(|state, _| {
-                    let own = state.record().is_some_and(|own| own.is_waker(cx.waker()));
+                    let own = state.fiber().is_some_and(|own| own.is_waker(cx.waker()));
                     if own {
                         state.give_way();
                     }
                     own
                 });
                 if given != Some(true) {
-                    // A combinator's waker, that wakes the fiber's in its turn.
-                    cx.waker().wake_by_ref();
+                    // The waker of a combinator, which wakes that of the fiber.
+                    contain::wake_by_ref(cx.waker());
                 }
             }
-            Place::Of { hub, queued, .. } => {
+            QueuePosition::Of { hub, queued, .. } => {
                 // The entry of an earlier poll may still be there.
                 if !queued
                     .as_ref()
                     .is_some_and(|known| known.will_wake(cx.waker()))
                 {
-                    *queued = Some(cx.waker().clone());
-                    let entry = Ready::Waker(cx.waker().clone());
+                    let old = queued.replace(contain::clone_waker(cx.waker()));
+                    contain::drop_waker(old);
+                    let entry = Ready::Waker(contain::clone_waker(cx.waker()));
                     let _ = registry::with_local(hub, |core| core.push(entry));
                 }
             }
         }
     }
 
-    /// Ready if the queue has come to this place; if not, `cx` is woken again.
+    /// Ready if the queue has come to this position; if not, `cx` is woken again.
     #[inline]
     fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = match self {
-            Place::Own { hub, ticket } => with_own_hub(|_, core| {
+            QueuePosition::Own { hub, ticket } => with_own_hub(|_, core| {
                 core.number == *hub && core.is_running() && !core.has_passed(*ticket)
             }),
-            Place::Of { hub, ticket, .. } => registry::driven_here()
-                .map(|core| Arc::ptr_eq(&core.shared, hub) && !core.has_passed(*ticket)),
+            QueuePosition::Of { hub, ticket, .. } => attach::driven_here()
+                .map(|core| Arc::ptr_eq(&core.mailbox, hub) && !core.has_passed(*ticket)),
         };
         // Otherwise the future has moved to where it cannot go behind that hub.
         if before != Some(true) {
@@ -235,9 +239,9 @@ impl Place {
 
 /// Calls `f` with the fiber that polls and its hub, if a fiber does.
 #[inline]
-fn with_own_hub<R>(f: impl FnOnce(&FiberState, &Rc<Core>) -> R) -> Option<R> {
-    switch::with_place(|place| match place {
-        switch::Place::Poll(state) => state.hub().map(|hub| f(state, hub)),
+fn with_own_hub<R>(f: impl FnOnce(&StackState, &Rc<Core>) -> R) -> Option<R> {
+    with_place(|place| match place {
+        Place::Poll(state) => state.hub().map(|hub| f(state, hub)),
         _ => None,
     })
 }
@@ -245,15 +249,15 @@ fn with_own_hub<R>(f: impl FnOnce(&FiberState, &Rc<Core>) -> R) -> Option<R> {
 /// Ready after everything that is ready now and after a poll for I/O.
 #[derive(Debug, Default)]
 pub(crate) struct AfterIo {
-    state: Option<(Arc<IoPolled>, Option<Place>)>,
+    state: Option<(Arc<IoPolled>, Option<QueuePosition>)>,
 }
 
 impl AfterIo {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((io, place)) = &mut self.state else {
+        let Some((io, position)) = &mut self.state else {
             let io = Arc::new(IoPolled::default());
             io.waker.register(cx.waker());
-            self.state = Some((io.clone(), Place::last()));
+            self.state = Some((io.clone(), QueuePosition::last()));
             wake_after_io(&mut Context::from_waker(&Waker::from(io)));
             return Poll::Pending;
         };
@@ -261,8 +265,8 @@ impl AfterIo {
         if !io.done.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        match place {
-            Some(place) => place.poll_passed(cx),
+        match position {
+            Some(position) => position.poll_passed(cx),
             None => Poll::Ready(()),
         }
     }

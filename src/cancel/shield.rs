@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::switch::{self, Place};
+use crate::current::{Place, with_place};
 
 /// Runs `f` without being cancelled: what arrives meanwhile stays pending and is
 /// delivered at the first wait after it.
@@ -34,26 +34,26 @@ use crate::switch::{self, Place};
 /// # }).unwrap();
 /// ```
 pub fn shield<T>(f: impl FnOnce() -> T) -> T {
-    switch::with_place(|place| match place {
-        Place::Fiber(state) => {
-            let _lower = Lower::raise(&state.shields);
+    with_place(|place| match place {
+        Place::Stack(state) => {
+            let _raised = Raised::by_one(&state.shields);
             f()
         }
         _ => f(),
     })
 }
 
-/// Lowers what it has raised by one when dropped, also on unwind.
-pub(crate) struct Lower<'a>(&'a Cell<u32>);
+/// Raiseds what it has raised by one when dropped, also on unwind.
+pub(crate) struct Raised<'a>(&'a Cell<u32>);
 
-impl<'a> Lower<'a> {
-    pub(crate) fn raise(level: &'a Cell<u32>) -> Lower<'a> {
+impl<'a> Raised<'a> {
+    pub(crate) fn by_one(level: &'a Cell<u32>) -> Raised<'a> {
         level.set(level.get() + 1);
-        Lower(level)
+        Raised(level)
     }
 }
 
-impl Drop for Lower<'_> {
+impl Drop for Raised<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }

@@ -1,4 +1,4 @@
-//! The hub's own state, reached only from its own thread.
+//! [`Core`]: a hub, seen from its own thread.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -10,146 +10,157 @@ use std::thread::panicking;
 
 use tokio::runtime::Handle;
 
+use super::config::Config;
 use super::data::HubData;
-use super::metrics::HubMetrics;
-use super::ready::{Ready, ReadyQueue, Ticket};
-use super::registry::NoHub;
-use super::shared::{Errand, Shared, SoleDriver};
-use super::table::Table;
-use super::turn;
-use crate::cancel::PutBack;
-use crate::fiber::{FiberIds, FiberRef, HubSide, Record, Stage};
-use crate::foreign;
-use crate::interrupt::Interrupts;
-use crate::join::Spares;
-use crate::outside::{self, Surroundings};
+use super::depths::Depths;
+use super::interrupt::Interrupts;
 #[cfg(unix)]
-use crate::poll::Poller;
-use crate::stack::{Depths, Stack, StackPool};
-
-/// What can be set about a hub before it is made.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) name: Box<str>,
-    pub(crate) stack_size: usize,
-    pub(crate) max_cached_stacks: usize,
-    pub(crate) measure_stacks: bool,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            name: "Hub".into(),
-            stack_size: crate::stack::DEFAULT_SIZE,
-            max_cached_stacks: crate::stack::DEFAULT_MAX_CACHED,
-            measure_stacks: false,
-        }
-    }
-}
-
-/// How far a hub has come. `Open -> Closing -> Draining -> Ended`; from each to
-/// `Ended` if it ends abruptly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Open,
-    /// No new fibers; those that live are cancelled at each wait.
-    Closing,
-    /// No fibers are left but a root that waits for this. No new callbacks; those
-    /// that are queued run.
-    Draining,
-    /// No fibers, for ever.
-    Ended,
-}
+use super::poll::{self, Poller};
+use super::ready::{Ready, ReadyQueue, Ticket};
+use super::table::Table;
+use crate::base::executors::{self, Surroundings};
+use crate::shared::mailbox::Mail;
+use crate::shared::{
+    FiberIds, FiberRef, HubMetrics, HubPart, HubState, HubToken, LocalPhase, Mailbox, Recycler,
+    Schedule, SoleDriver,
+};
+use crate::stack::{Stack, StackPool};
 
 /// A hub, seen from its own thread.
+///
+/// # Who may touch what
+///
+/// All of it belongs to the hub's thread, where three kinds of code use it: a driver, in a turn; the
+/// code on the stack of a fiber, in its calls of this crate; and any other code of the thread, in
+/// its calls. None of them holds a borrow of a cell while it runs another kind, so each finds the
+/// hub as described here.
+///
+/// | field | written by | read by |
+/// |---|---|---|
+/// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | nobody, after the hub is made | all |
+/// | `driven_in`, `turn`, `resumes_since_io` | the driver, at a turn's begin and end | the driver, waits |
+/// | `state` | the close and the end of the hub | all |
+/// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
+/// | `mail`, `has_left_mail` | intake | intake, close |
+/// | `awake`, `driver`, `drivers_version` | notify, the driver | the same |
+/// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
+/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see there | see there |
+/// | `switches`, `callbacks_run` | turns | metrics |
 pub(crate) struct Core {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// The right to use the hub part of this hub's fibers.
+    pub(crate) token: HubToken,
     /// Whether the thread was panicking when the hub was made.
-    pub(super) made_while_panicking: bool,
-    /// Unlike that of any other hub of the process.
+    pub(crate) made_while_panicking: bool,
+    /// No other hub of the process has the same.
     pub(crate) number: u64,
     pub(crate) runtime: Handle,
     /// Where the driver is polled that runs this turn.
-    pub(super) driven_in: Cell<DrivenIn>,
+    pub(crate) driven_in: Cell<DrivenIn>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(crate) depths: Depths,
-    pub(super) state: Cell<State>,
-    pub(super) ready: ReadyQueue,
-    pub(super) table: Table,
+    pub(crate) state: Cell<HubState>,
+    pub(crate) ready: ReadyQueue,
+    pub(crate) table: Table,
+    /// What was taken out of the mailbox and has not been handled.
+    pub(crate) mail: RefCell<Mail>,
+    /// Whether there is any.
+    pub(crate) has_left_mail: Cell<bool>,
     pub(crate) ids: FiberIds,
-    pub(crate) spares: Spares,
-    /// Whether a driver runs or has been woken: no need to wake it again.
-    pub(super) awake: Cell<bool>,
+    pub(crate) recycler: Recycler,
+    /// Whether a driver runs or was woken, so that it need not be woken again.
+    pub(crate) awake: Cell<bool>,
     /// The driver, if there was one when the drivers had this version.
     driver: Cell<Option<SoleDriver>>,
     drivers_version: Cell<u64>,
     /// Counts the turns; tells a fiber that has already run in this one.
-    pub(super) turn: Cell<u64>,
-    /// Fibers resumed since tokio last had a chance to poll for I/O.
-    pub(super) resumes_since_io: Cell<u64>,
+    pub(crate) turn: Cell<u64>,
+    /// Entries handled since tokio last had a chance to poll for I/O.
+    pub(crate) resumes_since_io: Cell<u64>,
     /// The root fiber, if the hub was made to run one.
-    pub(super) root: RefCell<Option<FiberRef>>,
-    /// The root fiber, if it waits for the close: neither cancelled nor waited for.
-    pub(super) exempt: RefCell<Option<FiberRef>>,
+    root: RefCell<Option<FiberRef>>,
+    /// Whether the root waits for the close. Then it is neither cancelled nor waited for.
+    root_waits: Cell<bool>,
     /// Ctrl-C, if this hub answers it.
-    pub(super) interrupts: OnceCell<Rc<Interrupts>>,
-    pub(super) data: HubData,
+    pub(crate) interrupts: OnceCell<Rc<Interrupts>>,
+    pub(crate) data: HubData,
     #[cfg(unix)]
-    pub(super) poll: Poller,
-    /// How many callbacks are in the ready queue.
-    callbacks: Cell<usize>,
-    pub(super) switches: Cell<u64>,
-    callbacks_run: Cell<u64>,
+    pub(crate) poll: Poller,
+    pub(crate) switches: Cell<u64>,
+    pub(crate) callbacks_run: Cell<u64>,
 }
 
 /// Where a driver is polled.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum DrivenIn {
+pub(crate) enum DrivenIn {
     /// In a task of a current-thread runtime.
-    Task { in_executor: bool },
+    Task { in_futures_executor: bool },
     /// In a `run_until`, wherever that is.
     Future(Surroundings),
 }
 
+/// What a hub needs of the layers above it.
+pub(crate) struct Above {
+    pub(crate) schedule: &'static dyn Schedule,
+    /// Drops a callback of [`Poller`] that will not be called again.
+    #[cfg(unix)]
+    pub(crate) drop_poll_callback: fn(poll::Callback),
+}
+
 impl Core {
-    pub(super) fn new(runtime: Handle, config: Config) -> Rc<Core> {
+    pub(crate) fn new(above: &Above, runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::new(Shared::new(Some(runtime.id())));
+        let (mailbox, token) = Mailbox::new(above.schedule, Some(runtime.id()));
         Rc::new(Core {
             made_while_panicking: panicking(),
             number,
             #[cfg(unix)]
-            poll: Poller::new(&shared, number, &runtime),
-            shared,
+            poll: Poller::new(&mailbox, number, &runtime, above.drop_poll_callback),
+            mailbox,
+            token,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
-            driven_in: Cell::new(DrivenIn::Task { in_executor: false }),
+            driven_in: Cell::new(DrivenIn::Task {
+                in_futures_executor: false,
+            }),
             runtime,
             config,
-            state: Cell::new(State::Open),
+            state: Cell::new(HubState::Open),
             ready: ReadyQueue::default(),
             table: Table::default(),
+            mail: RefCell::default(),
+            has_left_mail: Cell::new(false),
             ids: FiberIds::default(),
-            spares: Spares::default(),
+            recycler: Recycler::default(),
             awake: Cell::new(false),
             driver: Cell::new(None),
             drivers_version: Cell::new(0),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
-            exempt: RefCell::default(),
+            root_waits: Cell::new(false),
             interrupts: OnceCell::new(),
             data: HubData::default(),
-            callbacks: Cell::new(0),
             switches: Cell::new(0),
             callbacks_run: Cell::new(0),
         })
     }
 
+    /// The part of a fiber's header that only this hub uses.
+    #[inline]
+    pub(crate) fn part<'a>(&'a self, fiber: &'a FiberRef) -> &'a HubPart {
+        fiber.hub_part(&self.token)
+    }
+
     pub(crate) fn is_open(&self) -> bool {
-        self.state.get() == State::Open
+        self.state.get() == HubState::Open
+    }
+
+    /// Whether it runs fibers: it has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.get() != HubState::Ended
     }
 
     /// Whether the running fiber has entered an executor on its stack.
@@ -157,18 +168,51 @@ impl Core {
     pub(crate) fn is_elsewhere(&self) -> bool {
         match self.driven_in.get() {
             // Tokio itself refuses to nest in a task of a current-thread runtime.
-            DrivenIn::Task { in_executor } => in_executor != outside::in_executor(),
+            DrivenIn::Task {
+                in_futures_executor,
+            } => in_futures_executor != executors::in_futures_executor(),
             DrivenIn::Future(surroundings) => surroundings != Surroundings::now(),
         }
     }
 
-    /// Whether it runs fibers: open or closing.
-    pub(crate) fn is_running(&self) -> bool {
-        self.state.get() != State::Ended
+    /// The hub was made to run this fiber.
+    pub(crate) fn set_root(&self, root: &FiberRef) {
+        self.root.replace(Some(root.clone()));
+    }
+
+    /// The root waits for the close.
+    pub(crate) fn set_root_waits(&self) {
+        self.root_waits.set(true);
+    }
+
+    pub(crate) fn is_root(&self, fiber: &FiberRef) -> bool {
+        let root = self.root.borrow();
+        root.as_ref()
+            .is_some_and(|root| FiberRef::ptr_eq(root, fiber))
+    }
+
+    /// Whether a close neither cancels this fiber nor waits for it.
+    pub(crate) fn is_exempt(&self, fiber: &FiberRef) -> bool {
+        self.root_waits.get() && self.is_root(fiber)
+    }
+
+    /// Whether no fibers are left that a close has to wait for.
+    pub(crate) fn only_exempt_live(&self) -> bool {
+        let root = self.root.borrow();
+        let exempt = root.as_ref().filter(|_| self.root_waits.get());
+        let exempt_lives = exempt.is_some_and(|root| self.table.contains(&self.token, root));
+        self.table.len() == usize::from(exempt_lives)
+    }
+
+    /// Whether callbacks are in the ready queue, or were accepted and are on their way there.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        self.ready.has_callbacks()
+            || !self.mail.borrow().requests.is_empty()
+            || self.mailbox.has_requests()
     }
 
     /// This hub answers Ctrl-C, if there is something to answer.
-    pub(super) fn set_interrupts(&self, interrupts: Option<Rc<Interrupts>>) {
+    pub(crate) fn set_interrupts(&self, interrupts: Option<Rc<Interrupts>>) {
         if let Some(interrupts) = interrupts {
             let set = self.interrupts.set(interrupts);
             debug_assert!(set.is_ok(), "a hub is run once");
@@ -183,76 +227,49 @@ impl Core {
         }
     }
 
-    /// A fiber is given the cancel that was pending.
-    pub(crate) fn cancel_delivered(&self, record: &FiberRef) {
+    /// Notes that a fiber is given the cancel that was pending.
+    pub(crate) fn cancel_delivered(&self, fiber: &FiberRef) {
         if let Some(interrupts) = self.interrupts.get() {
-            interrupts.delivered(record);
+            interrupts.delivered(fiber);
         }
     }
 
-    /// Whether this is the fiber's hub.
-    #[inline]
-    pub(crate) fn is_hub_of(&self, fiber: &Record) -> bool {
-        std::ptr::eq(Arc::as_ptr(&self.shared), Arc::as_ptr(&fiber.hub))
-    }
-
-    /// A stack for a new fiber, if the hub takes one.
+    /// A stack for a new fiber.
     #[inline]
     pub(crate) fn take_stack(&self, size: Option<usize>) -> io::Result<Stack> {
-        if !self.is_open() {
-            return Err(io::Error::other(NoHub::Ended.to_string()));
-        }
         self.stacks.take(size)
     }
 
-    /// Queues a fiber of this hub behind everything that is ready; does nothing
-    /// if it is queued already, has not arrived or has ended.
+    /// Queues a fiber of this hub behind everything that is ready. Does nothing if it is queued
+    /// already, has not arrived or has ended.
     #[inline]
     pub(crate) fn wake(&self, fiber: &FiberRef) {
-        let side = fiber.side(self);
-        if !side.queued.get() && matches!(side.stage.get(), Stage::New | Stage::Begun) {
-            if side.berth.is_out() {
-                side.yielded.set(self.turn.get());
+        let part = self.part(fiber);
+        if !part.queued.get() && matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun) {
+            if part.coroutine.is_running() {
+                part.yielded.set(self.turn.get());
             }
-            self.queue(fiber, side);
+            self.queue(fiber, part);
             self.notify();
         }
     }
 
     /// Queues a fiber that is in the table and not queued.
     #[inline]
-    #[allow(unsafe_code)]
-    pub(super) fn queue(&self, fiber: &FiberRef, side: &HubSide) {
-        debug_assert!(!side.queued.get() && side.stage.get() != Stage::Absent);
-        side.queued.set(true);
-        // SAFETY: Table Invariant: it is in the table, and is queued now.
-        let entry = unsafe { FiberRef::lend(fiber.as_ptr()) };
-        self.ready.push_fiber(entry);
+    pub(crate) fn queue(&self, fiber: &FiberRef, part: &HubPart) {
+        debug_assert!(!part.queued.get() && part.phase.get() != LocalPhase::Absent);
+        part.queued.set(true);
+        // Table Invariant: it is in the table, and is queued now.
+        self.ready.push_fiber(fiber.lend());
     }
 
-    /// Queues a callback behind everything that is ready. False, and dropped, if
-    /// the hub takes none any more.
-    pub(crate) fn run_callback(&self, callback: Box<dyn FnOnce()>) -> bool {
-        let takes = matches!(self.state.get(), State::Open | State::Closing);
-        if takes {
-            self.callbacks.set(self.callbacks.get() + 1);
-            self.push(Ready::Callback(callback));
-        } else {
-            drop_callback(callback);
+    /// Wakes the fiber of this hub that waits for this one.
+    #[inline]
+    pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
+        let joiner = self.part(fiber).joiner.take();
+        if let Some(joiner) = joiner.and_then(|joiner| self.table.find(joiner)) {
+            self.wake(&joiner);
         }
-        takes
-    }
-
-    /// Whether callbacks are in the ready queue.
-    pub(super) fn has_callbacks(&self) -> bool {
-        self.callbacks.get() > 0
-    }
-
-    /// A callback has left the ready queue and has run.
-    pub(super) fn callback_ran(&self) {
-        // None is left if it has ended the hub.
-        self.callbacks.set(self.callbacks.get().saturating_sub(1));
-        self.callbacks_run.set(self.callbacks_run.get() + 1);
     }
 
     /// Queues an entry and sees to it that the hub runs.
@@ -269,39 +286,39 @@ impl Core {
         }
     }
 
-    /// Without the lock of what is shared, if there is one driver and it is known.
+    /// Takes no lock if there is one driver and it is known.
     fn wake_drivers(&self) {
         match self.driver.take() {
-            Some(driver) if driver.is_current(&self.shared) => {
+            Some(driver) if driver.is_current(&self.mailbox) => {
                 driver.wake();
                 match self.driver.take() {
                     None => self.driver.set(Some(driver)),
-                    // Somebody has learnt of another one meanwhile.
+                    // The waker was foreign code, and led to another driver.
                     newer => {
                         self.driver.set(newer);
-                        foreign::run("the drop of a waker", || drop(driver));
+                        driver.forget();
                     }
                 }
             }
             unknown => {
                 self.set_driver(unknown);
-                self.shared.wake_drivers();
+                self.mailbox.wake_drivers();
             }
         }
     }
 
     /// Sets who is to be woken for the hub to run, if that is known.
-    pub(super) fn set_driver(&self, driver: Option<SoleDriver>) {
+    pub(crate) fn set_driver(&self, driver: Option<SoleDriver>) {
         let old = self.driver.replace(driver);
-        foreign::run("the drop of a waker", || drop(old));
+        old.into_iter().for_each(SoleDriver::forget);
     }
 
     /// Learns who is to be woken for the hub to run, if that has changed.
     #[inline]
-    pub(super) fn learn_driver(&self) {
-        let version = self.shared.drivers_version();
+    pub(crate) fn learn_driver(&self) {
+        let version = self.mailbox.drivers_version();
         if self.drivers_version.replace(version) != version {
-            self.set_driver(self.shared.sole_driver());
+            self.set_driver(self.mailbox.sole_driver());
         }
     }
 
@@ -311,98 +328,14 @@ impl Core {
         self.ready.ticket()
     }
 
-    /// Whether the entry with this ticket has left the queue, and so everything
-    /// before it.
+    /// Whether the entry with this ticket has left the queue, and so everything before it.
     #[inline]
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
         self.ready.has_passed(ticket)
     }
 
-    /// Empties the queue: tasks in it are woken, fibers are not, callbacks are
-    /// dropped.
-    pub(super) fn clear_ready(&self) {
-        self.callbacks.set(0);
-        let (entries, others) = self.ready.take();
-        for fiber in entries.into_iter().flatten() {
-            self.left_queue(&fiber);
-        }
-        for other in others {
-            match other {
-                Ready::Waker(waker) => foreign::wake(waker),
-                Ready::Callback(callback) => drop_callback(callback),
-                #[cfg(unix)]
-                Ready::Poll => {}
-            }
-        }
-    }
-
-    /// The entry of a fiber has left the queue without being handled.
-    fn left_queue(&self, fiber: &FiberRef) {
-        let side = fiber.side(self);
-        side.queued.set(false);
-        if side.stage.get() == Stage::Over {
-            self.table.remove(side.slot.get());
-        }
-    }
-
-    /// Leaks what is queued.
-    pub(super) fn forget_ready(&self) {
-        std::mem::forget(self.ready.take());
-    }
-
-    /// Takes in what other threads have sent, but of fibers only as many as may
-    /// start in this turn, or `least`.
-    ///
-    /// More of them would be started before what they wait for, and what they wake,
-    /// has its turn: a burst would need a stack for each of its fibers at once.
-    #[inline]
-    pub(super) fn drain_remote_with(self: &Rc<Self>, least: usize) {
-        if self.shared.has_errands() {
-            let room = turn::LENGTH.saturating_sub(self.ready.len());
-            self.take_errands(room.max(least));
-        }
-    }
-
-    /// As [`drain_remote_with`](Core::drain_remote_with), in the middle of a turn.
-    #[inline]
-    pub(crate) fn drain_remote(self: &Rc<Self>) {
-        self.drain_remote_with(0);
-    }
-
-    #[cold]
-    fn take_errands(self: &Rc<Self>, fibers: usize) {
-        let mut closes = false;
-        let errands = self.shared.take_errands(fibers);
-        let is_callback = |errand: &&Errand| matches!(errand, Errand::Callback(_));
-        // Before a closure that is refused is dropped, which may look whether the
-        // hub has closed.
-        let callbacks = errands.iter().filter(is_callback).count();
-        self.callbacks.set(self.callbacks.get() + callbacks);
-        for errand in errands {
-            match errand {
-                Errand::Wake(record) => {
-                    // Before the fiber is resumed, so that a wake after this is a
-                    // new one.
-                    record.left_remote_queue();
-                    self.wake(&record);
-                }
-                // That drop may have ended the hub.
-                Errand::Callback(callback) if !self.is_running() => drop_callback(callback),
-                // It was accepted when it was sent.
-                Errand::Callback(callback) => self.push(Ready::Callback(callback)),
-                Errand::Spawn(newcomer) => newcomer.arrive(self),
-                Errand::Close => closes = true,
-                #[cfg(unix)]
-                Errand::Poll => self.push(Ready::Poll),
-            }
-        }
-        if closes {
-            self.begin_close(None);
-        }
-    }
-
     /// What the hub has done and has to do.
-    pub(super) fn metrics(&self) -> HubMetrics {
+    pub(crate) fn metrics(&self) -> HubMetrics {
         HubMetrics {
             live_fibers: self.table.len(),
             ready: self.ready.len(),
@@ -415,17 +348,11 @@ impl Core {
     }
 }
 
-/// A callback that will not be called. Where it is refused, its destructor may
-/// wait.
-pub(super) fn drop_callback(callback: Box<dyn FnOnce()>) {
-    PutBack::default().run("the drop of a callback", || drop(callback));
-}
-
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub")
             .field("name", &self.config.name)
-            .field("runtime", &self.shared.runtime())
+            .field("runtime", &self.mailbox.runtime())
             .field("state", &self.state.get())
             .field("fibers", &self.table.len())
             .finish_non_exhaustive()

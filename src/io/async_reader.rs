@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio::task::coop;
 
-use super::DEFAULT_CAPACITY;
+use super::capacity::DEFAULT_CAPACITY;
 use crate::generator::{Generator, Requests};
 
 /// Any [`Read`] that may wait, as tokio's [`AsyncRead`] and [`AsyncBufRead`].

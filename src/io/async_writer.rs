@@ -10,10 +10,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::task::coop;
 
-use super::DEFAULT_CAPACITY;
 use super::blocking::complete;
+use super::capacity::DEFAULT_CAPACITY;
+use crate::base::lock::lock;
 use crate::generator::{Generator, Requests};
-use crate::sync_util::lock;
 
 /// Any [`Write`] that writes into another one, as tokio's [`AsyncWrite`].
 ///

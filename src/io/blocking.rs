@@ -14,10 +14,11 @@ use tokio::io::{
 };
 
 use super::shared::{SharedRead, SharedWrite, read_shared, write_shared};
-use crate::cancel::{Answer, Cancelled, Interrupt, Unwinding};
-use crate::switch::{self, Place};
-use crate::time::{Timeout, deadline_after};
-use crate::wait::Spot;
+use crate::base::{Timeout, Unwinding, deadline_after};
+use crate::cancel::{Interrupt, OnInterrupt};
+use crate::current::{Place, WaitSite, with_place};
+use crate::shared::Cancelled;
+use crate::wait::block_on;
 
 /// A stream of tokio's traits with std's: [`Read`], [`Write`], [`BufRead`] and
 /// [`Seek`], wherever `T` has their async counterpart.
@@ -248,36 +249,36 @@ pub(super) fn complete<F, R>(call: &str, limit: Option<Duration>, operation: F) 
 where
     F: Future<Output = io::Result<R>>,
 {
-    let Some(spot) = Spot::here_or_error(call) else {
+    let Some(site) = WaitSite::here_or_error(call) else {
         return Err(refused(Interrupt::Unwinding));
     };
     match limit {
         // While the fiber unwinds it polls once, for which there is no need of a timer.
-        Some(limit) if !unwinding() => complete_within(spot, limit, operation),
-        _ => wait_at(spot, operation)?,
+        Some(limit) if !unwinding() => complete_within(site, limit, operation),
+        _ => wait_at(site, operation)?,
     }
 }
 
 fn unwinding() -> bool {
-    switch::with_place(|place| match place {
-        Place::Fiber(state) => state.unwinding() == Unwinding::Yes,
+    with_place(|place| match place {
+        Place::Stack(state) => state.unwinding() == Unwinding::Yes,
         _ => false,
     })
 }
 
 /// A timer is set only if the operation is not ready at once.
 #[track_caller]
-fn complete_within<F, R>(spot: Spot, limit: Duration, operation: F) -> io::Result<R>
+fn complete_within<F, R>(site: WaitSite, limit: Duration, operation: F) -> io::Result<R>
 where
     F: Future<Output = io::Result<R>>,
 {
     let mut operation = pin!(operation);
     let first = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx)));
-    if let Poll::Ready(result) = wait_at(spot, first)? {
+    if let Poll::Ready(result) = wait_at(site, first)? {
         return result;
     }
     let deadline = deadline_after(limit);
-    match wait_at(spot, Timeout::new(operation, deadline))? {
+    match wait_at(site, Timeout::new(operation, deadline))? {
         Ok(result) => result,
         Err(elapsed) => Err(elapsed.into()),
     }
@@ -285,8 +286,8 @@ where
 
 /// Waits for `future`. A cancel unwinds; where there is no waiting, that is an error.
 #[inline(always)]
-fn wait_at<F: Future>(spot: Spot, future: F) -> io::Result<F::Output> {
-    match spot.block_on(future, Answer::UnwindOrError) {
+fn wait_at<F: Future>(site: WaitSite, future: F) -> io::Result<F::Output> {
+    match block_on(site, future, OnInterrupt::UnwindOrError) {
         Ok(output) => Ok(output),
         Err(Interrupt::Thrown(thrown)) => thrown.throw(),
         Err(interrupt) => Err(refused(interrupt)),

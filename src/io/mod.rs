@@ -21,13 +21,10 @@
 mod async_reader;
 mod async_writer;
 mod blocking;
+mod capacity;
 mod shared;
 
 pub use async_reader::AsyncReader;
 pub use async_writer::{AsyncWriter, Sink};
 pub use blocking::Blocking;
 pub use shared::{SharedRead, SharedWrite};
-
-/// The size of the buffer between async code and a filter, in bytes, if nothing
-/// else is asked for: 8 KiB.
-const DEFAULT_CAPACITY: usize = 8 * 1024;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::exit::{Waiter, Way};
+use super::exit::{ExitWaiter, Way};
 use super::worker::Worker;
-use crate::hub::CloseTimeout;
-use crate::time::{Timeout, deadline_after};
+use crate::base::{Timeout, deadline_after};
+use crate::handles::CloseTimeout;
 
 /// The future of [`HubThread::close`](crate::HubThread::close) and
 /// [`HubPool::close`](crate::HubPool::close).
@@ -23,7 +23,7 @@ pub struct CloseThreads {
     began: bool,
     /// How many of the workers have left.
     left: usize,
-    waiter: Option<Waiter>,
+    waiter: Option<ExitWaiter>,
 }
 
 impl CloseThreads {
@@ -73,7 +73,9 @@ impl Future for CloseThreads {
             }
         }
         while let Some(worker) = this.workers.get(this.left) {
-            let waiter = this.waiter.get_or_insert_with(|| Waiter::new(&worker.exit));
+            let waiter = this
+                .waiter
+                .get_or_insert_with(|| ExitWaiter::new(&worker.exit));
             if ready!(waiter.poll(cx)) == Way::Over {
                 worker.join();
             }

@@ -1,27 +1,26 @@
 //! [`Exit`]: how the end of a hub's thread is told to those who wait for it.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread::panicking;
 
-use slab::Slab;
-
-use crate::foreign;
-use crate::sync_util::{Mutex, lock};
+use crate::base::lock::{Mutex, lock};
+use crate::base::{WakerList, contain};
 
 /// Tells how far the thread of a hub has come.
-pub(super) struct Exit(Mutex<State>);
+pub(super) struct Exit {
+    state: Mutex<State>,
+    waiting: WakerList,
+}
 
 #[derive(Default)]
 struct State {
     way: Option<Way>,
     /// What the thread panicked with, if nobody has taken it.
     panic: Option<Box<dyn Any + Send>>,
-    waiting: Slab<Arc<Waker>>,
 }
 
 /// How a thread has left its hub.
@@ -34,8 +33,7 @@ pub(super) enum Way {
 }
 
 thread_local! {
-    /// Set before any other thread-local of the thread, so that it is the last to
-    /// be destroyed.
+    /// Set before any other thread-local of the thread, so that it is the last to be destroyed.
     static FAREWELL: OnceCell<Farewell> = const { OnceCell::new() };
 }
 
@@ -50,13 +48,15 @@ impl Drop for Farewell {
 
 impl Default for Exit {
     fn default() -> Exit {
-        Exit(Mutex::new(State::default()))
+        Exit {
+            state: Mutex::new(State::default()),
+            waiting: WakerList::new(),
+        }
     }
 }
 
 impl Exit {
-    /// The calling thread tells of its end by itself. To be called before
-    /// anything else there.
+    /// Has the end of the calling thread told. To be called before anything else there.
     pub(super) fn tell_at_end(exit: &Arc<Exit>) {
         FAREWELL.with(|farewell| {
             let _ = farewell.set(Farewell(exit.clone()));
@@ -65,38 +65,31 @@ impl Exit {
 
     /// The thread has nothing to do with the hub any more.
     pub(super) fn leave(&self, way: Way) {
-        let waiting = {
-            let mut state = lock(&self.0);
-            state.way = Some(way);
-            mem::take(&mut state.waiting)
-        };
-        for (_, waker) in waiting {
-            foreign::run("a waker", || waker.wake_by_ref());
-        }
+        lock(&self.state).way = Some(way);
+        self.waiting.close();
     }
 
     pub(super) fn set_panic(&self, payload: Box<dyn Any + Send>) {
-        lock(&self.0).panic = Some(payload);
+        lock(&self.state).panic = Some(payload);
     }
 
-    /// What the thread panicked with, for the first who asks where it can be
-    /// resumed.
+    /// What the thread panicked with, for the first who asks where it can be resumed.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
         if panicking() {
             return None;
         }
-        lock(&self.0).panic.take()
+        lock(&self.state).panic.take()
     }
 
     pub(super) fn way(&self) -> Option<Way> {
-        lock(&self.0).way
+        lock(&self.state).way
     }
 }
 
 impl Drop for Exit {
     fn drop(&mut self) {
         if let Some(payload) = self.take_panic() {
-            foreign::run("the drop of a panic's payload", || drop(payload));
+            contain::run("the drop of a panic's payload", || drop(payload));
         }
     }
 }
@@ -107,46 +100,33 @@ impl fmt::Debug for Exit {
     }
 }
 
-/// Somebody who waits for the end of a thread.
+/// Waits for the end of a thread.
 #[derive(Debug)]
-pub(super) struct Waiter {
+pub(super) struct ExitWaiter {
     exit: Arc<Exit>,
-    key: Option<usize>,
+    key: Cell<Option<usize>>,
 }
 
-impl Waiter {
-    pub(super) fn new(exit: &Arc<Exit>) -> Waiter {
-        Waiter {
+impl ExitWaiter {
+    pub(super) fn new(exit: &Arc<Exit>) -> ExitWaiter {
+        ExitWaiter {
             exit: exit.clone(),
-            key: None,
+            key: Cell::new(None),
         }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Way> {
-        // A waker's clone and drop are not our code: not under the lock.
-        let waker = Arc::new(cx.waker().clone());
-        let mut state = lock(&self.exit.0);
-        if let Some(way) = state.way {
-            return Poll::Ready(way);
+        self.exit.waiting.leave(&self.key, cx.waker());
+        match self.exit.way() {
+            Some(way) => Poll::Ready(way),
+            None => Poll::Pending,
         }
-        let known = self.key.and_then(|key| state.waiting.get_mut(key));
-        let _old = match known {
-            Some(known) => Some(mem::replace(known, waker)),
-            None => {
-                self.key = Some(state.waiting.insert(waker));
-                None
-            }
-        };
-        drop(state);
-        Poll::Pending
     }
 }
 
-impl Drop for Waiter {
+impl Drop for ExitWaiter {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let _waker = lock(&self.exit.0).waiting.try_remove(key);
-        }
+        self.exit.waiting.forget(&self.key);
     }
 }
 
@@ -160,13 +140,13 @@ mod loom_tests {
     use super::*;
 
     #[test]
-    fn everybody_who_waits_for_the_end_of_a_thread_is_told() {
+    fn all_who_wait_for_the_end_of_a_thread_are_told() {
         loom::model(|| {
             let exit = Arc::new(Exit::default());
             let other = {
                 let exit = exit.clone();
                 thread::spawn(move || {
-                    let mut waiter = Waiter::new(&exit);
+                    let mut waiter = ExitWaiter::new(&exit);
                     assert_eq!(block_on(poll_fn(|cx| waiter.poll(cx))), Way::Over);
                 })
             };
@@ -174,7 +154,7 @@ mod loom_tests {
                 let exit = exit.clone();
                 thread::spawn(move || exit.leave(Way::Over))
             };
-            let mut waiter = Waiter::new(&exit);
+            let mut waiter = ExitWaiter::new(&exit);
             assert_eq!(block_on(poll_fn(|cx| waiter.poll(cx))), Way::Over);
             leaves.join().unwrap();
             other.join().unwrap();

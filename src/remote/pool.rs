@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::close::{CloseThreads, CloseThreadsWithin};
 use super::worker::Worker;
-use crate::fiber::Fiber;
-use crate::hub::{Hub, HubBuilder, HubClosed, HubHandle};
+use crate::handles::{Fiber, HubHandle};
+use crate::hub::Config;
+use crate::shared::HubClosed;
 
 /// Several hubs, each on a thread of its own: the way to fibers for a program on
 /// tokio's multi-thread runtime.
@@ -62,7 +63,7 @@ pub struct HubPool {
 
 impl HubPool {
     /// Starts a pool of `count` hubs. For settings, see
-    /// [`HubBuilder::start_pool`].
+    /// [`HubBuilder::start_pool`](crate::HubBuilder::start_pool).
     ///
     /// It blocks until the hubs are there, a fraction of a millisecond each.
     ///
@@ -71,10 +72,10 @@ impl HubPool {
     /// If `count` is zero, or a thread or its runtime cannot be made; then the
     /// hubs that were started are closed.
     pub fn new(count: usize) -> io::Result<HubPool> {
-        HubPool::start(Hub::builder(), count)
+        HubPool::start(Config::default(), count)
     }
 
-    pub(crate) fn start(builder: HubBuilder, count: usize) -> io::Result<HubPool> {
+    pub(crate) fn start(config: Config, count: usize) -> io::Result<HubPool> {
         if count == 0 {
             let why = "a pool of hubs needs at least one hub";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -85,10 +86,12 @@ impl HubPool {
             keys: RandomState::new(),
         };
         for number in 0..count {
-            let name = format!("{}-{number}", builder.hub_name());
+            let name = format!("{}-{number}", config.name).into_boxed_str();
             // If this fails, the pool is dropped, which closes the others.
-            pool.workers
-                .push(Worker::start(builder.clone().name(name))?);
+            pool.workers.push(Worker::start(Config {
+                name,
+                ..config.clone()
+            })?);
         }
         Ok(pool)
     }

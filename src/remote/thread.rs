@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::close::{CloseThreads, CloseThreadsWithin};
 use super::worker::Worker;
-use crate::fiber::Fiber;
-use crate::hub::{Hub, HubBuilder, HubClosed, HubHandle};
+use crate::handles::{Fiber, HubHandle};
+use crate::hub::Config;
+use crate::shared::HubClosed;
 
 /// A hub on a thread of its own, with a runtime of its own.
 ///
@@ -35,7 +36,7 @@ use crate::hub::{Hub, HubBuilder, HubClosed, HubHandle};
 ///
 /// A panic of a fiber goes to its joiner, as ever. Where something else panics on
 /// the thread, such as a destructor of what the program keeps in
-/// [`Hub::data`], the thread ends, that is reported,
+/// [`Hub::data`](crate::Hub::data), the thread ends, that is reported,
 /// and the future of [`close`](HubThread::close) resumes the panic.
 ///
 /// # Examples
@@ -63,7 +64,7 @@ pub struct HubThread {
 
 impl HubThread {
     /// Starts a thread that runs a hub. For settings, see
-    /// [`HubBuilder::start_thread`].
+    /// [`HubBuilder::start_thread`](crate::HubBuilder::start_thread).
     ///
     /// It blocks until the hub is there, a fraction of a millisecond.
     ///
@@ -71,11 +72,11 @@ impl HubThread {
     ///
     /// If the thread or its runtime cannot be made.
     pub fn new() -> io::Result<HubThread> {
-        HubThread::start(Hub::builder())
+        HubThread::start(Config::default())
     }
 
-    pub(crate) fn start(builder: HubBuilder) -> io::Result<HubThread> {
-        let worker = Worker::start(builder)?;
+    pub(crate) fn start(config: Config) -> io::Result<HubThread> {
+        let worker = Worker::start(config)?;
         Ok(HubThread { worker })
     }
 

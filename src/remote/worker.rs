@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use super::exit::{Exit, Way};
-use crate::fiber::Fiber;
-use crate::hub::{HubBuilder, HubHandle};
-use crate::report;
+use crate::base::lock::lock;
+use crate::base::report;
+use crate::handles::{Fiber, HubHandle};
+use crate::hub::Config;
+use crate::scheduler::serve;
 use crate::switch;
-use crate::sync_util::lock;
 
 /// The thread of a hub, as those see it who give it work or wait for its end.
 pub(super) struct Worker {
@@ -31,8 +32,8 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts a thread with a hub, and waits until that is there.
-    pub(super) fn start(builder: HubBuilder) -> io::Result<Arc<Worker>> {
-        let name = builder.hub_name().to_owned();
+    pub(super) fn start(config: Config) -> io::Result<Arc<Worker>> {
+        let name = config.name.to_string();
         if name.contains('\0') {
             let why = "the name of a hub's thread must not contain a zero byte";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -41,7 +42,7 @@ impl Worker {
         let (started, has_started) = sync_channel(1);
         let os = thread::Builder::new().name(name.clone()).spawn({
             let exit = exit.clone();
-            move || run(builder, &exit, started)
+            move || run(config, &exit, started)
         })?;
         match has_started.recv() {
             Ok(Ok(hub)) => Ok(Arc::new(Worker {
@@ -143,12 +144,12 @@ impl Drop for Load {
 }
 
 /// What the thread does.
-fn run(builder: HubBuilder, exit: &Arc<Exit>, started: SyncSender<io::Result<HubHandle>>) {
+fn run(config: Config, exit: &Arc<Exit>, started: SyncSender<io::Result<HubHandle>>) {
     Exit::tell_at_end(exit);
     let has_failed = started.clone();
     let served = catch_unwind(AssertUnwindSafe(|| {
-        builder.serve(|hub| {
-            let _ = started.send(Ok(hub));
+        serve::serve(config, |mailbox| {
+            let _ = started.send(Ok(HubHandle::new(mailbox)));
         })
     }));
     match served {

@@ -1,13 +1,13 @@
-//! Stacks for fibers: where they come from, how they are kept, and what happens
-//! when one overflows.
+//! Stacks for fibers: where they come from and how they are kept.
 //!
 //! # Parts
 //!
 //! | part | noun |
 //! |---|---|
 //! | [`pool`] | the stacks that a hub, or a thread's bridges, keep for reuse |
-//! | [`depth`] | how deep the fibers that are measured have come |
-//! | `sys` | the platform: Linux has slabs, guards and an overflow report of ours, in `linux`; all others have the engine's own stacks, in `system` |
+//! | [`extent`] | where a stack is |
+//! | [`size`] | how large stacks are |
+//! | `sys` | the platform: Linux has slabs, guards of ours, in `linux`; all others have the engine's own stacks, in `system` |
 //!
 //! # A stack
 //!
@@ -43,9 +43,9 @@
 //! A stack is not `Send`: it comes back on the thread that took it. It need not come
 //! back to the pool that it was taken from.
 
-mod depth;
+mod extent;
 mod pool;
-
+mod size;
 #[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
 #[path = "linux/mod.rs"]
 mod sys;
@@ -54,73 +54,9 @@ mod sys;
 #[path = "system.rs"]
 mod sys;
 
-use std::io;
-
-pub(crate) use self::depth::Depths;
-pub(crate) use self::pool::StackPool;
-pub(crate) use self::sys::Stack;
-
-/// Memory of a fiber's stack if nothing else is asked for: 1 MiB of address space.
-/// A suspended fiber that did little uses one or two pages of it.
-pub(crate) const DEFAULT_SIZE: usize = 1024 * 1024;
-
-/// Smaller sizes are raised to this: 64 KiB. Printing a backtrace alone takes
-/// about 21 KiB. It is a multiple of the page size everywhere.
-pub(crate) const MIN_SIZE: usize = 64 * 1024;
-
-/// How many stacks of each size are kept for reuse if nothing else is asked for.
-pub(crate) const DEFAULT_MAX_CACHED: usize = 1024;
-
-/// Sets whether the overflow of a fiber's stack is reported. It is, unless this
-/// was called with `false`.
-///
-/// A stack that overflows runs into a guard, and the process dies in any case.
-/// With the report it says before, on stderr, which fiber it was, how large the
-/// stack is and how it is made larger, and then aborts, as it does when a thread's
-/// stack overflows.
-///
-/// For that, a handler of SIGSEGV is installed when the first stack of a fiber is
-/// made. Everything but such an overflow goes on to the handler that was there
-/// before, such as std's, which reports overflows of threads. (It is called as a
-/// function: of the flags that it was installed with, only `SA_SIGINFO` counts.) A
-/// thread that has no alternate signal stack, since std did not start it, gets one.
-///
-/// The setting is the process's. To have no handler at all, turn it off before the
-/// first hub or bridge is made. Turned off later, the handler stays, and passes
-/// everything on.
-///
-/// There is a report on Linux only; elsewhere this does nothing.
-///
-/// # Examples
-///
-/// ```
-/// switchback::set_overflow_report(false);
-/// switchback::run(|| { /* no signal handler was touched */ }).unwrap();
-/// ```
-pub fn set_overflow_report(enabled: bool) {
-    sys::set_overflow_report(enabled);
-}
-
-/// Where a stack is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
-    /// The lowest address, where the guard begins.
-    pub(crate) limit: usize,
-    /// The address above the highest.
-    pub(crate) base: usize,
-}
-
-/// The size of the stack that is made for one that is asked for; `None` if it is
-/// more than can be counted.
-fn round_up(size: usize) -> Option<usize> {
-    size.max(MIN_SIZE).checked_next_power_of_two()
-}
-
-/// A stack of `size` bytes could not be made.
-#[cold]
-fn refused(size: usize, why: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::OutOfMemory,
-        format!("cannot allocate a stack of {size} bytes for a fiber: {why}"),
-    )
-}
+pub(crate) use extent::Extent;
+pub(crate) use pool::StackPool;
+pub(crate) use size::{DEFAULT_MAX_CACHED, DEFAULT_SIZE};
+#[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
+pub(crate) use sys::{GUARD, Guards, Mapping, page_size};
+pub(crate) use sys::{Stack, used};

@@ -14,8 +14,8 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
+use super::size::{refused, round_up};
 use super::sys::{Source, Stack};
-use super::{refused, round_up};
 
 /// How many stacks, those that would be taken next, keep all their memory when the
 /// hub is idle.

@@ -6,7 +6,8 @@ use std::io;
 
 use corosensei::stack::{DefaultStack, Stack as Engine, StackPointer};
 
-use super::{Extent, refused};
+use super::extent::Extent;
+use super::size::refused;
 
 /// A stack of the engine's.
 pub(crate) struct Stack {
@@ -30,7 +31,7 @@ impl Stack {
     }
 
     /// Memory goes back only with the stack.
-    pub(super) fn discard(&self, _keep: usize) {}
+    pub(crate) fn discard(&self, _keep: usize) {}
 }
 
 // SAFETY: the stack is `mapped`, which keeps the contract.
@@ -92,8 +93,6 @@ impl Source {
 }
 
 /// How much of a stack has ever been used is not known here.
-pub(super) fn used(_: Extent) -> Option<usize> {
+pub(crate) fn used(_: Extent) -> Option<usize> {
     None
 }
-
-pub(super) fn set_overflow_report(_enabled: bool) {}

@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 
 use futures::stream::{Stream, StreamExt as _};
 
-use crate::wait::Spot;
+use crate::wait::wait_as;
 
 /// Iterates over a stream in blocking-style code.
 ///
@@ -91,7 +91,7 @@ impl<S: Stream + Unpin> Iterator for WaitIter<S> {
         if self.ended {
             return None;
         }
-        let item = Spot::here("`WaitIter::next`").wait(self.stream.next());
+        let item = wait_as("`WaitIter::next`", self.stream.next());
         self.ended = item.is_none();
         item
     }

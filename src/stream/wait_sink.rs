@@ -2,7 +2,7 @@
 
 use futures::sink::{Sink, SinkExt as _};
 
-use crate::wait::Spot;
+use crate::wait::wait_as;
 
 /// Sends to a sink in blocking-style code.
 ///
@@ -41,7 +41,7 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     /// Where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_send(&mut self, item: Item) -> Result<(), Self::Error> {
-        Spot::here("`.wait_send()`").wait(self.send(item))
+        wait_as("`.wait_send()`", self.send(item))
     }
 
     /// Waits until there is room and sends `item`, without a flush: for several in a
@@ -60,7 +60,7 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     /// Where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_feed(&mut self, item: Item) -> Result<(), Self::Error> {
-        Spot::here("`.wait_feed()`").wait(self.feed(item))
+        wait_as("`.wait_feed()`", self.feed(item))
     }
 
     /// Waits until everything that was sent has been flushed.
@@ -78,7 +78,7 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     /// Where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_flush(&mut self) -> Result<(), Self::Error> {
-        Spot::here("`.wait_flush()`").wait(self.flush())
+        wait_as("`.wait_flush()`", self.flush())
     }
 
     /// Flushes the sink, closes it and waits until that is done.
@@ -96,7 +96,7 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     /// Where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_close(&mut self) -> Result<(), Self::Error> {
-        Spot::here("`.wait_close()`").wait(self.close())
+        wait_as("`.wait_close()`", self.close())
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::time::Elapsed;
+use crate::base::Elapsed;
 
 /// A [`SwitchBack`](crate::SwitchBack) was not given a value.
 ///

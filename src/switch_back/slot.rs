@@ -19,10 +19,10 @@ use std::mem;
 use std::sync::TryLockError;
 use std::task::{Poll, Waker};
 
-use super::SwitchError;
-use crate::fiber::FiberHandle;
-use crate::foreign;
-use crate::sync_util::{Mutex, lock};
+use super::error::SwitchError;
+use crate::base::contain;
+use crate::base::lock::{Mutex, lock};
+use crate::handles::FiberHandle;
 
 /// What a switcher gives.
 pub(super) type Fired<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -99,7 +99,7 @@ impl<T> Slot<T> {
                 _ => None,
             }
         };
-        waker.into_iter().for_each(foreign::wake);
+        waker.into_iter().for_each(contain::wake);
     }
 
     /// Fires; false if somebody was faster, or it is too late. What was not taken
@@ -118,7 +118,7 @@ impl<T> Slot<T> {
                 (state.waker.take(), Some(fired))
             }
         };
-        waker.into_iter().for_each(foreign::wake);
+        waker.into_iter().for_each(contain::wake);
         let won = lost.is_none();
         drop(lost);
         won
@@ -130,7 +130,7 @@ impl<T> Slot<T> {
         match self.look(waker) {
             Look::Done(result) => Poll::Ready(result),
             Look::Known => Poll::Pending,
-            Look::Unknown => self.register(waker.clone()),
+            Look::Unknown => self.register(contain::clone_waker(waker)),
         }
     }
 
@@ -153,7 +153,7 @@ impl<T> Slot<T> {
                 None => (Poll::Pending, state.waker.replace(waker)),
             }
         };
-        discard(unused);
+        contain::drop_waker(unused);
         polled
     }
 
@@ -178,7 +178,7 @@ impl<T> Slot<T> {
             let mut state = lock(&self.state);
             (state.take_fired(), state.waker.take())
         };
-        discard(waker);
+        contain::drop_waker(waker);
         unclaimed
     }
 }
@@ -203,13 +203,6 @@ impl<T> State<T> {
             Outcome::Fired(fired) => Some(fired),
             Outcome::Waiting | Outcome::Over => None,
         }
-    }
-}
-
-/// Drops a waker that is not needed, which may be anybody's.
-fn discard(waker: Option<Waker>) {
-    if waker.is_some() {
-        foreign::run("the drop of a waker", || drop(waker));
     }
 }
 

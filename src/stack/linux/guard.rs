@@ -13,20 +13,6 @@ use libc::{c_int, c_void};
 
 use super::map::{Mapping, faults, page_size};
 
-/// The length of a guard, in bytes. Code in C that does not probe its frames jumps
-/// over a guard that is smaller than a frame; all that Rust compiles probes.
-///
-/// Where pages are known to be small, it is one more than a power of two: else the
-/// stacks of a slab begin at addresses that are alike modulo 64 KiB, and their ends
-/// compete for few places of the processor's caches. (Measured with 10,000 fibers that
-/// give way: 52 against 68 ns each.)
-pub(super) const GUARD: usize = 64 * 1024
-    + if cfg!(target_arch = "x86_64") {
-        4096
-    } else {
-        0
-    };
-
 /// Not in `libc` yet.
 const MADV_GUARD_INSTALL: c_int = 102;
 
@@ -41,7 +27,7 @@ thread_local! {
 
 /// How guards are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guards {
+pub(crate) enum Guards {
     /// Marks of pages.
     Marks,
     /// Mappings.
@@ -75,7 +61,7 @@ impl Guards {
     /// # Safety
     ///
     /// They are part of a mapping of the caller's, and nothing will access them.
-    pub(super) unsafe fn install(self, start: usize, len: usize) -> io::Result<()> {
+    pub(crate) unsafe fn install(self, start: usize, len: usize) -> io::Result<()> {
         #[cfg(test)]
         if FAILS.get() {
             return Err(io::ErrorKind::OutOfMemory.into());

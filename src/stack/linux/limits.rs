@@ -16,24 +16,24 @@ use super::map::{Mapping, page_size};
 
 /// What could not be had.
 #[derive(Debug)]
-pub(super) enum Lack {
+pub(super) enum MapError {
     /// So many bytes of address space.
     Space(usize, io::Error),
     /// A guard.
     Guard(io::Error),
 }
 
-impl Lack {
+impl MapError {
     /// What ran out, and what limits it.
     #[cold]
     pub(super) fn explain(&self) -> String {
         let (found, error) = match self {
-            Lack::Space(len, e) => {
+            MapError::Space(len, e) => {
                 let len = *len as u64;
                 let limited = address_space(len).or_else(|| data(len)).or_else(commit);
                 (limited.or_else(mappings), e)
             }
-            Lack::Guard(e) => (mappings(), e),
+            MapError::Guard(e) => (mappings(), e),
         };
         found.unwrap_or_else(|| {
             format!(

@@ -8,12 +8,12 @@ use std::ptr::null_mut;
 
 use libc::{MADV_POPULATE_READ, c_void};
 
-use super::super::Extent;
-use super::guard::GUARD;
+use super::super::extent::Extent;
+use super::layout::GUARD;
 
 /// A private mapping, readable and writable. It is unmapped when dropped.
 #[derive(Debug)]
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     start: NonZeroUsize,
     len: usize,
 }
@@ -22,7 +22,7 @@ impl Mapping {
     /// Maps `len` bytes. They take memory only page by page, as they are touched,
     /// and none is set aside for them unless the system overcommits nothing. No
     /// huge pages: one would take 512 times the memory of the page that was touched.
-    pub(super) fn new(len: usize) -> io::Result<Mapping> {
+    pub(crate) fn new(len: usize) -> io::Result<Mapping> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
         // SAFETY: the kernel chooses a place where nothing is mapped.
@@ -40,11 +40,11 @@ impl Mapping {
         Ok(Mapping { start, len })
     }
 
-    pub(super) fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.start.get()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
@@ -80,8 +80,8 @@ impl Drop for Mapping {
 }
 
 /// How many bytes of a stack, from its base down, have been touched since its
-/// memory was last given back: see [`super::super::depth`].
-pub(in crate::stack) fn used(stack: Extent) -> Option<usize> {
+/// memory was last given back.
+pub(crate) fn used(stack: Extent) -> Option<usize> {
     let deepest = resident(stack.limit + GUARD..stack.base).next()?;
     Some(stack.base - deepest)
 }
@@ -113,7 +113,7 @@ pub(super) fn faults(page: usize) -> bool {
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
 }
 
-pub(super) fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     // SAFETY: there is nothing to keep in mind.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap_or(4096)

@@ -4,19 +4,20 @@
 //! |---|---|
 //! | [`slab`] | one mapping that many stacks of one size are cut from |
 //! | [`map`] | a mapping, and what can be asked of its memory |
+//! | [`layout`] | how stacks lie in their mapping |
 //! | [`guard`] | how a guard is made |
 //! | [`limits`] | what ran out, and who limits it |
-//! | [`overflow`] | the report of an overflow, from a signal handler |
 
 mod guard;
+mod layout;
 mod limits;
 mod map;
-mod overflow;
 mod slab;
 #[cfg(test)]
 mod walk;
 
-pub(super) use self::map::used;
-pub(super) use self::overflow::set_overflow_report;
+pub(crate) use self::guard::Guards;
+pub(crate) use self::layout::GUARD;
+pub(crate) use self::map::{Mapping, page_size, used};
 pub(super) use self::slab::Source;
 pub(crate) use self::slab::Stack;

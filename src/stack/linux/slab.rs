@@ -20,11 +20,12 @@ use std::rc::Rc;
 use corosensei::stack::StackPointer;
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 
-use super::super::{Extent, refused};
-use super::guard::{GUARD, Guards};
-use super::limits::Lack;
+use super::super::extent::Extent;
+use super::super::size::refused;
+use super::guard::Guards;
+use super::layout::GUARD;
+use super::limits::MapError;
 use super::map::Mapping;
-use super::overflow;
 
 /// The address space of the first slab of a size and, for 64 and for 32 bits, of the
 /// largest; unless a single stack needs more.
@@ -58,7 +59,7 @@ impl Stack {
     }
 
     /// Gives back its memory, but for `keep` bytes below its base.
-    pub(in crate::stack) fn discard(&self, keep: usize) {
+    pub(crate) fn discard(&self, keep: usize) {
         let base = self.base.get();
         debug_assert!(keep <= self.size());
         // SAFETY: by the Idle Stack Invariant nothing that lives is there.
@@ -117,7 +118,7 @@ struct Slab {
 
 impl Slab {
     /// Maps a slab of at most `places`, which is at least 1.
-    fn map(size: usize, places: usize, guards: Guards) -> Result<Slab, Lack> {
+    fn map(size: usize, places: usize, guards: Guards) -> Result<Slab, MapError> {
         // If that is not exact, it is more than can be had.
         let pitch = size.saturating_add(GUARD);
         let mut places = places.min(u32::MAX as usize);
@@ -128,7 +129,7 @@ impl Slab {
             };
             match mapped {
                 Ok(memory) => break memory,
-                Err(e) if places == 1 => return Err(Lack::Space(pitch, e)),
+                Err(e) if places == 1 => return Err(MapError::Space(pitch, e)),
                 Err(_) => places /= 2,
             }
         };
@@ -152,7 +153,7 @@ impl Slab {
     }
 
     /// A stack of this slab; `None` if all are in use.
-    fn cut(self: &Rc<Self>) -> Result<Option<Stack>, Lack> {
+    fn cut(self: &Rc<Self>) -> Result<Option<Stack>, MapError> {
         let free = self.free.borrow_mut().pop();
         let place = match free {
             Some(place) => place as usize,
@@ -168,12 +169,12 @@ impl Slab {
     }
 
     /// Puts a guard into the next place that was never used, which is used now.
-    fn begin(&self) -> Result<usize, Lack> {
+    fn begin(&self) -> Result<usize, MapError> {
         let place = self.begun.get();
         let limit = self.memory.start() + place * self.pitch();
         // SAFETY: the guard is part of our mapping. There was no stack in this place
         // yet, and none has its memory where another has its guard.
-        unsafe { self.guards.install(limit, GUARD) }.map_err(Lack::Guard)?;
+        unsafe { self.guards.install(limit, GUARD) }.map_err(MapError::Guard)?;
         let memory = (limit + GUARD) as *mut u8;
         let registration = ValgrindStackRegistration::new(memory, self.size);
         self.registered.borrow_mut().push(registration);
@@ -224,10 +225,10 @@ impl Source {
     #[cold]
     pub(in crate::stack) fn make(&mut self, wanted: usize) -> io::Result<Stack> {
         self.try_make()
-            .map_err(|lack| refused(wanted, &lack.explain()))
+            .map_err(|error| refused(wanted, &error.explain()))
     }
 
-    fn try_make(&mut self) -> Result<Stack, Lack> {
+    fn try_make(&mut self) -> Result<Stack, MapError> {
         let mut failed = None;
         for _ in 0..self.slabs.len() {
             self.at %= self.slabs.len();
@@ -243,7 +244,6 @@ impl Source {
             return Err(e);
         }
         let slab = Rc::new(self.map()?);
-        overflow::arm();
         let stack = slab.cut()?;
         self.at = self.slabs.len();
         self.slabs.push(slab);
@@ -251,12 +251,12 @@ impl Source {
     }
 
     /// Maps one more slab, as large as all that there are.
-    fn map(&self) -> Result<Slab, Lack> {
+    fn map(&self) -> Result<Slab, MapError> {
         let pitch = self.size.saturating_add(GUARD);
         let first = (FIRST / pitch).max(1);
         let largest = (LARGEST / pitch).max(1);
         let places: usize = self.slabs.iter().map(|slab| slab.places).sum();
-        let guards = Guards::available().map_err(|e| Lack::Space(pitch, e))?;
+        let guards = Guards::available().map_err(|e| MapError::Space(pitch, e))?;
         Slab::map(self.size, places.clamp(first, largest), guards)
     }
 

@@ -7,9 +7,11 @@ use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
+use super::super::extent::Extent;
 use super::super::pool::{HOT, KEEP, StackPool};
-use super::super::{Extent, MIN_SIZE};
-use super::guard::{FORCED, GUARD, Guards};
+use super::super::size::MIN_SIZE;
+use super::guard::{FORCED, Guards};
+use super::layout::GUARD;
 use super::map::{page_size, used};
 use super::slab::{SLABS, Stack};
 

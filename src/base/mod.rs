@@ -1,0 +1,18 @@
+//! The leaves: what knows nothing of stacks, fibers and hubs.
+
+pub(crate) mod contain;
+mod elapsed;
+pub(crate) mod executors;
+pub(crate) mod helper;
+pub(crate) mod lock;
+mod prefetch;
+pub(crate) mod report;
+mod timer;
+mod unwinding;
+mod waker_list;
+
+pub use elapsed::Elapsed;
+pub(crate) use prefetch::prefetch;
+pub(crate) use timer::{Timeout, Timer, deadline_after};
+pub(crate) use unwinding::Unwinding;
+pub(crate) use waker_list::{WakerKey, WakerList};

@@ -1,0 +1,109 @@
+//! [`Timer`] and [`Timeout`]: tokio's timers, also for plain threads.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+use tokio::task::coop;
+use tokio::time::Instant;
+
+use super::{Elapsed, executors, helper};
+
+/// One of tokio's timers, on the runtime that will drive it.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    deadline: Instant,
+    polled: bool,
+    /// Boxed, to keep it off the stacks of fibers. Tokio walks through the timers that may be due
+    /// soon, and each would be in a page of its own. (Measured with 100,000 fibers that sleep: 2.2
+    /// against 2.7 µs of processor time each.)
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Timer {
+    #[track_caller]
+    pub(crate) fn new(deadline: Instant) -> Timer {
+        let has_runtime = Handle::try_current().is_ok();
+        Timer {
+            deadline,
+            polled: false,
+            // Not in a closure, which cannot be `track_caller`.
+            sleep: match has_runtime {
+                true => Some(Box::pin(tokio::time::sleep_until(deadline))),
+                false => None,
+            },
+        }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.polled {
+            self.polled = true;
+            // A thread that blocks drives no runtime, so a runtime that is merely current on it
+            // might never fire the timer.
+            if self.sleep.is_none() || executors::blocks_thread() {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                self.sleep = Some(Box::pin(helper::sleep(left)));
+            }
+        }
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx),
+            None => unreachable!("the first poll sets the timer"),
+        }
+    }
+}
+
+pin_project! {
+    /// A future with a deadline, as [`tokio::time::timeout_at`], whose timer also works on plain
+    /// threads.
+    #[derive(Debug)]
+    pub(crate) struct Timeout<F> {
+        #[pin]
+        future: F,
+        timer: Timer,
+    }
+}
+
+impl<F> Timeout<F> {
+    #[track_caller]
+    pub(crate) fn new(future: F, deadline: Instant) -> Timeout<F> {
+        Timeout {
+            future,
+            timer: Timer::new(deadline),
+        }
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let had_budget = coop::has_budget_remaining();
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if had_budget && !coop::has_budget_remaining() {
+            // The future has spent the budget that the timer needs to tell that the time is over.
+            // A busy future must not outrun its deadline.
+            ready!(pin!(coop::unconstrained(this.timer)).poll(cx));
+        } else {
+            ready!(Pin::new(this.timer).poll(cx));
+        }
+        Poll::Ready(Err(Elapsed::deadline()))
+    }
+}
+
+/// The instant that is `duration` from now. One that cannot be represented becomes about thirty
+/// years from now.
+#[track_caller]
+pub(crate) fn deadline_after(duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + FAR)
+}

@@ -1,0 +1,265 @@
+//! [`WakerList`]: the wakers of those who wait for one thing.
+//!
+//! Each waiter has a [`WakerKey`], which holds its entry from its first poll until it is ready or
+//! gone. The list is woken as a whole, once or several times, and can be closed for ever.
+//!
+//! A waiter leaves its waker first and looks after that whether what it waits for has happened;
+//! whoever makes it happen does so first and takes the wakers after that. The lock orders the two,
+//! so either the waiter sees it or its waker is taken.
+//!
+//! Wakers are foreign code. They are cloned, woken and dropped outside of the lock, and a panic in
+//! one of them is reported and keeps no other waiter from being told.
+
+use std::cell::Cell;
+use std::fmt;
+use std::mem;
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::contain;
+use super::lock::{Mutex, lock};
+
+pub(crate) struct WakerList(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// An entry is empty when its waker was taken and its waiter has not come back.
+    entries: Slab<Option<Waker>>,
+    is_closed: bool,
+}
+
+/// Where a waiter keeps the number of its entry. It is read and written under the lock of the list.
+pub(crate) trait WakerKey {
+    fn get(&self) -> Option<usize>;
+    fn set(&self, key: Option<usize>);
+}
+
+impl WakerKey for Cell<Option<usize>> {
+    fn get(&self) -> Option<usize> {
+        Cell::get(self)
+    }
+
+    fn set(&self, key: Option<usize>) {
+        Cell::set(self, key);
+    }
+}
+
+impl WakerList {
+    pub(crate) fn new() -> WakerList {
+        WakerList(Mutex::new(State::default()))
+    }
+
+    /// Has `waker` woken instead of the one that this waiter left before. In a list that is closed
+    /// it is not kept: the waiter sees what it waits for when it looks again.
+    pub(crate) fn leave(&self, key: &impl WakerKey, waker: &Waker) {
+        let waker = contain::clone_waker(waker);
+        let unused = {
+            let mut state = lock(&self.0);
+            if state.is_closed {
+                key.set(None);
+                Some(waker)
+            } else {
+                match key.get() {
+                    Some(known) => state.entries[known].replace(waker),
+                    None => {
+                        key.set(Some(state.entries.insert(Some(waker))));
+                        None
+                    }
+                }
+            }
+        };
+        contain::drop_waker(unused);
+    }
+
+    /// Takes a waiter's entry out, with the waker that it left last. Several may do so at once: one
+    /// of them gets the waker.
+    #[inline]
+    pub(crate) fn take(&self, key: &impl WakerKey) -> Option<Waker> {
+        key.get()?;
+        self.take_locked(key)
+    }
+
+    fn take_locked(&self, key: &impl WakerKey) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        // Another thread may have been faster.
+        let known = key.get()?;
+        key.set(None);
+        match state.is_closed {
+            // The entries are gone, and the number means nothing any more.
+            true => None,
+            false => state.entries.remove(known),
+        }
+    }
+
+    /// Takes a waiter's entry out, and drops its waker.
+    #[inline]
+    pub(crate) fn forget(&self, key: &impl WakerKey) {
+        contain::drop_waker(self.take(key));
+    }
+
+    /// Wakes all that are waiting. They leave their wakers again if they go on waiting.
+    pub(crate) fn wake_all(&self) {
+        let wakers: Vec<_> = {
+            let mut state = lock(&self.0);
+            let entries = state.entries.iter_mut();
+            entries.filter_map(|(_, waker)| waker.take()).collect()
+        };
+        wakers.into_iter().for_each(contain::wake);
+    }
+
+    /// Wakes all that are waiting, for the last time.
+    pub(crate) fn close(&self) {
+        let entries = {
+            let mut state = lock(&self.0);
+            state.is_closed = true;
+            mem::take(&mut state.entries)
+        };
+        for (_, waker) in entries {
+            waker.into_iter().for_each(contain::wake);
+        }
+    }
+}
+
+impl fmt::Debug for WakerList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WakerList").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::task::Poll;
+
+    use loom::future::block_on;
+    use loom::sync::atomic::{AtomicBool, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    /// Waits for the flag, as every user of the list does.
+    fn wait(list: &WakerList, has_happened: impl Fn() -> bool) {
+        let key = Cell::new(None);
+        block_on(poll_fn(|cx| {
+            list.leave(&key, cx.waker());
+            match has_happened() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
+        list.forget(&key);
+    }
+
+    fn all_are_told(tell: fn(&WakerList)) {
+        loom::model(move || {
+            let list = Arc::new(WakerList::new());
+            let happened = Arc::new(AtomicBool::new(false));
+            let other = {
+                let (list, happened) = (list.clone(), happened.clone());
+                thread::spawn(move || wait(&list, || happened.load(Ordering::Relaxed)))
+            };
+            let teller = {
+                let (list, happened) = (list.clone(), happened.clone());
+                thread::spawn(move || {
+                    // Ordering: the lock of the list is what orders it.
+                    happened.store(true, Ordering::Relaxed);
+                    tell(&list);
+                })
+            };
+            wait(&list, || happened.load(Ordering::Relaxed));
+            teller.join().unwrap();
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn all_who_wait_are_told_when_the_list_is_woken() {
+        all_are_told(WakerList::wake_all);
+    }
+
+    #[test]
+    fn all_who_wait_are_told_when_the_list_is_closed() {
+        all_are_told(WakerList::close);
+    }
+}
+
+#[cfg(all(test, not(switchback_loom)))]
+mod tests {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("in wake");
+        }
+    }
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("in drop");
+            }
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn panics_when_cloned() -> Waker {
+        static VTABLE: RawWakerVTable =
+            RawWakerVTable::new(|_| panic!("in clone"), |_| (), |_| (), |_| ());
+        // SAFETY: the functions use no data.
+        unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+        type Tell = (&'static str, fn(&WakerList));
+        let tells: [Tell; 2] = [
+            ("wake_all", WakerList::wake_all),
+            ("close", WakerList::close),
+        ];
+        for (name, tell) in tells {
+            let list = WakerList::new();
+            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let keys: Vec<_> = (0..4).map(|_| Cell::new(None)).collect();
+            list.leave(&keys[0], &Waker::from(count.clone()));
+            list.leave(&keys[1], &Waker::from(Arc::new(Panics)));
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                list.leave(&keys[2], &panics_when_cloned());
+            }));
+            assert!(told.is_ok(), "{name}: a clone's panic is contained");
+            list.leave(&keys[3], &Waker::from(count.clone()));
+            tell(&list);
+            assert_eq!(count.0.load(Ordering::Relaxed), 2, "{name}");
+            keys.iter().for_each(|key| list.forget(key));
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_list_that_was_closed_takes_nothing_from_others() {
+        let list = WakerList::new();
+        let key = Cell::new(None);
+        list.leave(&key, Waker::noop());
+        list.close();
+        assert!(list.take(&key).is_none());
+        list.leave(&key, Waker::noop());
+        assert_eq!(key.get(), None);
+    }
+}

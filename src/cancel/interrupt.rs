@@ -1,0 +1,177 @@
+//! [`Interrupt`]: what a wait does instead of going on.
+//!
+//! A cancel is an unwind: the wait that the fiber is in, or reaches next, throws a [`Cancelled`]
+//! with [`std::panic::resume_unwind`], which runs the destructors on the fiber's stack but not the
+//! panic hook. The root of the stack catches it.
+//!
+//! It is not thrown where the stack may be unwinding, by the rules of
+//! [`crate::current::unwinding`]; nor inside [`shield`](crate::shield()) and
+//! [`assert_no_switchpoints`](crate::assert_no_switchpoints). What is not thrown stays pending.
+//!
+//! # The order of interrupts
+//!
+//! 1. The hub (or the bridge's task) is gone: unwind once. A wait after that returns its error or, if
+//!    it has none, leaves the stack for ever. (So does a wait of a loop that does not heed a thousand
+//!    such errors.)
+//! 2. A cancel: once.
+//! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed: at each wait in its frame.
+//! 4. A close of the hub: at each wait.
+
+use std::any::Any;
+use std::panic::resume_unwind;
+use std::thread::panicking;
+
+use crate::current::body::{HUB_CLOSING, HUB_GONE};
+use crate::current::{Expired, StackState, suspend, unwinding};
+use crate::shared::{Cancelled, interrupt};
+
+/// Whether stacks can be unwound in this build.
+pub(crate) const CAN_UNWIND: bool = cfg!(panic = "unwind");
+
+/// What a wait can do about an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnInterrupt {
+    /// Only unwind.
+    Unwind,
+    /// Unwind, or return an error where that is impossible.
+    UnwindOrError,
+    /// Return an error, also while the stack unwinds, and through frames that cannot be unwound.
+    Error,
+}
+
+/// Why a wait does not go on.
+#[derive(Debug)]
+pub(crate) enum Interrupt {
+    /// The stack is to unwind with this.
+    Thrown(Thrown),
+    /// The hub is gone, and the stack was told before.
+    HubGone,
+    /// The stack is unwinding, and what it waits for is not ready.
+    Unwinding,
+}
+
+/// What a stack unwinds with.
+#[derive(Debug)]
+pub(crate) enum Thrown {
+    Cancelled(Cancelled),
+    Expired(Expired),
+}
+
+impl Thrown {
+    /// Unwinds, without the panic hook's output.
+    pub(crate) fn throw(self) -> ! {
+        resume_unwind(match self {
+            Thrown::Cancelled(cancelled) => Box::new(cancelled) as Box<dyn Any + Send>,
+            Thrown::Expired(expired) => Box::new(expired),
+        })
+    }
+}
+
+impl Interrupt {
+    /// Ends a wait that can only unwind.
+    #[cold]
+    pub(crate) fn throw(self) -> ! {
+        match self {
+            Interrupt::Thrown(thrown) => thrown.throw(),
+            Interrupt::HubGone | Interrupt::Unwinding => {
+                unreachable!("a wait that can only unwind is not refused")
+            }
+        }
+    }
+
+    /// The interrupt as a value.
+    pub(crate) fn into_cancelled(self) -> Cancelled {
+        match self {
+            Interrupt::Thrown(Thrown::Cancelled(cancelled)) => cancelled,
+            Interrupt::Thrown(Thrown::Expired(_)) => Cancelled::because("deadline has elapsed"),
+            Interrupt::HubGone => Cancelled::because(HUB_GONE),
+            Interrupt::Unwinding => Cancelled::because("the fiber is unwinding and cannot wait"),
+        }
+    }
+}
+
+/// Takes the interrupt that has to be acted on here, if there is one.
+///
+/// `may_unwind` says whether the stack may be unwinding. Does not return at all where the stack has
+/// to be abandoned.
+#[inline]
+pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
+    if state.resumer.interrupts() == 0 && state.deadlines.is_empty() {
+        return None;
+    }
+    take_cold(state, may_unwind, on)
+}
+
+#[cold]
+fn take_cold(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
+    let can_throw = CAN_UNWIND && !may_unwind;
+    if state.has_ended() {
+        if can_throw && on != OnInterrupt::Error && state.end_notice.throws() {
+            let cancelled = Cancelled::because(HUB_GONE);
+            return Some(Interrupt::Thrown(Thrown::Cancelled(cancelled)));
+        }
+        let may_refuse = state.end_notice.refuse();
+        if on == OnInterrupt::Unwind || !may_refuse {
+            suspend::abandon(state);
+        }
+        return Some(Interrupt::HubGone);
+    }
+    if can_throw || on == OnInterrupt::Error {
+        return take_pending(state).map(Interrupt::Thrown);
+    }
+    if may_unwind && is_pending(state) {
+        let round = unwinding::deferred_round();
+        if state.deferred_in.replace(round) != round {
+            state.with_waker(unwinding::defer);
+        }
+        state.resumer.put_off(true);
+    }
+    None
+}
+
+/// Takes the interrupt that may be thrown here without a wait.
+pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
+    let can_throw = CAN_UNWIND && !panicking();
+    // Shields do not hold off the end, but a block without switchpoints does.
+    let end_is_held_off = state.end_notice.was_thrown() || state.no_switch.get() > 0;
+    if !can_throw || (state.has_ended() && end_is_held_off) {
+        return None;
+    }
+    if let Some(hub) = state.hub() {
+        // The computation may be why the hub has not noticed it.
+        hub.notice_interrupt();
+    }
+    match take(state, false, OnInterrupt::Unwind) {
+        Some(Interrupt::Thrown(thrown)) => Some(thrown),
+        _ => None,
+    }
+}
+
+/// Whether there is an interrupt that is not shielded, apart from the end.
+pub(crate) fn is_pending(state: &StackState) -> bool {
+    let shielded = state.shields.get() > 0;
+    (state.resumer.interrupts() != 0 && !shielded)
+        || state.deadlines.expired(state.shields.get()).is_some()
+}
+
+/// Takes a cancel that is not shielded.
+pub(crate) fn take_cancel(state: &StackState) -> Option<Cancelled> {
+    match state.shields.get() {
+        0 => state.resumer.take_cancel(),
+        _ => None,
+    }
+}
+
+/// Takes the first interrupt that is not shielded, apart from the end.
+fn take_pending(state: &StackState) -> Option<Thrown> {
+    let shielded = state.shields.get() > 0;
+    if let Some(cancelled) = take_cancel(state) {
+        state.resumer.cancel_delivered();
+        return Some(Thrown::Cancelled(cancelled));
+    }
+    if let Some(expired) = state.deadlines.expired(state.shields.get()) {
+        return Some(Thrown::Expired(expired));
+    }
+    let closing = state.resumer.interrupts() & interrupt::CLOSE != 0;
+    (closing && !shielded).then(|| Thrown::Cancelled(Cancelled::because(HUB_CLOSING)))
+}

@@ -1,0 +1,95 @@
+//! [`with_timeout`]: a deadline over blocking-style code. How it reaches the waits inside is in
+//! [`Deadlines`](crate::current::Deadlines).
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::task::coop;
+
+use super::CAN_UNWIND;
+use crate::base::{Elapsed, Timer, deadline_after};
+use crate::current::{Deadline, Expired, Place, StackState, place, with_place};
+
+/// Runs `f`, but not beyond `duration`: the first wait inside `f` that is in
+/// progress or begins when the time is over unwinds to here.
+///
+/// The time is counted from this call, with the resolution of tokio's timers
+/// (one millisecond). `f` is not stopped between waits; if it ends without one,
+/// its result counts. Calls can be nested: each catches its own deadline only.
+/// Inside `f`, destructors run, and code that catches panics goes on to its next
+/// wait at most. Like a cancel, a deadline is held off on a stack that is, or may
+/// be, unwinding.
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was over before `f` had ended.
+///
+/// # Panics
+///
+/// With the panic of `f`. Outside of a fiber, where nothing can stop `f`. If the
+/// runtime's timers are not enabled. In a build with `panic = "abort"`, which
+/// cannot unwind.
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use std::time::Duration;
+/// use switchback::{prelude::*, sleep, with_timeout};
+///
+/// let slow = with_timeout(Duration::from_millis(5), || {
+///     sleep(Duration::from_secs(60)).wait();
+/// });
+/// assert!(slow.is_err());
+/// assert_eq!(with_timeout(Duration::from_secs(60), || 42), Ok(42));
+/// # }).unwrap();
+/// ```
+#[track_caller]
+pub fn with_timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
+    if !CAN_UNWIND {
+        panic!(
+            "`with_timeout` ends its body by unwinding, which `panic = \"abort\"` rules out; use \
+             `wait_timeout` at each wait"
+        );
+    }
+    let in_fiber = with_place(|place| matches!(place, Place::Stack(_)));
+    assert!(
+        in_fiber,
+        "`with_timeout` was called outside of a fiber, where nothing can end its body; in async \
+         code use `tokio::time::timeout`, on a plain thread `wait_timeout` at each wait",
+    );
+    let timer = Timer::new(deadline_after(duration));
+    let is_due = duration.is_zero();
+    with_place(|place| match place {
+        Place::Stack(state) => run(state, timer, is_due, f),
+        _ => unreachable!("it was a stack just now"),
+    })
+}
+
+fn run<T>(
+    state: &StackState,
+    timer: Timer,
+    is_due: bool,
+    f: impl FnOnce() -> T,
+) -> Result<T, Elapsed> {
+    // A timer rounds up to its resolution, so what is due has to be marked.
+    let deadline = state.with_waker(|waker| Deadline::new(is_due, waker));
+    let _frame = state.deadlines.enter(deadline.clone(), state.shields.get());
+    let mut timer = pin!(timer);
+    {
+        let _polling = place::enter_poll(state);
+        let waker = Waker::from(deadline.clone());
+        // Not subject to the budget: it must be set, not put off.
+        let set = coop::unconstrained(timer.as_mut());
+        if pin!(set).poll(&mut Context::from_waker(&waker)).is_ready() {
+            deadline.expire();
+        }
+    }
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match payload.downcast::<Expired>() {
+        Ok(expired) if expired.is_of(&deadline) => Elapsed::deadline(),
+        Ok(outer) => resume_unwind(outer),
+        Err(payload) => resume_unwind(payload),
+    })
+}

@@ -1,0 +1,78 @@
+//! The code at the root of a fiber's stack.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::place;
+use super::{Resumer, StackState};
+use crate::hub::Core;
+use crate::shared::{Cancelled, Cause, ResultSender, interrupt};
+use crate::switch::Suspender;
+
+/// What a fiber does with its stack. Table Invariant: it is run only while the hub's table has the
+/// fiber.
+#[inline(always)]
+pub(crate) fn body<F, T>(
+    hub: &Rc<Core>,
+    sender: ResultSender<T>,
+    f: F,
+) -> impl FnOnce(Suspender) + use<F, T>
+where
+    F: FnOnce() -> T,
+{
+    let hub = hub.clone();
+    move |suspender| {
+        let fiber = sender.fiber().lend();
+        let state = StackState::new(suspender, Resumer::Hub { fiber, hub });
+        place::run_stack(&state, || run(&state, f, &sender));
+    }
+}
+
+/// Runs `f` and hands over its result. Everything that is the user's is dropped here, where it may
+/// wait: the closure, a result that nobody will take, and the fiber-locals, in this order.
+fn run<F, T>(state: &StackState, f: F, sender: &ResultSender<T>)
+where
+    F: FnOnce() -> T,
+{
+    let outcome = catch_unwind(AssertUnwindSafe(|| match cancelled_before_start(state) {
+        None => {
+            sender.put(f());
+            None
+        }
+        Some(cancelled) => {
+            drop(f);
+            Some(Cause::Cancelled(cancelled))
+        }
+    }));
+    let cause = outcome.unwrap_or_else(|payload| Some(Cause::from_panic(payload)));
+    sender.complete(cause, !state.locals.is_empty(), &mut || {
+        state.locals.end(Some(&sender.fiber().name()));
+    });
+}
+
+/// The cancel of a fiber that has not begun to run, if there is one.
+#[inline]
+fn cancelled_before_start(state: &StackState) -> Option<Cancelled> {
+    match state.resumer.interrupts() {
+        0 => None,
+        _ => cancelled_before_start_cold(state),
+    }
+}
+
+#[cold]
+fn cancelled_before_start_cold(state: &StackState) -> Option<Cancelled> {
+    if let Some(cancelled) = state.resumer.take_cancel() {
+        state.resumer.cancel_delivered();
+        return Some(cancelled);
+    }
+    match state.resumer.interrupts() {
+        0 => None,
+        bits if bits & interrupt::END != 0 => Some(Cancelled::because(HUB_GONE)),
+        _ => Some(Cancelled::because(HUB_CLOSING)),
+    }
+}
+
+/// What a fiber is cancelled with when its hub has ended.
+pub(crate) const HUB_GONE: &str = "the hub has ended";
+/// What a fiber is cancelled with when its hub closes.
+pub(crate) const HUB_CLOSING: &str = "the hub is closing";

@@ -1,0 +1,35 @@
+//! The code that runs on a stack: where the thread is, what is kept at a stack's root, and whether
+//! that code may wait.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`stack_state`] | what the code on a stack knows of itself |
+//! | [`resumer`] | what resumes a stack: a hub, or the task that polls a bridge |
+//! | [`bridge_task`] | what a bridge's stack and that task share |
+//! | [`deadlines`] | the deadlines that a stack is under |
+//! | [`locals`] | its fiber-locals |
+//! | [`place`] | which code the thread is running |
+//! | [`unwinding`] | what is known of unwinding, where one thread has many stacks |
+//! | [`suspend`] | giving the thread back |
+//! | [`body`] | the code at the root of a fiber's stack |
+//! | [`wait_site`] | the check that comes before each wait |
+
+pub(crate) mod body;
+mod bridge_task;
+mod deadlines;
+mod locals;
+pub(crate) mod place;
+mod resumer;
+mod stack_state;
+pub(crate) mod suspend;
+pub(crate) mod unwinding;
+mod wait_site;
+
+pub(crate) use bridge_task::BridgeTask;
+pub(crate) use deadlines::{Deadline, Expired};
+pub use locals::AccessError;
+pub(crate) use locals::{LocalId, Locals};
+pub(crate) use place::{Place, with_place};
+pub(crate) use resumer::Resumer;
+pub(crate) use stack_state::StackState;
+pub(crate) use wait_site::{Forbidden, WaitSite};

@@ -1,0 +1,108 @@
+//! [`Resumer`]: what resumes a stack.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::bridge_task::BridgeTask;
+use crate::hub::Core;
+use crate::shared::{Cancelled, FiberRef, Uncounted, interrupt};
+
+pub(crate) enum Resumer {
+    /// A hub: this is the stack of a fiber.
+    Hub {
+        /// Table Invariant: the hub's table has the fiber as long as its stack has not returned.
+        fiber: Uncounted,
+        hub: Rc<Core>,
+    },
+    /// A task: this is the stack of a bridge.
+    Task(Rc<BridgeTask>),
+}
+
+impl Resumer {
+    /// The fiber; `None` in a bridge.
+    #[inline]
+    pub(crate) fn fiber(&self) -> Option<&FiberRef> {
+        match self {
+            Resumer::Hub { fiber, .. } => Some(fiber),
+            Resumer::Task(_) => None,
+        }
+    }
+
+    /// The fiber's hub; `None` in a bridge.
+    #[inline]
+    pub(crate) fn hub(&self) -> Option<&Rc<Core>> {
+        match self {
+            Resumer::Hub { hub, .. } => Some(hub),
+            Resumer::Task(_) => None,
+        }
+    }
+
+    /// Calls `f` with the waker that has the stack resumed.
+    #[inline]
+    pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
+        match self {
+            Resumer::Hub { fiber, .. } => fiber.with_waker(f),
+            // Borrowed while `f` runs: nothing resumes the stack meanwhile.
+            Resumer::Task(task) => f(&task.waker()),
+        }
+    }
+
+    /// Tells the hub where the stack ends now, for its prefetches.
+    #[inline(always)]
+    pub(crate) fn note_top(&self) {
+        if let Resumer::Hub { fiber, hub } = self {
+            let here = 0_u8;
+            hub.part(fiber).note_top(std::ptr::from_ref(&here).addr());
+        }
+    }
+
+    /// The [`interrupt`] bits.
+    #[inline]
+    pub(crate) fn interrupts(&self) -> u8 {
+        match self {
+            Resumer::Hub { fiber, .. } => fiber.interrupts(),
+            Resumer::Task(task) if task.has_ended() => interrupt::END,
+            Resumer::Task(_) => 0,
+        }
+    }
+
+    /// Notes whether an interrupt of the fiber is put off because it may be unwinding. A close, which
+    /// then may have nothing left to wait for, looks again.
+    pub(crate) fn put_off(&self, put_off: bool) {
+        if let Resumer::Hub { fiber, hub } = self {
+            hub.part(fiber).put_off.set(put_off);
+            if put_off && !hub.is_open() {
+                hub.mailbox.wake_close_waiters();
+            }
+        }
+    }
+
+    /// Makes a cancel pending again that was taken and not delivered.
+    pub(crate) fn redeliver(&self, cancelled: Cancelled) {
+        if let Resumer::Hub { fiber, .. } = self {
+            fiber.cancel(cancelled.into_message());
+        }
+    }
+
+    pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
+        self.fiber()?.take_cancel()
+    }
+
+    /// Notes that the cancel that was taken is thrown or returned now.
+    pub(crate) fn cancel_delivered(&self) {
+        if let Resumer::Hub { fiber, hub } = self {
+            hub.cancel_delivered(fiber);
+        }
+    }
+
+    /// Whether the code that runs is inside an executor that was entered on this stack, where tokio
+    /// does not rule it out. Suspending there would leave the executor half way, and tokio's
+    /// scheduler with a pointer into the suspended stack.
+    #[inline]
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        match self {
+            Resumer::Hub { hub, .. } => hub.is_elsewhere(),
+            Resumer::Task(task) => task.is_elsewhere(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Giving the thread back: what saves and restores the thread's ambient state around a switch.
+//!
+//! The engine saves registers. Who resumes keeps its place ([`super::place::resume`]); who suspends
+//! sets its place again when it is resumed, and keeps account of what it knows of unwinding.
+
+use std::cell::Cell;
+use std::thread::panicking;
+
+use super::StackState;
+use super::place;
+use super::unwinding::mark;
+use crate::base::Unwinding;
+use crate::switch::Suspension;
+
+thread_local! {
+    /// How many stacks of this thread are suspended while the thread counts a panic. It never falls
+    /// for those that were abandoned like that.
+    static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Suspends the running stack until it is woken, or gives way if it was told to. Returns whether it
+/// may be unwinding, in the sense of [`super::unwinding`].
+#[inline(always)]
+pub(crate) fn pause(state: &StackState) -> bool {
+    let may_unwind = if panicking() {
+        pause_panicking(state)
+    } else {
+        pause_calmly(state);
+        false
+    };
+    resumed(state);
+    may_unwind
+}
+
+/// The part of [`pause`] that suspends, where the thread counts no panic, so that the stack does not
+/// unwind.
+#[inline(always)]
+pub(crate) fn pause_calmly(state: &StackState) {
+    state.resumer.note_top();
+    switch(state, state.take_suspension());
+    // Rule 2: whatever the count says now, it is not for this stack.
+    state.panic_is_foreign.set(panicking());
+}
+
+/// The part of [`pause`] that comes after the suspension.
+#[inline]
+pub(crate) fn resumed(state: &StackState) {
+    if !state.deadlines.is_empty() {
+        state.with_waker(|waker| state.deadlines.set_waker(waker));
+    }
+}
+
+#[cold]
+fn pause_panicking(state: &StackState) -> bool {
+    let surely = state.unwinding() == Unwinding::Yes;
+    SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
+    switch(state, state.take_suspension());
+    SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
+    state.resumer.put_off(false);
+    let still = panicking();
+    let alone = surely && SUSPENDED_PANICKING.get() == 0;
+    state.panic_is_foreign.set(still && !alone);
+    still
+}
+
+/// Leaves the running stack for ever, with everything on it.
+pub(crate) fn abandon(state: &StackState) -> ! {
+    if let Some(fiber) = state.fiber() {
+        fiber.set_abandoned();
+    }
+    if panicking() {
+        SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
+        mark();
+    }
+    let unwinding = state.unwinding();
+    loop {
+        switch(state, Suspension::Abandoned(unwinding));
+        debug_assert!(false, "an abandoned stack was resumed");
+    }
+}
+
+/// Suspends the running stack, and is where it goes on.
+#[inline(always)]
+fn switch(state: &StackState, how: Suspension) {
+    debug_assert!(
+        place::is_stack(state),
+        "only the running stack suspends itself, outside of any poll",
+    );
+    state.suspender.suspend(how);
+    place::set_stack(state);
+}

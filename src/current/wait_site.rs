@@ -1,0 +1,163 @@
+//! [`WaitSite`]: the check that comes before each wait.
+//!
+//! Every call that may suspend makes it first, before it touches anything.
+
+use std::cell::Cell;
+use std::thread::panicking;
+
+use super::StackState;
+use super::place::{Frame, Place};
+use crate::base::executors::{self, Executor};
+
+/// A place where waiting is allowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WaitSite {
+    /// On a stack of ours, which can suspend.
+    Stack,
+    /// On a plain thread, which can block.
+    Thread,
+    /// Where tokio knows whether the thread may block: see [`Executor::Unlimited`].
+    Tokio,
+}
+
+/// Why waiting is not allowed.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    Async,
+    Poll,
+    Hub,
+    Elsewhere,
+    /// By `assert_no_switchpoints`. Apart from that, this is where it would wait.
+    Forbidden(WaitSite),
+}
+
+impl WaitSite {
+    /// Finds out where the code that runs may wait.
+    ///
+    /// # Panics
+    ///
+    /// Where waiting is not allowed, in the name of `call`.
+    #[track_caller]
+    #[inline(always)]
+    pub(crate) fn here(call: &str) -> WaitSite {
+        let frame = Frame::new();
+        match frame.place() {
+            Place::Stack(state) if may_switch(state) => WaitSite::Stack,
+            _ => WaitSite::here_or_panic(call),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn here_or_panic(call: &str) -> WaitSite {
+        match WaitSite::find() {
+            Ok(site) => site,
+            // A panic would be a second one, which aborts the process, and there is no error to
+            // return.
+            Err(Refusal::Forbidden(site)) if panicking() => site,
+            Err(refusal) => refusal.panic(call),
+        }
+    }
+
+    /// As [`here`](WaitSite::here), for a call that can return an error: `None` where a panic would
+    /// be a second one, which aborts the process.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn here_or_error(call: &str) -> Option<WaitSite> {
+        match WaitSite::find() {
+            Ok(site) => Some(site),
+            Err(_) if panicking() => None,
+            Err(refusal) => refusal.panic(call),
+        }
+    }
+
+    #[inline]
+    fn find() -> Result<WaitSite, Refusal> {
+        match Frame::new().place() {
+            // A stack whose hub has ended does not suspend to be resumed.
+            Place::Stack(state) if state.resumer.is_elsewhere() && !state.has_ended() => {
+                Err(Refusal::Elsewhere)
+            }
+            Place::Stack(state) if state.no_switch.get() > 0 => {
+                Err(Refusal::Forbidden(WaitSite::Stack))
+            }
+            Place::Stack(_) => Ok(WaitSite::Stack),
+            Place::Outside | Place::Driver(_) => WaitSite::find_outside(),
+            Place::Hub(_) => Err(Refusal::Hub),
+            Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
+        }
+    }
+
+    #[cold]
+    fn find_outside() -> Result<WaitSite, Refusal> {
+        let site = match executors::look() {
+            Executor::Polls => return Err(Refusal::Async),
+            Executor::Unlimited => WaitSite::Tokio,
+            Executor::Absent => WaitSite::Thread,
+        };
+        match Forbidden::holds() {
+            true => Err(Refusal::Forbidden(site)),
+            false => Ok(site),
+        }
+    }
+}
+
+/// Whether nothing keeps the code on this stack from suspending.
+#[inline(always)]
+fn may_switch(state: &StackState) -> bool {
+    state.no_switch.get() == 0 && !state.resumer.is_elsewhere()
+}
+
+impl Refusal {
+    #[cold]
+    #[track_caller]
+    fn panic(self, call: &str) -> ! {
+        match self {
+            Refusal::Async => panic!(
+                "{call} would block the runtime; use `.await`, or move this code into \
+                 `switchback::spawn` or `bridge`"
+            ),
+            Refusal::Poll => panic!(
+                "{call} inside a future's `poll`, or a destructor that it runs, would suspend the \
+                 executor half way; use `.await` there, or wait outside of the future"
+            ),
+            Refusal::Hub => panic!(
+                "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
+            ),
+            Refusal::Elsewhere => panic!(
+                "{call} inside an executor that was entered on this stack (a `block_on`, or a guard \
+                 of `Handle::enter`) would suspend that executor half way; wait outside of it"
+            ),
+            Refusal::Forbidden(_) => panic!(
+                "{call} is a switchpoint and was called inside `assert_no_switchpoints`; wait before \
+                 or after that block"
+            ),
+        }
+    }
+}
+
+thread_local! {
+    /// How many `assert_no_switchpoints` the thread is in, outside of stacks of ours.
+    static FORBIDDEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Forbids waits to the thread, outside of stacks of ours, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Forbidden(());
+
+impl Forbidden {
+    pub(crate) fn begin() -> Forbidden {
+        FORBIDDEN.set(FORBIDDEN.get() + 1);
+        Forbidden(())
+    }
+
+    fn holds() -> bool {
+        FORBIDDEN.get() > 0
+    }
+}
+
+impl Drop for Forbidden {
+    fn drop(&mut self) {
+        FORBIDDEN.set(FORBIDDEN.get() - 1);
+    }
+}

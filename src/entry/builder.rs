@@ -1,0 +1,186 @@
+//! [`HubBuilder`]: settings for a hub that has a runtime of its own.
+
+use std::io;
+use std::panic::resume_unwind;
+
+use crate::base::executors::{self, Executor};
+use crate::current::{Place, with_place};
+use crate::handles::{Builder, JoinError};
+use crate::hub::Config;
+use crate::hub::interrupt::Listener;
+use crate::remote::{HubPool, HubThread};
+use crate::scheduler::{attach, driver, serve};
+
+/// Makes a hub with settings of its own.
+///
+/// * [`name`](HubBuilder::name): for messages; default `Hub`.
+/// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 1 MiB.
+/// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
+/// * [`measure_stacks`](HubBuilder::measure_stacks): default no.
+/// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
+///
+/// # Examples
+///
+/// ```
+/// let name = switchback::Hub::builder()
+///     .name("parser")
+///     .stack_size(128 * 1024)
+///     .run(|| switchback::Hub::current().name().to_owned());
+/// assert_eq!(name.unwrap(), "parser");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes a hub only with `run`, `start_thread` or `start_pool`"]
+pub struct HubBuilder {
+    config: Config,
+    ignore_interrupt: bool,
+}
+
+impl HubBuilder {
+    pub(super) fn new() -> HubBuilder {
+        HubBuilder {
+            config: Config::default(),
+            ignore_interrupt: false,
+        }
+    }
+
+    /// Names the hub.
+    pub fn name(mut self, name: impl Into<String>) -> HubBuilder {
+        self.config.name = name.into().into_boxed_str();
+        self
+    }
+
+    /// Sets the stack size of fibers that do not ask for one, in bytes of address
+    /// space. It is rounded up to a power of two, and to 64 KiB at least.
+    pub fn stack_size(mut self, bytes: usize) -> HubBuilder {
+        self.config.stack_size = bytes;
+        self
+    }
+
+    /// Sets how many stacks of ended fibers, of each size, are kept for new ones.
+    ///
+    /// The memory of any more goes back to the system at once. When the hub is idle,
+    /// so does most of the memory of those that are kept.
+    pub fn max_cached_stacks(mut self, count: usize) -> HubBuilder {
+        self.config.max_cached_stacks = count;
+        self
+    }
+
+    /// Sets whether the stack use of all fibers of the hub is measured: see
+    /// [`Builder::measure_stack`](crate::Builder::measure_stack) and
+    /// [`Hub::deepest_stacks`](crate::Hub::deepest_stacks).
+    pub fn measure_stacks(mut self, measure: bool) -> HubBuilder {
+        self.config.measure_stacks = measure;
+        self
+    }
+
+    /// Sets whether Ctrl-C does nothing, however often it comes, instead of what
+    /// [`run`](crate::run#ctrl-c) says.
+    ///
+    /// Where the hub does not answer Ctrl-C anyway, which is everywhere but in
+    /// [`run`](HubBuilder::run) on the main thread, it has no effect. It can be
+    /// changed later: [`Hub::set_ignore_interrupt`](crate::Hub::set_ignore_interrupt).
+    pub fn ignore_interrupt(mut self, ignore: bool) -> HubBuilder {
+        self.ignore_interrupt = ignore;
+        self
+    }
+
+    /// Runs on tokio's virtual clock, paused from the start: time passes only
+    /// when there is nothing else to do.
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub fn start_paused(mut self, paused: bool) -> HubBuilder {
+        self.config.start_paused = paused;
+        self
+    }
+
+    /// Runs `f` as the root fiber of the hub: [`run`](crate::run()) with these
+    /// settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](crate::run()).
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](crate::run()).
+    #[track_caller]
+    pub fn run<F, T>(self, f: F) -> Result<T, JoinError>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let outside = with_place(|place| matches!(place, Place::Outside));
+        assert!(
+            outside && executors::look() == Executor::Absent,
+            "`switchback::run` would block the runtime that drives this code; use \
+             `switchback::spawn` and join the fiber",
+        );
+        let runtime = match serve::runtime(&self.config) {
+            Ok(runtime) => runtime,
+            Err(e) => panic!("cannot make a runtime for the hub: {e}"),
+        };
+        let listener = {
+            let _runtime = runtime.enter();
+            Listener::new(self.ignore_interrupt)
+        };
+        let result: io::Result<_> = runtime.block_on(async {
+            let core = attach::add_driven(self.config, runtime.handle());
+            let mut root = Builder::new().name("Root").spawn(f)?;
+            let fiber = root.handle().0;
+            core.set_root(&fiber);
+            core.set_interrupts(listener.cancels(fiber));
+            let result = listener.beside(root.join()).await;
+            listener
+                .beside_close(driver::close(&core), || core.table.names_of(|_| true))
+                .await;
+            Ok(result)
+        });
+        drop(runtime);
+        drop(listener);
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(error
+                .try_into_panic()
+                .map_or_else(|e| e, |p| resume_unwind(p))),
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Starts a thread that runs the hub: [`HubThread::new`] with these settings.
+    /// The thread has the hub's name.
+    ///
+    /// It blocks until the hub is there, a fraction of a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// If the thread or its runtime cannot be made, or the name has a zero byte.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{Hub, prelude::*};
+    ///
+    /// let thread = Hub::builder().name("parser").start_thread()?;
+    /// let mut fiber = thread.spawn(|| Hub::current().name().to_owned())?;
+    /// assert_eq!(fiber.join().wait()?, "parser");
+    /// thread.close().wait();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn start_thread(self) -> io::Result<HubThread> {
+        HubThread::start(self.config)
+    }
+
+    /// Starts a pool of `count` threads, each of which runs a hub:
+    /// [`HubPool::new`] with these settings. The hubs, and their threads, have the
+    /// name with `-0`, `-1` and so on behind it.
+    ///
+    /// It blocks until the hubs are there, a fraction of a millisecond each.
+    ///
+    /// # Errors
+    ///
+    /// If `count` is zero, a thread or its runtime cannot be made, or the name has
+    /// a zero byte.
+    pub fn start_pool(self, count: usize) -> io::Result<HubPool> {
+        HubPool::start(self.config, count)
+    }
+}

@@ -1,0 +1,9 @@
+//! The ways in: how a program gets a hub.
+
+mod builder;
+mod hub;
+mod run;
+
+pub use builder::HubBuilder;
+pub use hub::Hub;
+pub use run::run;

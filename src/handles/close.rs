@@ -1,0 +1,148 @@
+//! How a hub ends in good order: [`Close`] and [`CloseWithin`].
+//!
+//! 1. From the first poll of a `Close` on, no new fibers are taken, and each that
+//!    lives is told at each wait.
+//! 2. When the last has ended, no new callbacks are taken either, and no
+//!    descriptors are polled any more.
+//! 3. When those that were queued have run, the hub has closed.
+//!
+//! A root fiber that waits for the close is left out of it: the hub has closed
+//! for it when all others have ended, and ends with it.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::CloseTimeout;
+use crate::base::{Timeout, deadline_after};
+use crate::current::{Place, with_place};
+use crate::hub::Core;
+use crate::scheduler::{closed, closing, registry};
+use crate::shared::{CloseWaiter, Mailbox};
+
+/// The future of [`Hub::close`](crate::Hub::close) and
+/// [`HubHandle::close`](crate::HubHandle::close).
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
+pub struct Close {
+    waiter: CloseWaiter,
+    began: bool,
+}
+
+impl Close {
+    #[track_caller]
+    pub(crate) fn new(hub: &Arc<Mailbox>) -> Close {
+        let waits_for_itself = with_place(|place| match place {
+            Place::Stack(state) => state.fiber().is_some_and(|fiber| {
+                let own = state.hub().filter(|core| Arc::ptr_eq(&core.mailbox, hub));
+                own.is_some_and(|core| !core.is_root(fiber))
+            }),
+            _ => false,
+        });
+        assert!(!waits_for_itself, "{WAITS_FOR_ITSELF}");
+        Close {
+            waiter: CloseWaiter::new(hub),
+            began: false,
+        }
+    }
+
+    /// On the hub's own thread.
+    fn poll_here(&mut self, core: &Rc<Core>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.began {
+            self.began = true;
+            let closer = with_place(|place| match place {
+                Place::Poll(state) => state.fiber().cloned(),
+                _ => None,
+            });
+            let own = closer.filter(|fiber| fiber.is_of(&core.token));
+            if let Some(fiber) = &own {
+                assert!(core.is_root(fiber), "{WAITS_FOR_ITSELF}");
+            }
+            closing::begin(core, own.as_ref());
+        }
+        if closed::has_closed(core) {
+            return Poll::Ready(());
+        }
+        let blocks = with_place(|place| matches!(place, Place::ThreadPoll));
+        assert!(
+            !blocks,
+            "this wait blocks the thread of the hub whose close it waits for: it would wait for \
+             ever; await it in the runtime",
+        );
+        self.waiter.register(cx);
+        Poll::Pending
+    }
+
+    /// On another thread: ready when the hub has ended, its root too.
+    fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.began {
+            self.began = true;
+            self.waiter.mailbox().send_close();
+        }
+        if !self.waiter.mailbox().has_ended() {
+            self.waiter.register(cx);
+        }
+        // Again: it may have ended before it knew whom to wake.
+        match self.waiter.mailbox().has_ended() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+const WAITS_FOR_ITSELF: &str = "a fiber cannot wait for the close of its own hub: it would wait \
+                                for itself; close it from its root fiber or from async code";
+
+impl Future for Close {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match registry::local(self.waiter.mailbox()) {
+            Some(core) => self.poll_here(&core, cx),
+            None => self.poll_elsewhere(cx),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Hub::close_within`](crate::Hub::close_within).
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
+    pub struct CloseWithin {
+        core: Rc<Core>,
+        duration: Duration,
+        #[pin]
+        close: Timeout<Close>,
+    }
+}
+
+impl CloseWithin {
+    #[track_caller]
+    pub(crate) fn new(core: &Rc<Core>, duration: Duration) -> CloseWithin {
+        CloseWithin {
+            core: core.clone(),
+            duration,
+            close: Timeout::new(Close::new(&core.mailbox), deadline_after(duration)),
+        }
+    }
+}
+
+impl Future for CloseWithin {
+    type Output = Result<(), CloseTimeout>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let closed = ready!(this.close.poll(cx));
+        Poll::Ready(closed.map_err(|_| {
+            let left = this
+                .core
+                .table
+                .names_of(|fiber| !this.core.is_exempt(fiber));
+            CloseTimeout::of_fibers(*this.duration, left)
+        }))
+    }
+}

@@ -1,0 +1,243 @@
+//! [`Fiber`]: owns the result of a fiber.
+//!
+//! A fiber has three sides, so that it is plain who may touch what:
+//!
+//! | side | where | who |
+//! |---|---|---|
+//! | [`Header`](crate::shared::Header) | an allocation, by [`FiberRef`] | everybody: handles, wakers, the hub |
+//! | [`StackState`](crate::current::StackState) | the root of its stack | the code that runs on that stack |
+//! | [`HubPart`](crate::shared::HubPart) | in the header | the hub, on its thread |
+//!
+//! Its result goes from its stack to its [`Fiber`] through the same allocation: from its
+//! [`ResultSender`](crate::shared::ResultSender) to its [`ResultReceiver`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::join::{self, Join};
+use super::{FiberHandle, JoinError};
+use crate::base::contain;
+use crate::current::{Place, with_place};
+use crate::scheduler::launch::{self, Settings};
+use crate::scheduler::{attach, registry};
+use crate::shared::{
+    Cancelled, FiberId, FiberRef, Mailbox, Phase, ResultReceiver, Start, result_channel,
+};
+
+/// Makes a fiber that runs `f`, and starts it.
+///
+/// The fiber is queued behind everything that is ready on the current hub; it
+/// never runs before `spawn` has returned. In a fiber the current hub is the
+/// fiber's own, elsewhere that of the current runtime, which is made on first
+/// need.
+///
+/// Dropping the returned [`Fiber`] detaches it.
+///
+/// # Panics
+///
+/// Where there is no hub and none can be made: outside of a tokio runtime, on a
+/// multi-thread runtime that is not inside [`Hub::run_until`], on a thread that
+/// does not drive its runtime. If the hub is closed or no stack can be had,
+/// which [`Builder::spawn`] returns as an error. While the thread is panicking,
+/// when a second panic would abort the process, it returns a fiber that was
+/// cancelled instead.
+///
+/// [`Hub::run_until`]: crate::Hub::run_until
+///
+/// # Examples
+///
+/// ```
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() {
+///     let mut fiber = switchback::spawn(|| 6 * 7);
+///     assert_eq!(fiber.join().await.unwrap(), 42);
+/// }
+/// ```
+#[track_caller]
+pub fn spawn<F, T>(f: F) -> Fiber<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    Fiber::make(f, Start::AtOnce)
+}
+
+/// Owns the result of a fiber, as [`std::thread::JoinHandle`] does of a thread.
+///
+/// It is itself a future with the same output as [`join`](Fiber::join). Dropping
+/// it detaches the fiber: it goes on, and its result is dropped where it ends.
+/// A fiber that was never started is cancelled instead.
+///
+/// A `Fiber` can be sent to another thread if `T` can, and joined there; the
+/// fiber stays on its hub's thread.
+pub struct Fiber<T>(ResultReceiver<T>);
+
+impl<T> Fiber<T> {
+    /// Makes a fiber that runs `f` once it is started.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{Fiber, prelude::*};
+    ///
+    /// let mut fiber = Fiber::new(|| "done");
+    /// assert!(fiber.start());
+    /// assert!(!fiber.start()); // only once
+    /// assert_eq!(fiber.join().wait().unwrap(), "done");
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn new<F>(f: F) -> Fiber<T>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        Fiber::make(f, Start::Later)
+    }
+
+    #[track_caller]
+    fn make<F>(f: F, start: Start) -> Fiber<T>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let made = attach::with_current(|core| launch::spawn(core, Settings::default(), start, f));
+        let why = match made {
+            Ok(Ok(receiver)) => return Fiber(receiver),
+            Ok(Err(e)) => e.to_string(),
+            Err(none) => none.to_string(),
+        };
+        contain::panic_once(&why);
+        Fiber::stillborn(why)
+    }
+
+    #[inline]
+    fn fiber(&self) -> &FiberRef {
+        self.0.fiber()
+    }
+
+    /// Queues the fiber behind everything that is ready. False, and without
+    /// effect, if it was started before or has ended.
+    pub fn start(&self) -> bool {
+        let fiber = self.fiber();
+        let started = fiber.start();
+        if started {
+            registry::wake(fiber);
+        }
+        started
+    }
+
+    /// Waits for the fiber to end and takes its result: `join().wait()` in a
+    /// fiber, `join().await` in async code.
+    ///
+    /// A fiber that was not started is started: nobody else could do it while
+    /// this waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; the fiber can be joined again. The
+    /// result is taken when the future is ready.
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`JoinError`] if the fiber panicked, was cancelled, or
+    /// could not be run to its end.
+    ///
+    /// # Panics
+    ///
+    /// In the fiber itself, and if the result was taken before.
+    #[track_caller]
+    pub fn join(&mut self) -> Join<'_, T> {
+        let is_itself = with_place(|place| match place {
+            Place::Stack(state) => state.is(self.fiber()),
+            _ => false,
+        });
+        assert!(!is_itself, "{}", join::ITSELF);
+        assert!(
+            !self.0.was_taken(),
+            "the result of fiber '{}' was taken by an earlier join",
+            self.name(),
+        );
+        self.start();
+        Join::new(&mut self.0)
+    }
+
+    /// Asks the fiber to end: see [`FiberHandle::cancel`].
+    pub fn cancel(&self) -> bool {
+        self.fiber().cancel(None)
+    }
+
+    /// Asks the fiber to end: see [`FiberHandle::cancel_with`].
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
+        self.fiber().cancel(Some(message.into()))
+    }
+
+    /// A handle to the fiber, without its result.
+    pub fn handle(&self) -> FiberHandle {
+        FiberHandle(self.fiber().clone())
+    }
+
+    /// The fiber's number.
+    pub fn id(&self) -> FiberId {
+        self.fiber().id()
+    }
+
+    /// The fiber's name: the one it was given, or `Fiber-N` with its number.
+    pub fn name(&self) -> &str {
+        self.fiber().name()
+    }
+
+    /// Whether the fiber has not ended. A fiber that was not started is alive.
+    pub fn is_alive(&self) -> bool {
+        self.fiber().is_alive()
+    }
+
+    pub(crate) fn from_receiver(receiver: ResultReceiver<T>) -> Fiber<T> {
+        Fiber(receiver)
+    }
+
+    /// A fiber that was cancelled before it was made.
+    pub(crate) fn stillborn(why: String) -> Fiber<T> {
+        let no_hub = Mailbox::without_hub();
+        no_hub.end();
+        let (_fiber, sender, receiver) =
+            result_channel(no_hub, FiberId::next(), None, Start::Later);
+        sender.refuse(Cancelled::because(why));
+        Fiber(receiver)
+    }
+}
+
+impl<T> Future for Fiber<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.start();
+        join::poll(&mut this.0, cx)
+    }
+}
+
+impl<T> Drop for Fiber<T> {
+    fn drop(&mut self) {
+        if self.0.was_taken() {
+            return;
+        }
+        if self.fiber().phase() == Phase::New {
+            self.fiber().cancel(None);
+        }
+        self.0.detach();
+    }
+}
+
+impl<T> fmt::Debug for Fiber<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.fiber(), f)
+    }
+}

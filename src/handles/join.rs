@@ -1,0 +1,85 @@
+//! [`Join`]: waiting for a fiber to end.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::JoinError;
+use crate::current::{Place, with_place};
+use crate::scheduler::registry;
+use crate::shared::{FiberRef, LocalJoiner, ResultReceiver};
+
+/// The future of [`Fiber::join`](crate::Fiber::join).
+#[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
+pub struct Join<'a, T> {
+    receiver: &'a mut ResultReceiver<T>,
+}
+
+impl<'a, T> Join<'a, T> {
+    pub(super) fn new(receiver: &'a mut ResultReceiver<T>) -> Join<'a, T> {
+        Join { receiver }
+    }
+}
+
+impl<T> Future for Join<'_, T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll(self.get_mut().receiver, cx)
+    }
+}
+
+impl<T> fmt::Debug for Join<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Join").field(&self.receiver).finish()
+    }
+}
+
+pub(super) const ITSELF: &str = "a fiber cannot join itself: it would wait for ever";
+
+/// Takes the result of a fiber, or sees to it that `cx` is woken when it is there.
+#[inline]
+pub(super) fn poll<T>(
+    receiver: &mut ResultReceiver<T>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, JoinError>> {
+    let polled = receiver.poll(cx, register_locally);
+    polled.map(|result| result.map_err(|cause| JoinError::new(cause, receiver.fiber())))
+}
+
+/// Notes that a fiber of the same hub waits, by its own waker. That hub need not be watched: if it
+/// fails, there is nobody to tell.
+///
+/// # Panics
+///
+/// Where the fiber cannot end while it is joined.
+#[inline]
+fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
+    with_place(|place| match place {
+        Place::Poll(state) => {
+            let (Some(own), Some(core)) = (state.fiber(), state.hub()) else {
+                return false;
+            };
+            assert!(!FiberRef::ptr_eq(own, fiber), "{ITSELF}");
+            let registers = fiber.is_of(&core.token) && own.is_waker(cx.waker());
+            if registers {
+                let joiner = LocalJoiner {
+                    slot: core.part(own).slot.get(),
+                    id: own.id(),
+                };
+                core.part(fiber).joiner.set(Some(joiner));
+            }
+            registers
+        }
+        Place::ThreadPoll => {
+            assert!(
+                registry::with_local(&fiber.mailbox, |_| ()).is_none(),
+                "this join blocks the thread of the hub that has to run fiber '{}': it would \
+                 wait for ever; await it in the runtime",
+                fiber.name(),
+            );
+            false
+        }
+        _ => false,
+    })
+}

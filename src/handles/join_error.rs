@@ -1,0 +1,122 @@
+//! [`JoinError`]: how a fiber ended if not with a result.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::shared::{Cancelled, Cause, FiberId, FiberRef};
+
+/// A fiber ended without a result: it panicked, it was cancelled, or it could
+/// not be run to its end.
+///
+/// The shape is that of tokio's [`JoinError`](tokio::task::JoinError): what is
+/// not a panic counts as cancelled, and the message says why.
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{Builder, prelude::*};
+///
+/// let mut fiber = Builder::new().name("fragile").spawn(|| panic!("oops")).unwrap();
+/// let error: switchback::JoinError = fiber.join().wait().unwrap_err();
+/// assert!(error.is_panic());
+/// assert_eq!(error.to_string(), r#"fiber 'fragile' panicked with message "oops""#);
+/// assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "oops");
+/// # }).unwrap();
+/// ```
+pub struct JoinError {
+    cause: Cause,
+    fiber: FiberRef,
+}
+
+impl JoinError {
+    pub(crate) fn new(cause: Cause, fiber: &FiberRef) -> JoinError {
+        JoinError {
+            cause,
+            fiber: fiber.clone(),
+        }
+    }
+
+    /// Whether the fiber ended for another reason than a panic: it was
+    /// cancelled, its hub closed or ended, or its hub never ran.
+    pub fn is_cancelled(&self) -> bool {
+        !self.is_panic()
+    }
+
+    /// Whether the fiber panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panic { .. })
+    }
+
+    /// What the fiber panicked with.
+    ///
+    /// # Panics
+    ///
+    /// If it did not panic; ask [`is_panic`](Self::is_panic) first, or use
+    /// [`try_into_panic`](Self::try_into_panic).
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!("`JoinError::into_panic` on an error that is no panic: {error}"),
+        }
+    }
+
+    /// What the fiber panicked with.
+    ///
+    /// # Errors
+    ///
+    /// The error itself if the fiber did not panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
+        match self.cause {
+            Cause::Panic { payload, .. } => Ok(payload.into_inner()),
+            cause => Err(JoinError { cause, ..self }),
+        }
+    }
+
+    /// What the fiber was cancelled with; `None` if it panicked, was abandoned
+    /// or lost its hub.
+    pub fn cancelled(&self) -> Option<&Cancelled> {
+        match &self.cause {
+            Cause::Cancelled(cancelled) => Some(cancelled),
+            _ => None,
+        }
+    }
+
+    /// The fiber's number.
+    pub fn id(&self) -> FiberId {
+        self.fiber.id()
+    }
+
+    /// The fiber's name.
+    pub fn name(&self) -> &str {
+        self.fiber.name()
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fiber '{}' {}", self.name(), self.cause)
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinError")
+            .field("fiber", &self.name())
+            .field("id", &self.id())
+            .field("cause", &self.cause)
+            .finish()
+    }
+}
+
+impl Error for JoinError {}
+
+impl From<JoinError> for io::Error {
+    /// The kind is [`io::ErrorKind::Other`], as for tokio's `JoinError`.
+    fn from(error: JoinError) -> io::Error {
+        io::Error::other(error)
+    }
+}

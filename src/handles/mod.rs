@@ -1,0 +1,22 @@
+//! What users hold.
+
+mod builder;
+mod close;
+mod close_timeout;
+mod fiber;
+mod fiber_handle;
+mod hub_handle;
+mod join;
+mod join_error;
+mod park;
+mod pending_fiber;
+
+pub use builder::Builder;
+pub use close::{Close, CloseWithin};
+pub use close_timeout::CloseTimeout;
+pub use fiber::{Fiber, spawn};
+pub use fiber_handle::{FiberHandle, current_fiber, in_fiber};
+pub use hub_handle::HubHandle;
+pub use join::Join;
+pub use join_error::JoinError;
+pub use park::park;

@@ -1,0 +1,125 @@
+//! SIGINT, through the safe actions of `signal-hook`. Its handler runs them in
+//! the order of their registration:
+//!
+//! | action | registered |
+//! |---|---|
+//! | end the process, as by default, if [`ARMED`] | at the first `run`, for ever |
+//! | set [`ARMED`] | while a hub listens and does not ignore interrupts |
+//! | write to a socket, which wakes the hub's runtime | so long too |
+//!
+//! Whoever is woken so finds `ARMED` set. That is why this is not tokio's
+//! listener, whose action stays where it was first registered: in a later `run`
+//! it would come before the second, and could wake the hub too early.
+
+use std::cell::Cell;
+use std::io;
+use std::os::unix::net;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use signal_hook::consts::SIGINT;
+use signal_hook::{SigId, flag, low_level};
+use tokio::net::UnixStream;
+
+use crate::base::lock::lock;
+
+/// Whether the next SIGINT ends the process: no hub listens, or the one that
+/// does has not answered the last.
+///
+/// Ordering: the actions are sequentially consistent. The hub's side goes through
+/// the kernel to see a set, and nothing else is published by it.
+static ARMED: AtomicBool = AtomicBool::new(true);
+
+/// Whether the first action is registered.
+static INSTALLED: Mutex<bool> = Mutex::new(false);
+
+#[derive(Debug)]
+pub(super) struct Signal {
+    reader: UnixStream,
+    writer: net::UnixStream,
+    actions: Cell<Option<[SigId; 2]>>,
+}
+
+impl Signal {
+    pub(super) fn listen(ignored: bool) -> io::Result<Signal> {
+        {
+            let mut installed = lock(&INSTALLED);
+            if !*installed {
+                flag::register_conditional_default(SIGINT, &ARMED)?;
+                *installed = true;
+            }
+        }
+        let (reader, writer) = net::UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        let signal = Signal {
+            reader: UnixStream::from_std(reader)?,
+            writer,
+            actions: Cell::new(None),
+        };
+        if !ignored {
+            signal.register()?;
+        }
+        // Only now: until here SIGINT has done what it does by default.
+        ARMED.store(false, Ordering::SeqCst);
+        Ok(signal)
+    }
+
+    /// Has `cx` woken when a SIGINT comes.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Ok(())) = self.reader.poll_read_ready(cx) {
+            match self.reader.try_read(&mut [0; 16]) {
+                Ok(1..) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+    }
+
+    /// Whether a SIGINT has come that is not answered.
+    #[inline]
+    pub(super) fn has_come(&self) -> bool {
+        ARMED.load(Ordering::SeqCst)
+    }
+
+    /// The root fiber was given the cancel for it.
+    pub(super) fn answered(&self) {
+        ARMED.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_ignored(&self, ignored: bool) -> io::Result<()> {
+        if !ignored {
+            return self.register();
+        }
+        self.unregister();
+        ARMED.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// From now on SIGINT does what it does by default, or nothing if it is
+    /// `ignored`. Returns whether one has come that was not answered.
+    pub(super) fn stop(&self, ignored: bool) -> bool {
+        let has_come = ARMED.swap(!ignored, Ordering::SeqCst);
+        self.unregister();
+        has_come
+    }
+
+    fn register(&self) -> io::Result<()> {
+        let writer = self.writer.try_clone()?;
+        let arm = flag::register(SIGINT, &ARMED)?;
+        match low_level::pipe::register(SIGINT, writer) {
+            Ok(wake) => self.actions.set(Some([arm, wake])),
+            Err(e) => {
+                low_level::unregister(arm);
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn unregister(&self) {
+        for action in self.actions.take().into_iter().flatten() {
+            low_level::unregister(action);
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! [`Table`]: the callbacks of one hub, and the descriptors that they are for.
+//!
+//! A descriptor is watched under a token that is used once, so what is found
+//! late, for a descriptor that is gone, is told from what is found for the one
+//! that has got its number.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::task::Context;
+
+use tokio::runtime::Handle;
+
+use super::events::Events;
+use super::set::PollSet;
+
+/// A callback of the user.
+pub(crate) type Callback = Box<dyn FnMut(RawFd, Events)>;
+
+pub(super) struct Table {
+    runtime: Handle,
+    /// Present while a descriptor is watched.
+    set: Option<PollSet>,
+    /// Whether nobody waits for the set yet.
+    unpolled: bool,
+    watches: HashMap<usize, Watch>,
+    /// The watch of each descriptor that is not known to have been closed.
+    numbers: HashMap<RawFd, usize>,
+    last_watch: usize,
+    last_entry: u64,
+    /// Counts the passes.
+    pass: u64,
+}
+
+/// A descriptor and its callbacks.
+struct Watch {
+    fd: RawFd,
+    /// In the order of their registration, which is that of their numbers.
+    entries: Vec<Entry>,
+    /// What the poll set has been asked for.
+    armed: Events,
+    /// The number does not stand for what was registered: nothing is called.
+    closed: bool,
+    /// The last pass in which it was found, and for what so far.
+    found: (u64, Events),
+}
+
+struct Entry {
+    id: u64,
+    events: Events,
+    /// Absent while it runs.
+    callback: Option<Callback>,
+}
+
+/// Where a callback is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    watch: usize,
+    entry: u64,
+}
+
+/// What there is to do next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Call the callbacks of a descriptor that is ready.
+    Call(Ready),
+    /// Nobody asked for what was found: look again.
+    Skip,
+    /// Everything that was ready has had its turn, and something is ready again.
+    PassOver,
+    /// Nothing is ready.
+    Idle,
+}
+
+/// A descriptor that is ready, and how far its callbacks have been called.
+#[derive(Debug)]
+pub(super) struct Ready {
+    watch: usize,
+    events: Events,
+    /// The number of the callback that was called last.
+    after: Option<u64>,
+    /// The number of the last one that is called: not of those added meanwhile.
+    until: u64,
+}
+
+/// A callback that is taken out to be called.
+pub(super) struct Call {
+    pub(super) key: Key,
+    pub(super) fd: RawFd,
+    pub(super) events: Events,
+    pub(super) callback: Callback,
+}
+
+impl Call {
+    pub(super) fn run(&mut self) {
+        (self.callback)(self.fd, self.events);
+    }
+}
+
+impl Table {
+    pub(super) fn new(runtime: &Handle) -> Table {
+        Table {
+            runtime: runtime.clone(),
+            set: None,
+            unpolled: false,
+            watches: HashMap::new(),
+            numbers: HashMap::new(),
+            last_watch: 0,
+            last_entry: 0,
+            pass: 0,
+        }
+    }
+
+    /// Takes a callback out of `callback`, unless the descriptor cannot be
+    /// watched.
+    #[track_caller]
+    pub(super) fn add(
+        &mut self,
+        fd: RawFd,
+        events: Events,
+        callback: &mut Option<Callback>,
+    ) -> io::Result<Key> {
+        // This may panic, before anything has changed.
+        self.set()?;
+        self.last_entry += 1;
+        let entry = Entry {
+            id: self.last_entry,
+            events,
+            callback: None,
+        };
+        let watch = match self.join(fd, entry) {
+            Ok(watch) => watch,
+            Err(entry) => self.watch(fd, entry).inspect_err(|_| self.tidy())?,
+        };
+        let key = Key {
+            watch,
+            entry: self.last_entry,
+        };
+        if let Some(entry) = self.entry(key) {
+            entry.callback = callback.take();
+        }
+        Ok(key)
+    }
+
+    /// Adds an entry to the watch of a number, if there is one, and it is not
+    /// that of a descriptor that was closed.
+    fn join(&mut self, fd: RawFd, entry: Entry) -> Result<usize, Entry> {
+        let watch = match self.numbers.get(&fd) {
+            Some(watch) => *watch,
+            None => return Err(entry),
+        };
+        self.entries(watch).push(entry);
+        if self.arm(watch).is_ok() {
+            return Ok(watch);
+        }
+        let entry = self.entries(watch).pop().expect("it was pushed");
+        self.lose(watch);
+        Err(entry)
+    }
+
+    /// A new watch, with one entry.
+    fn watch(&mut self, fd: RawFd, entry: Entry) -> io::Result<usize> {
+        self.last_watch += 1;
+        let watch = self.last_watch;
+        let set = self.set()?;
+        if entry.events.is_empty() {
+            // This tells whether it can be watched.
+            set.add(fd, watch, Events::READABLE)?;
+            set.remove(fd)?;
+        } else {
+            set.add(fd, watch, entry.events)?;
+        }
+        let new = Watch {
+            fd,
+            armed: entry.events,
+            entries: vec![entry],
+            closed: false,
+            found: (self.pass, Events::NONE),
+        };
+        self.watches.insert(watch, new);
+        self.numbers.insert(fd, watch);
+        Ok(watch)
+    }
+
+    /// Changes what a callback is called for; `None` if it is not there.
+    pub(super) fn update(&mut self, key: Key, events: Events) -> Option<io::Result<()>> {
+        let before = std::mem::replace(&mut self.entry(key)?.events, events);
+        let watch = &self.watches[&key.watch];
+        if watch.closed {
+            return Some(Err(closed()));
+        }
+        let is_new = watch.armed.is_empty();
+        let armed = self.arm(key.watch);
+        if armed.is_err() {
+            if let Some(entry) = self.entry(key) {
+                entry.events = before;
+            }
+            if !is_new {
+                self.lose(key.watch);
+                return Some(Err(closed()));
+            }
+        }
+        Some(armed)
+    }
+
+    /// Takes a callback out for good; `None` if it is not there. What it gives is
+    /// absent if it is running.
+    pub(super) fn remove(&mut self, key: Key) -> Option<Option<Callback>> {
+        let entries = &mut self.watches.get_mut(&key.watch)?.entries;
+        let position = entries.iter().position(|entry| entry.id == key.entry)?;
+        let entry = entries.remove(position);
+        let is_last = entries.is_empty();
+        if self.arm(key.watch).is_err() {
+            self.lose(key.watch);
+        }
+        if is_last {
+            self.forget(key.watch);
+            self.tidy();
+        }
+        Some(entry.callback)
+    }
+
+    /// Looks for a descriptor that is ready. If there is none, `cx` will be woken.
+    pub(super) fn next(&mut self, cx: &mut Context<'_>) -> Next {
+        let Some(set) = &mut self.set else {
+            return Next::Idle;
+        };
+        self.unpolled = false;
+        let Some((number, found)) = set.next(cx) else {
+            self.pass += 1;
+            return Next::Idle;
+        };
+        let Some(watch) = self.watches.get_mut(&number) else {
+            // See `renew`.
+            return Next::Skip;
+        };
+        // Nothing of one that was closed.
+        let asked = found.and(watch.armed);
+        if asked.is_empty() {
+            // Not armed again: a hang-up is found whether asked for or not.
+            return Next::Skip;
+        }
+        if watch.found.0 != self.pass {
+            watch.found = (self.pass, Events::NONE);
+        }
+        // With kqueue, what it can be read and written for is found apart.
+        let news = asked.without(watch.found.1);
+        watch.found.1 |= news;
+        // Found again as long as it is ready. This also tells whether it was
+        // closed.
+        if self.arm(number).is_err() {
+            self.lose(number);
+            return Next::Skip;
+        }
+        if news.is_empty() {
+            self.pass += 1;
+            return Next::PassOver;
+        }
+        Next::Call(Ready {
+            watch: number,
+            events: news,
+            after: None,
+            until: self.last_entry,
+        })
+    }
+
+    /// Takes out the next callback of a descriptor.
+    pub(super) fn take(&mut self, ready: &mut Ready) -> Option<Call> {
+        let watch = self.watches.get(&ready.watch)?;
+        let next = watch.entries.iter().find(|entry| {
+            ready.after.is_none_or(|after| entry.id > after)
+                && entry.id <= ready.until
+                && entry.callback.is_some()
+                && !entry.events.and(ready.events).is_empty()
+        })?;
+        let id = next.id;
+        // The one before may have closed the descriptor.
+        if ready.after.is_some() && !watch.closed && self.arm(ready.watch).is_err() {
+            self.lose(ready.watch);
+        }
+        let watch = self.watches.get_mut(&ready.watch)?;
+        if watch.closed {
+            return None;
+        }
+        ready.after = Some(id);
+        let entry = watch.entries.iter_mut().find(|entry| entry.id == id)?;
+        Some(Call {
+            key: Key {
+                watch: ready.watch,
+                entry: id,
+            },
+            fd: watch.fd,
+            events: entry.events.and(ready.events),
+            callback: entry.callback.take()?,
+        })
+    }
+
+    /// Puts back a callback that was called; gives it back if it was removed.
+    pub(super) fn put_back(&mut self, key: Key, callback: Callback) -> Option<Callback> {
+        match self.entry(key) {
+            Some(entry) => entry.callback.replace(callback),
+            None => Some(callback),
+        }
+    }
+
+    /// Lets go of everything but the callbacks.
+    pub(super) fn stop(&mut self) {
+        for watch in self.watches.values_mut() {
+            watch.armed = Events::NONE;
+            watch.closed = true;
+        }
+        self.numbers.clear();
+        self.tidy();
+    }
+
+    /// Takes out all callbacks that are not running, in the order of their
+    /// registration.
+    pub(super) fn take_all(&mut self) -> Vec<Callback> {
+        let watches = std::mem::take(&mut self.watches).into_values();
+        let mut entries: Vec<_> = watches.flat_map(|watch| watch.entries).collect();
+        entries.sort_unstable_by_key(|entry| entry.id);
+        entries.into_iter().filter_map(|e| e.callback).collect()
+    }
+
+    /// Whether there is a poll set that nobody waits for; asked once.
+    pub(super) fn take_unpolled(&mut self) -> bool {
+        std::mem::take(&mut self.unpolled)
+    }
+
+    /// How many descriptors and callbacks there are.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        let callbacks = self.watches.values().map(|watch| watch.entries.len());
+        (self.watches.len(), callbacks.sum())
+    }
+
+    /// The poll set, made if need be.
+    #[track_caller]
+    fn set(&mut self) -> io::Result<&mut PollSet> {
+        if self.set.is_none() {
+            self.set = Some(self.new_set()?);
+        }
+        Ok(self.set.as_mut().expect("it was made"))
+    }
+
+    #[track_caller]
+    fn new_set(&mut self) -> io::Result<PollSet> {
+        let _runtime = self.runtime.enter();
+        let set = PollSet::new()?;
+        self.unpolled = true;
+        Ok(set)
+    }
+
+    fn entries(&mut self, watch: usize) -> &mut Vec<Entry> {
+        let watch = self.watches.get_mut(&watch);
+        &mut watch.expect("a number has a watch").entries
+    }
+
+    fn entry(&mut self, key: Key) -> Option<&mut Entry> {
+        let mut entries = self.watches.get_mut(&key.watch)?.entries.iter_mut();
+        entries.find(|entry| entry.id == key.entry)
+    }
+
+    /// Asks the poll set for what the callbacks of a watch ask for, and to find
+    /// what is ready again.
+    fn arm(&mut self, number: usize) -> io::Result<()> {
+        let watch = &self.watches[&number];
+        if watch.closed {
+            return Ok(());
+        }
+        let (fd, is_new) = (watch.fd, watch.armed.is_empty());
+        let asked = watch.asked();
+        let set = self.set()?;
+        match is_new {
+            true => set.add(fd, number, asked)?,
+            false => set.modify(fd, number, asked)?,
+        }
+        if let Some(watch) = self.watches.get_mut(&number) {
+            watch.armed = asked;
+        }
+        Ok(())
+    }
+
+    /// The number of a watch does not stand for what was registered. That may
+    /// live on under another number, and would be found for ever.
+    fn lose(&mut self, number: usize) {
+        self.forget_number(number);
+        if let Some(watch) = self.watches.get_mut(&number) {
+            watch.armed = Events::NONE;
+            watch.closed = true;
+        }
+        self.renew();
+    }
+
+    /// Takes a watch out of the table.
+    fn forget(&mut self, number: usize) {
+        self.forget_number(number);
+        self.watches.remove(&number);
+    }
+
+    fn forget_number(&mut self, number: usize) {
+        if let Some(watch) = self.watches.get(&number) {
+            if self.numbers.get(&watch.fd) == Some(&number) {
+                self.numbers.remove(&watch.fd);
+            }
+        }
+    }
+
+    /// Lets go of the poll set if no descriptor needs it.
+    fn tidy(&mut self) {
+        if self.numbers.is_empty() {
+            self.set = None;
+            self.unpolled = false;
+        }
+    }
+
+    /// Replaces the poll set by one that has nothing in it but what is watched.
+    fn renew(&mut self) {
+        self.tidy();
+        if self.set.is_none() {
+            return;
+        }
+        let set = match self.new_set() {
+            Ok(set) => set,
+            // There is no descriptor left. What is found of files that are not
+            // watched any more is skipped.
+            Err(_) => return,
+        };
+        self.set = Some(set);
+        let mut lost = Vec::new();
+        for (number, watch) in &mut self.watches {
+            if watch.armed.is_empty() {
+                continue;
+            }
+            let set = self.set.as_ref().expect("it was made");
+            if set.add(watch.fd, *number, watch.armed).is_err() {
+                watch.armed = Events::NONE;
+                watch.closed = true;
+                lost.push(*number);
+            }
+        }
+        for number in lost {
+            self.forget_number(number);
+        }
+        self.tidy();
+    }
+}
+
+impl Watch {
+    /// What its callbacks ask for.
+    fn asked(&self) -> Events {
+        let events = self.entries.iter().map(|entry| entry.events);
+        events.fold(Events::NONE, |asked, events| asked | events)
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        "it was closed while it was polled; remove the callback and add it again",
+    )
+}

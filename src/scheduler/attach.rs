@@ -1,0 +1,241 @@
+//! Finding the hub of the code that runs, or making it.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
+
+use super::driver::{self, DriverTask};
+use super::end::end_abruptly;
+use super::registry::{self, Registry};
+use super::{NoHub, closed, retired};
+use crate::base::executors;
+use crate::base::lock::lock;
+#[cfg(unix)]
+use crate::cancel::Redeliver;
+use crate::current::{Place, with_place};
+use crate::hub::{Above, Config, Core};
+use crate::overflow;
+use crate::shared::{CloseWaiter, Mailbox};
+
+/// What a hub needs of the scheduler.
+static ABOVE: Above = Above {
+    schedule: &Registry,
+    #[cfg(unix)]
+    drop_poll_callback: |callback| {
+        // With the last handle to the hub it may be dropped in a fiber.
+        Redeliver::default().run("the drop of a callback of `Hub::poll`", || drop(callback));
+    },
+};
+
+/// Calls `f` with the hub of the code that runs, made if need be.
+#[inline]
+pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub> {
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) if state.hub().is_some() => {
+            Ok(state.hub().map(f).expect("it was there"))
+        }
+        _ => current().map(|core| f(&core)),
+    })
+}
+
+/// The hub of the code that runs, made if need be.
+pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
+    if let Some(core) = running() {
+        return Ok(core);
+    }
+    let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
+    if let Some(core) = find(&runtime).or_else(|| find_retired(&runtime)) {
+        return Ok(core);
+    }
+    if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return Err(NoHub::MultiThread);
+    }
+    let driving = executors::inside_scheduler();
+    // A task's id without its scheduler: a closure of `spawn_blocking`.
+    let blocks = tokio::task::try_id().is_some() || in_thread_poll();
+    if !driving && blocks {
+        return Err(NoHub::NotDriving);
+    }
+    check_owner(&runtime, driving)?;
+    Ok(add_driven(Config::default(), &runtime))
+}
+
+/// The hub of the code that runs, if it was made before.
+pub(crate) fn try_current() -> Option<Rc<Core>> {
+    running().or_else(|| {
+        let runtime = Handle::try_current().ok()?;
+        find(&runtime).or_else(|| find_retired(&runtime))
+    })
+}
+
+/// The hub that goes on when the code that runs gives way: its thread is driving it.
+pub(crate) fn driven_here() -> Option<Rc<Core>> {
+    let core = match running() {
+        Some(core) => core,
+        None if in_thread_poll() => return None,
+        None => {
+            let core = find(&Handle::try_current().ok()?)?;
+            // A runtime may be current without being driven: `Handle::enter`.
+            if tokio::task::try_id().is_none() && !executors::inside_scheduler() {
+                return None;
+            }
+            core
+        }
+    };
+    core.is_running().then_some(core)
+}
+
+/// A new hub for this thread and `runtime`, which gets a task that drives it.
+pub(crate) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
+    let core = add(config, runtime);
+    runtime.spawn(DriverTask::new(&core));
+    core
+}
+
+/// Drives a hub inside the calling task while `future` runs: see
+/// [`Hub::run_until`](crate::Hub::run_until).
+pub(crate) async fn run_until<F: Future>(future: F) -> F::Output {
+    if in_fiber_of_current_runtime() {
+        // What resumes the fiber drives its hub.
+        return future.await;
+    }
+    loop {
+        match shared_or_new() {
+            Ok(core) if core.is_open() => break driver::run_until(core, future).await,
+            // One that is closing makes way when it has ended.
+            Ok(closing) => {
+                let waiter = CloseWaiter::new(&closing.mailbox);
+                poll_fn(|cx| closed::poll_ended(&closing, &waiter, cx)).await;
+            }
+            Err(none) => panic!("{none}"),
+        }
+    }
+}
+
+/// The hub for `run_until`: one that is there and shared, or a new one without a driver. One that is
+/// closing comes back as it is; one that has ended is replaced.
+fn shared_or_new() -> Result<Rc<Core>, NoHub> {
+    let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
+    match find(&runtime) {
+        Some(core) if core.is_running() => return Ok(core),
+        Some(ended) => registry::remove(&ended),
+        None => {}
+    }
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        check_owner(&runtime, executors::inside_scheduler())?;
+    }
+    Ok(add(Config::default(), &runtime))
+}
+
+/// A stand-in for the hub that this thread has closed on `runtime` for good.
+fn find_retired(runtime: &Handle) -> Option<Rc<Core>> {
+    retired::contains(runtime).then(|| {
+        let core = Core::new(&ABOVE, runtime.clone(), Config::default());
+        end_abruptly(&core);
+        core
+    })
+}
+
+/// Whether the code that runs is a future that a fiber polls, of a hub of the current runtime.
+fn in_fiber_of_current_runtime() -> bool {
+    let runtime = executors::current_runtime();
+    with_place(|place| match place {
+        Place::Poll(fiber) => fiber
+            .hub()
+            .is_some_and(|hub| Some(hub.runtime.id()) == runtime),
+        _ => false,
+    })
+}
+
+/// Whether the code that runs is a future whose wait blocks this thread.
+fn in_thread_poll() -> bool {
+    with_place(|place| matches!(place, Place::ThreadPoll))
+}
+
+/// The hub of the fiber or hub that is running.
+fn running() -> Option<Rc<Core>> {
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => state.hub().cloned(),
+        Place::Hub(core) | Place::Driver(core) => Some(core.clone()),
+        Place::Outside | Place::ThreadPoll => None,
+    })
+}
+
+/// This thread's hub for `runtime`. One that has failed is ended and forgotten.
+fn find(runtime: &Handle) -> Option<Rc<Core>> {
+    let core = registry::listed(runtime.id())?;
+    if core.mailbox.failure().is_none() {
+        return Some(core);
+    }
+    end_abruptly(&core);
+    registry::remove(&core);
+    None
+}
+
+/// Which thread has the hub of a current-thread runtime, process-wide.
+#[derive(Default)]
+struct Owners {
+    by_runtime: HashMap<Id, Weak<Mailbox>>,
+    /// How many there were when those that have ended were removed last.
+    swept_at: usize,
+}
+
+fn owners() -> &'static Mutex<Owners> {
+    static OWNERS: OnceLock<Mutex<Owners>> = OnceLock::new();
+    OWNERS.get_or_init(Mutex::default)
+}
+
+impl Owners {
+    fn of(&self, runtime: &Handle) -> Option<Arc<Mailbox>> {
+        self.by_runtime.get(&runtime.id())?.upgrade()
+    }
+
+    /// Adds a hub. Returns what must not be dropped under the lock, since the last reference to a
+    /// mailbox may drop wakers of the user's.
+    #[must_use]
+    fn insert(&mut self, runtime: &Handle, mailbox: Weak<Mailbox>) -> Vec<Arc<Mailbox>> {
+        let mut looked_at = Vec::new();
+        if self.by_runtime.len() >= 2 * self.swept_at {
+            self.by_runtime.retain(|_, owner| match owner.upgrade() {
+                Some(owner) => {
+                    let lives = !owner.has_ended();
+                    looked_at.push(owner);
+                    lives
+                }
+                None => false,
+            });
+            self.swept_at = self.by_runtime.len();
+        }
+        self.by_runtime.insert(runtime.id(), mailbox);
+        looked_at
+    }
+}
+
+/// Refuses a runtime whose hub lives on another thread.
+///
+/// If that hub has never run and this thread is driving the runtime, it is the other thread that was
+/// wrong: its hub fails.
+fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
+    let owner = lock(owners()).of(runtime);
+    match owner.filter(|owner| !owner.has_ended()) {
+        Some(owner) if driving && owner.fail_unless_driven() => Ok(()),
+        Some(owner) => Err(NoHub::OtherThread(owner.thread_label())),
+        None => Ok(()),
+    }
+}
+
+fn add(config: Config, runtime: &Handle) -> Rc<Core> {
+    overflow::arm();
+    let core = Core::new(&ABOVE, runtime.clone(), config);
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+        let mailbox = Arc::downgrade(&core.mailbox);
+        let looked_at = lock(owners()).insert(runtime, mailbox);
+        drop(looked_at);
+    }
+    registry::add(&core);
+    retired::remove(runtime);
+    core
+}

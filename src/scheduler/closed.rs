@@ -1,0 +1,65 @@
+//! Waiting until a hub has closed, on its own thread.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::end::end_abruptly;
+use crate::base::executors::wake_after_io;
+use crate::cancel::CAN_UNWIND;
+use crate::current::unwinding::counts_a_panic_for_ever;
+use crate::hub::Core;
+use crate::shared::{CloseWaiter, HubState};
+
+/// Whether the hub has closed, apart from its root.
+pub(crate) fn has_closed(core: &Rc<Core>) -> bool {
+    if core.mailbox.failure().is_some() {
+        // Nothing will drive it any more.
+        end_abruptly(core);
+    }
+    match core.state.get() {
+        HubState::Open | HubState::Closing => false,
+        HubState::Draining => !core.has_callbacks(),
+        HubState::Ended => true,
+    }
+}
+
+/// Ready when the hub has ended.
+pub(super) fn poll_ended(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
+    if has_closed(core) && core.state.get() == HubState::Ended {
+        return Poll::Ready(());
+    }
+    waiter.register(cx);
+    Poll::Pending
+}
+
+/// Ready when the hub has closed, for the code that made it run and lets it end.
+pub(super) fn poll_end(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
+    // The fibers that can be told to end are told; the others never will be.
+    if !CAN_UNWIND || is_put_off_for_ever(core) {
+        if core.ready.has_work() {
+            wake_after_io(cx);
+        } else {
+            end_abruptly(core);
+        }
+    }
+    if has_closed(core) {
+        return Poll::Ready(());
+    }
+    waiter.register(cx);
+    Poll::Pending
+}
+
+/// As [`poll_end`], for the code that lets the hub run until something closes it.
+pub(super) fn poll_served(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
+    if core.is_open() {
+        waiter.register(cx);
+        return Poll::Pending;
+    }
+    poll_end(core, waiter, cx)
+}
+
+/// Whether the close of every fiber that is left is put off, and for ever.
+fn is_put_off_for_ever(core: &Core) -> bool {
+    counts_a_panic_for_ever(core.made_while_panicking)
+        && core.table.all(|fiber| core.part(fiber).put_off.get())
+}

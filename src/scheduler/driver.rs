@@ -1,0 +1,187 @@
+//! [`Driver`]: what polls a hub, a task of its runtime or [`run_until`] inside one.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::coop;
+
+use super::end::end_abruptly;
+use super::{closed, closing, registry, retired, turn};
+use crate::base::executors::{self, Surroundings};
+use crate::base::{contain, helper, report};
+use crate::current::place;
+use crate::hub::{Core, DrivenIn};
+use crate::shared::{CloseWaiter, HubFailure, Mailbox};
+
+/// One of those who poll a hub. The last one that leaves ends the hub.
+///
+/// It is `Send`: a runtime may poll and drop its driver on any thread.
+#[derive(Debug)]
+struct Driver {
+    mailbox: Arc<Mailbox>,
+    key: usize,
+    kind: Kind,
+    /// The waker that the hub knows.
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A task, which the runtime drops when it ends. Then nothing wakes the hub's fibers, or asks for
+    /// the hub again, whatever else drives it.
+    Task,
+    /// A `run_until`, after which the runtime goes on.
+    Future,
+}
+
+impl Driver {
+    fn new(core: &Core, kind: Kind) -> Driver {
+        Driver {
+            mailbox: core.mailbox.clone(),
+            key: core.mailbox.add_driver(),
+            kind,
+            waker: None,
+        }
+    }
+
+    /// Runs one turn of the hub. On a thread that is not the hub's it does nothing and returns false.
+    #[inline]
+    fn drive(&mut self, cx: &mut Context<'_>, driven_in: DrivenIn) -> bool {
+        if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.mailbox.set_driver_waker(self.key, cx.waker());
+            let old = self.waker.replace(contain::clone_waker(cx.waker()));
+            contain::drop_waker(old);
+        }
+        let driven = registry::with_local(&self.mailbox, |core| {
+            if core.is_running() && self.mailbox.set_driven() {
+                turn::drive(core, cx, driven_in);
+            }
+        });
+        driven.is_some()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let is_last = self.mailbox.remove_driver(self.key);
+        contain::drop_waker(self.waker.take());
+        if !is_last && self.kind == Kind::Future {
+            return;
+        }
+        let ended = registry::with_local(&self.mailbox, |core| {
+            end_abruptly(core);
+            registry::remove(core);
+            if self.kind == Kind::Future {
+                retired::add(&core.runtime);
+            }
+        });
+        if ended.is_none() && !self.mailbox.has_ended() {
+            self.mailbox.fail(HubFailure::Lost);
+        }
+    }
+}
+
+/// The task that drives a hub that was made on first need, until its runtime is dropped.
+#[derive(Debug)]
+pub(super) struct DriverTask {
+    driver: Driver,
+    /// Set while the driver is polled on another thread than the hub's: when it tries again, since
+    /// that poll may have used up a wake.
+    dormant: Option<Pin<Box<tokio::time::Sleep>>>,
+    said_dormant: bool,
+}
+
+/// How often a dormant driver looks whether its own thread is back.
+const DORMANT: Duration = Duration::from_millis(10);
+
+impl DriverTask {
+    pub(super) fn new(core: &Core) -> DriverTask {
+        DriverTask {
+            driver: Driver::new(core, Kind::Task),
+            dormant: None,
+            said_dormant: false,
+        }
+    }
+
+    /// A poll on another thread than the hub's.
+    #[cold]
+    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mailbox = &self.driver.mailbox;
+        if mailbox.fail_unless_driven() {
+            return Poll::Ready(());
+        }
+        let retry = self.dormant.insert(Box::pin(helper::sleep(DORMANT)));
+        let retry = pin!(coop::unconstrained(retry.as_mut()));
+        if retry.poll(cx).is_ready() {
+            // The thread was away for that long.
+            contain::wake_by_ref(cx.waker());
+        }
+        if !self.said_dormant {
+            self.said_dormant = true;
+            report::warn(format_args!(
+                "a runtime is driven by another thread than {}, which has its hub: the hub's \
+                 fibers stand still until that thread drives the runtime again",
+                mailbox.thread_label(),
+            ));
+        }
+        Poll::Pending
+    }
+}
+
+impl Future for DriverTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let driven_in = DrivenIn::Task {
+            in_futures_executor: executors::in_futures_executor(),
+        };
+        if this.driver.drive(cx, driven_in) {
+            this.dormant = None;
+            return Poll::Pending;
+        }
+        this.sleep(cx)
+    }
+}
+
+/// Drives a hub inside the calling task while `future` runs, then closes it.
+pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output {
+    let mut driver = Driver::new(&core, Kind::Future);
+    let mut future = pin!(future);
+    let output = poll_fn(|cx| {
+        let output = {
+            let _driver = place::enter_driver(&core);
+            future.as_mut().poll(cx)
+        };
+        driver.drive(cx, DrivenIn::Future(Surroundings::now()));
+        output
+    })
+    .await;
+    if core.mailbox.has_one_driver() {
+        closing::begin(&core, None);
+        let waiter = CloseWaiter::new(&core.mailbox);
+        poll_fn(|cx| {
+            driver.drive(cx, DrivenIn::Future(Surroundings::now()));
+            closed::poll_end(&core, &waiter, cx)
+        })
+        .await;
+    }
+    output
+}
+
+/// Lets a hub that a task drives run until something has closed it and it has ended.
+pub(crate) async fn run_until_closed(core: &Rc<Core>) {
+    let waiter = CloseWaiter::new(&core.mailbox);
+    poll_fn(|cx| closed::poll_served(core, &waiter, cx)).await;
+}
+
+/// Closes a hub that a task drives, and waits until it has ended.
+pub(crate) async fn close(core: &Rc<Core>) {
+    closing::begin(core, None);
+    let waiter = CloseWaiter::new(&core.mailbox);
+    poll_fn(|cx| closed::poll_end(core, &waiter, cx)).await;
+}

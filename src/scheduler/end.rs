@@ -1,0 +1,57 @@
+//! How a hub ends otherwise than by a close: abruptly, or with its thread.
+
+use std::mem;
+use std::rc::Rc;
+
+use super::{closing, turn};
+use crate::base::report;
+use crate::current::{place, unwinding};
+use crate::hub::Core;
+use crate::shared::{FiberRef, HubFailure, HubState};
+
+/// Ends every fiber by force: each is resumed once with the order to unwind, and abandoned if it
+/// waits again. Fibers that are running (the caller may be on the stack of one) are left alone.
+pub(crate) fn end_abruptly(core: &Rc<Core>) {
+    if core.state.replace(HubState::Ended) == HubState::Ended {
+        return;
+    }
+    #[cfg(unix)]
+    core.poll.stop();
+    let _hub = place::enter_hub(core);
+    // In the order in which this hub made them.
+    let mut fibers = core.table.fibers();
+    fibers.sort_unstable_by_key(|fiber| fiber.id());
+    for fiber in &fibers {
+        turn::end_fiber(core, fiber);
+    }
+    closing::set_ended(core);
+}
+
+/// Ends a child of a scope whose parent cannot wait for it. Called on the parent's stack.
+pub(crate) fn end_child(core: &Rc<Core>, child: &FiberRef) {
+    unwinding::while_resuming(|| {
+        let _hub = place::enter_hub(core);
+        turn::end_fiber(core, child);
+    });
+}
+
+/// The hub's thread ends. Nothing is resumed, unwound or freed: frames of suspended fibers may refer
+/// to thread-locals that are already gone.
+pub(super) fn leak(core: &Rc<Core>) {
+    // What it holds may be the user's.
+    mem::forget(core.clone());
+    if core.state.replace(HubState::Ended) == HubState::Ended {
+        return;
+    }
+    let names = core.table.names_of(|_| true);
+    if !names.is_empty() {
+        report::warn(format_args!(
+            "a thread ended with suspended fibers on its hub; their stacks are leaked: {}",
+            names.join(", "),
+        ));
+    }
+    mem::forget(core.ready.take());
+    core.table.clear(&core.token);
+    core.mailbox.fail(HubFailure::Lost);
+    closing::drop_mail(core);
+}

@@ -1,0 +1,109 @@
+//! How a fiber gets into the table of its hub.
+
+use std::io;
+use std::rc::Rc;
+
+use super::NoHub;
+use crate::current::body;
+use crate::hub::{Children, Core, Entry};
+use crate::shared::{FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start};
+use crate::stack::Stack;
+use crate::switch::Coroutine;
+
+/// How far from the base of its stack a fiber suspends that has done nothing yet, in bytes, for
+/// prefetches.
+const FIRST_USED: usize = 512;
+
+/// What can be set about a fiber before it is made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) name: Option<String>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) measure_stack: bool,
+}
+
+/// Makes a fiber on this hub, and starts it if it is to start at once.
+pub(crate) fn spawn<F, T>(
+    core: &Rc<Core>,
+    settings: Settings,
+    start: Start,
+    f: F,
+) -> io::Result<ResultReceiver<T>>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let stack = stack(core, settings.stack_size)?;
+    let name = settings.name.map(String::into_boxed_str);
+    let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start);
+    launch(core, fiber, sender, stack, settings.measure_stack, f);
+    Ok(receiver)
+}
+
+/// A stack for a new fiber of the hub.
+#[inline]
+pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
+    if !core.is_open() || core.mailbox.failure().is_some() {
+        return Err(io::Error::other(NoHub::Ended.to_string()));
+    }
+    core.take_stack(size)
+}
+
+/// Makes the two sides of a fiber of the hub.
+#[inline]
+pub(crate) fn channel<T>(
+    core: &Core,
+    id: FiberId,
+    name: Option<Box<str>>,
+    start: Start,
+) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
+    core.recycler.result_channel(&core.mailbox, id, name, start)
+}
+
+/// Takes in a new fiber that runs `f`, and queues it if it was started.
+#[inline]
+pub(crate) fn launch<F, T>(
+    core: &Rc<Core>,
+    fiber: FiberRef,
+    sender: ResultSender<T>,
+    stack: Stack,
+    measure: bool,
+    f: F,
+) where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    let base = begin(core, &fiber, &stack, measure);
+    let coroutine = Coroutine::new(stack, body::body(core, sender, f));
+    enter(core, fiber, coroutine, base, None);
+}
+
+/// Notes that a fiber is going to begin on this stack. Returns the base of the stack, for
+/// [`enter`].
+#[inline]
+pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool) -> usize {
+    if measure || core.config.measure_stacks {
+        core.depths.begin(fiber, stack);
+    }
+    stack.extent().base
+}
+
+/// Puts a fiber with its coroutine into the table, and queues it if it was started. Each fiber in
+/// the table is run before it leaves it, if only to drop its closure, or is left for ever.
+#[inline]
+pub(crate) fn enter(
+    core: &Rc<Core>,
+    fiber: FiberRef,
+    coroutine: Coroutine,
+    base: usize,
+    children: Option<Rc<Children>>,
+) {
+    let part = core.part(&fiber);
+    part.coroutine.put(coroutine);
+    part.phase.set(LocalPhase::New);
+    part.note_top(base - FIRST_USED);
+    let added = core.table.add(&core.token, Entry { fiber, children });
+    if added.phase() == Phase::Started {
+        core.wake(&added);
+    }
+}

@@ -1,0 +1,183 @@
+//! Which hubs this thread has, and how anything finds them.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::runtime;
+
+use super::end;
+use crate::current::{Place, with_place};
+use crate::hub::{Core, Ready};
+use crate::shared::{FiberRef, Mailbox, Schedule};
+
+thread_local! {
+    static HUBS: Hubs = const { Hubs::new() };
+}
+
+/// The hubs of one thread, at most one per runtime.
+struct Hubs {
+    /// Made for the first hub.
+    by_runtime: RefCell<Option<HashMap<runtime::Id, Rc<Core>>>>,
+    /// How many hubs there were when those that have failed were ended last.
+    swept_at: Cell<usize>,
+}
+
+impl Hubs {
+    const fn new() -> Hubs {
+        Hubs {
+            by_runtime: RefCell::new(None),
+            swept_at: Cell::new(0),
+        }
+    }
+}
+
+impl Drop for Hubs {
+    fn drop(&mut self) {
+        let hubs = self.by_runtime.take();
+        hubs.iter().flat_map(HashMap::values).for_each(end::leak);
+        // What the hubs hold may be the user's.
+        std::mem::forget(hubs);
+    }
+}
+
+/// How fibers and mailboxes on any thread reach their hub.
+pub(super) struct Registry;
+
+impl Schedule for Registry {
+    #[inline]
+    fn wake(&self, fiber: &FiberRef) {
+        if with_local(&fiber.mailbox, |core| core.wake(fiber)).is_none() {
+            fiber.mailbox.send_wake(fiber);
+        }
+    }
+
+    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) {
+        let address = Arc::as_ptr(&mailbox);
+        let runtime = mailbox.runtime();
+        let mut spare = Some((mailbox, memory));
+        with_local_at(address, runtime, |core| {
+            if core.is_running() {
+                spare = spare
+                    .take()
+                    .and_then(|(mailbox, memory)| core.recycler.keep(mailbox, memory));
+            }
+        });
+        drop(spare);
+    }
+
+    #[cfg(unix)]
+    fn poll(&self, mailbox: &Arc<Mailbox>) {
+        let here = with_local(mailbox, |core| {
+            if core.is_running() {
+                core.push(Ready::Poll);
+            }
+        });
+        if here.is_none() {
+            mailbox.send_poll();
+        }
+    }
+}
+
+/// Makes a fiber ready, on any thread.
+#[inline]
+pub(crate) fn wake(fiber: &FiberRef) {
+    Registry.wake(fiber);
+}
+
+/// Calls `f` with the hub of this mailbox, if this is its thread.
+#[inline]
+pub(crate) fn with_local<R>(mailbox: &Arc<Mailbox>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    with_local_at(Arc::as_ptr(mailbox), mailbox.runtime(), f)
+}
+
+/// As [`with_local`], for a mailbox at this address, whose hub is on this runtime.
+#[inline]
+fn with_local_at<R>(
+    mailbox: *const Mailbox,
+    runtime: Option<runtime::Id>,
+    f: impl FnOnce(&Rc<Core>) -> R,
+) -> Option<R> {
+    let is_it = |core: &Rc<Core>| Arc::as_ptr(&core.mailbox) == mailbox;
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => match state.hub() {
+            Some(hub) if is_it(hub) => Some(f(hub)),
+            _ => with_listed(runtime?, is_it, f),
+        },
+        Place::Hub(core) | Place::Driver(core) if is_it(core) => Some(f(core)),
+        _ => with_listed(runtime?, is_it, f),
+    })
+}
+
+/// The hub of this mailbox, if this is its thread.
+pub(crate) fn local(mailbox: &Arc<Mailbox>) -> Option<Rc<Core>> {
+    with_local(mailbox, Rc::clone)
+}
+
+/// Calls `f` with the hub that this thread has for the runtime, if it is the one.
+#[inline]
+fn with_listed<R>(
+    runtime: runtime::Id,
+    is_it: impl Fn(&Rc<Core>) -> bool,
+    f: impl FnOnce(&Rc<Core>) -> R,
+) -> Option<R> {
+    // No borrow is held while `f` runs.
+    let core = listed(runtime)?;
+    is_it(&core).then(|| f(&core))
+}
+
+/// The hub that this thread has for the runtime.
+pub(super) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
+    HUBS.try_with(|hubs| hubs.by_runtime.borrow().as_ref()?.get(&runtime).cloned())
+        .ok()?
+}
+
+/// Lists a new hub, after the hubs that have failed were ended.
+pub(super) fn add(core: &Rc<Core>) {
+    end_failed();
+    // The thread may be ending. Then nothing finds the hub, and its driver ends it.
+    let _ = HUBS.try_with(|hubs| {
+        let mut by_runtime = hubs.by_runtime.borrow_mut();
+        let by_runtime = by_runtime.get_or_insert_default();
+        by_runtime.insert(core.runtime.id(), core.clone())
+    });
+}
+
+/// Takes a hub that has ended out of the list.
+pub(super) fn remove(core: &Rc<Core>) {
+    let removed = HUBS.try_with(|hubs| {
+        let mut by_runtime = hubs.by_runtime.borrow_mut();
+        let by_runtime = by_runtime.as_mut()?;
+        let listed = by_runtime.get(&core.runtime.id())?;
+        match Rc::ptr_eq(listed, core) {
+            true => by_runtime.remove(&core.runtime.id()),
+            false => None,
+        }
+    });
+    drop(removed);
+}
+
+/// Ends the hubs of this thread that have failed, if there are twice as many hubs as when this was
+/// done last. So hubs that failed or ended do not pile up, and making many is not quadratic.
+fn end_failed() {
+    let failed = HUBS.try_with(|hubs| {
+        let by_runtime = hubs.by_runtime.borrow();
+        let Some(by_runtime) = by_runtime.as_ref() else {
+            return Vec::new();
+        };
+        if by_runtime.len() < 2 * hubs.swept_at.get() {
+            return Vec::new();
+        }
+        let failed = by_runtime.values();
+        let failed = failed.filter(|core| core.mailbox.failure().is_some());
+        let failed: Vec<_> = failed.cloned().collect();
+        hubs.swept_at.set(by_runtime.len() - failed.len());
+        failed
+    });
+    for core in failed.into_iter().flatten() {
+        end::end_abruptly(&core);
+        remove(&core);
+    }
+}

@@ -1,0 +1,248 @@
+//! One turn of the hub: what a poll of its driver does, and in which order.
+//!
+//! 1. Take in a part of what other threads have sent: see [`super::intake`]. Cancel the root fiber if
+//!    Ctrl-C was meant for it.
+//! 2. Resume fibers and run callbacks from the front of the queue until one of these holds: the queue
+//!    is empty; the next fiber has already given way in this turn (it queued itself while it ran, as
+//!    `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries were handled;
+//!    tokio's cooperative budget, which all fibers of one poll share, is spent. (The budget is looked
+//!    at after each entry but a fiber that gives way, so at least one entry is handled.)
+//! 3. If anything is left, ask to be polled again: behind the tasks that are ready now and, every
+//!    [`MAX_RESUMES`] entries, behind a poll of the I/O and time drivers too.
+//!
+//! So fibers that give way for ever leave tokio's other tasks no less than as many tasks would: a
+//! turn for each pass over the fibers, or for each 61 of them if there are more. And tokio polls for
+//! I/O after as many fibers as it does after tasks (61, its `event_interval`). The fibers get less
+//! than they would as tasks where other tasks give way for ever too: 61 resumes for each 61 polls of
+//! those, however many fibers there are.
+
+use std::rc::Rc;
+use std::task::Context;
+
+use tokio::task::coop;
+
+use super::{callbacks, closing, intake};
+use crate::base::executors::wake_after_io;
+use crate::base::{Unwinding, contain, report};
+use crate::current::{place, unwinding};
+use crate::hub::{Children, Core, DrivenIn, Ready};
+use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, interrupt};
+use crate::switch::{Step, Suspension};
+
+/// How many entries of the ready queue are handled in one turn, and between two polls for I/O, at
+/// most.
+const MAX_RESUMES: u64 = intake::TURN_LENGTH as u64;
+
+/// How many requests of other threads are taken in before a turn, however long the ready queue is.
+const LEAST_NEW: usize = intake::TURN_LENGTH / 4;
+
+/// Below this many live fibers, their headers and stacks are still in cache, and prefetching only
+/// costs.
+const PREFETCH_FROM: usize = 1024;
+
+/// Runs one turn for a driver that is polled with `cx`.
+#[inline]
+pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: DrivenIn) {
+    core.awake.set(true);
+    core.learn_driver();
+    // A hub may be driven from inside one of its own fibers.
+    let outer = core.driven_in.replace(driven_in);
+    let handled = unwinding::while_resuming(|| run(core));
+    core.driven_in.set(outer);
+    core.mailbox.counters.publish(&core.metrics());
+    let since_io = core.resumes_since_io.get() + handled;
+    if core.ready.is_empty() && !core.mailbox.has_mail() && !core.has_left_mail.get() {
+        core.resumes_since_io.set(0);
+        core.awake.set(false);
+        core.stacks.idle();
+    } else if since_io < MAX_RESUMES {
+        core.resumes_since_io.set(since_io);
+        contain::wake_by_ref(cx.waker());
+    } else {
+        core.resumes_since_io.set(0);
+        wake_after_io(cx);
+    }
+}
+
+/// Steps 1 and 2. Returns how many entries were handled.
+fn run(core: &Rc<Core>) -> u64 {
+    let _hub = place::enter_hub(core);
+    core.turn.set(core.turn.get() + 1);
+    intake::take(core, LEAST_NEW);
+    core.notice_interrupt();
+    let prefetches = core.table.len() >= PREFETCH_FROM;
+    let before = core.ready.handled();
+    while core.ready.handled() - before < MAX_RESUMES && step(core, prefetches) {}
+    core.ready.handled() - before
+}
+
+/// Handles the next entry of the ready queue. False if the turn is over: the queue is empty, or the
+/// next fiber has given way in this turn and stays where it is, or tokio's budget is spent.
+#[inline(always)]
+fn step(core: &Rc<Core>, prefetches: bool) -> bool {
+    let Some(entry) = core.ready.pop() else {
+        return false;
+    };
+    let Some(fiber) = entry else {
+        return step_other(core);
+    };
+    let part = core.part(&fiber);
+    if part.yielded.get() == core.turn.get() {
+        core.ready.put_back(Some(fiber));
+        return false;
+    }
+    if prefetches {
+        core.ready
+            .prefetch(|fiber| core.part(fiber).prefetch_stack());
+    }
+    part.queued.set(false);
+    if part.phase.get() != LocalPhase::Begun && !begin(&fiber, part) {
+        if part.phase.get() == LocalPhase::Over {
+            core.table.remove(part.slot.get());
+        }
+        closing::check(core);
+    } else if part.coroutine.is_running() {
+        part.requeue.set(true);
+    } else {
+        return resume(core, &fiber, part);
+    }
+    true
+}
+
+/// Handles the next entry if it is no fiber's. Returns what [`step`] does; a pass over ready
+/// descriptors gives way as a fiber does.
+#[cold]
+fn step_other(core: &Rc<Core>) -> bool {
+    #[cfg(unix)]
+    if core.ready.polls_next() && core.poll.is_over_in(core.turn.get()) {
+        core.ready.put_back(None);
+        return false;
+    }
+    match core.ready.pop_other() {
+        Some(Ready::Waker(waker)) => contain::wake(waker),
+        Some(Ready::Callback(callback)) => {
+            callbacks::run(core, callback);
+            closing::check(core);
+        }
+        #[cfg(unix)]
+        Some(Ready::Poll) => core.poll.step(core.turn.get()),
+        // The end of the hub has emptied the queue.
+        None => return false,
+    }
+    coop::has_budget_remaining()
+}
+
+/// Resumes a fiber, which is in the table, until it suspends or ends. Returns false once tokio's
+/// cooperative budget is spent. A fiber that only yields polls nothing, so the budget is not checked
+/// for it.
+#[inline(always)]
+fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
+    core.switches.set(core.switches.get() + 1);
+    let gave_way = match place::resume(&part.coroutine) {
+        Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
+            let gives_way = how == Suspension::Yielding;
+            if gives_way {
+                // What other threads have sent until now comes before it.
+                intake::take(core, 0);
+                part.yielded.set(core.turn.get());
+                if !part.queued.get() {
+                    core.queue(fiber, part);
+                }
+            }
+            part.coroutine.park();
+            if part.requeue.get() || core.state.get() == HubState::Ended {
+                resumed_below(core, fiber, part);
+            }
+            gives_way
+        }
+        Step::Suspended(Suspension::Abandoned(unwinding)) => {
+            part.coroutine.take().leak();
+            abandoned(core, fiber, unwinding);
+            false
+        }
+        Step::Finished => {
+            if core.depths.any() {
+                core.depths.end(fiber);
+            }
+            core.stacks.put(part.coroutine.take().into_stack());
+            retire(core, fiber, part, Children::end);
+            false
+        }
+    };
+    gave_way || coop::has_budget_remaining()
+}
+
+/// Something happened to a fiber while it ran, on the hub that it was driving.
+#[cold]
+fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
+    if core.state.get() == HubState::Ended {
+        end_fiber(core, fiber);
+        return;
+    }
+    part.requeue.set(false);
+    core.wake(fiber);
+}
+
+/// A fiber has suspended itself for ever.
+#[cold]
+fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
+    core.depths.end(fiber);
+    report::warn(format_args!(
+        "fiber '{}' waited again while it was being ended; its stack is leaked{}",
+        fiber.name(),
+        unwinding.consequence(),
+    ));
+    retire(core, fiber, core.part(fiber), |children, _| {
+        children.abandon()
+    });
+}
+
+/// Takes a fiber that is over out of the table, and tells what waits for it.
+#[inline]
+fn retire(
+    core: &Rc<Core>,
+    fiber: &FiberRef,
+    part: &HubPart,
+    tell_scope: impl FnOnce(&Children, FiberRef),
+) {
+    part.phase.set(LocalPhase::Over);
+    let over = core.table.retire(&core.token, fiber);
+    core.wake_joiner(&over.fiber);
+    over.fiber.tell_joiner();
+    if let Some(children) = over.children {
+        tell_scope(&children, over.fiber);
+    }
+    closing::check(core);
+}
+
+/// Ends a fiber by force, whatever it waits for. When this returns, it has ended or was abandoned.
+/// Does nothing if it has ended before or is running.
+pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
+    let part = core.part(fiber);
+    let lives = matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun);
+    if lives && !part.coroutine.is_running() {
+        fiber.interrupt(interrupt::END);
+        begin(fiber, part);
+        resume(core, fiber, part);
+    }
+}
+
+/// Begins a fiber that has not run. False if it is not to run: it is over, or was woken without
+/// having been started. A cancel lets it run, to drop its closure on its own stack.
+#[inline]
+fn begin(fiber: &FiberRef, part: &HubPart) -> bool {
+    let begins = match part.phase.get() {
+        LocalPhase::Absent | LocalPhase::Over => false,
+        LocalPhase::Begun => true,
+        LocalPhase::New => {
+            if fiber.interrupts() != 0 {
+                fiber.claim_start();
+            }
+            fiber.phase() == Phase::Started
+        }
+    };
+    if begins {
+        part.phase.set(LocalPhase::Begun);
+    }
+    begins
+}

@@ -1,0 +1,61 @@
+//! [`FiberId`]: the number of a fiber.
+
+use std::cell::Cell;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identifies a fiber. No other fiber of the process has the same number.
+///
+/// It is meant for diagnostics, like [`tokio::task::Id`]: the number says nothing about when or
+/// where the fiber was made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FiberId(NonZeroU64);
+
+/// The next number that no fiber has.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl FiberId {
+    pub(crate) fn next() -> FiberId {
+        FiberId::new(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn new(id: u64) -> FiberId {
+        FiberId(NonZeroU64::new(id).expect("2^64 fibers were made"))
+    }
+}
+
+/// Numbers that a hub takes in advance, because taking one writes to memory that all threads share.
+#[derive(Debug, Default)]
+pub(crate) struct FiberIds {
+    next: Cell<u64>,
+    end: Cell<u64>,
+}
+
+impl FiberIds {
+    const BLOCK: u64 = 256;
+
+    #[inline]
+    pub(crate) fn next(&self) -> FiberId {
+        if self.next.get() == self.end.get() {
+            let next = NEXT.fetch_add(Self::BLOCK, Ordering::Relaxed);
+            self.next.set(next);
+            self.end.set(next + Self::BLOCK);
+        }
+        let id = self.next.get();
+        self.next.set(id + 1);
+        FiberId::new(id)
+    }
+}
+
+impl fmt::Display for FiberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for FiberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FiberId({})", self.0)
+    }
+}

@@ -1,0 +1,30 @@
+//! [`HubClosed`]: the error of what a hub does not take any more.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// The hub takes no new fibers or callbacks: it is closed, or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubClosed(());
+
+impl HubClosed {
+    pub(crate) fn new() -> HubClosed {
+        HubClosed(())
+    }
+}
+
+impl fmt::Display for HubClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the hub is closed: it takes no new fibers or callbacks")
+    }
+}
+
+impl Error for HubClosed {}
+
+impl From<HubClosed> for io::Error {
+    /// The kind is [`io::ErrorKind::Other`].
+    fn from(closed: HubClosed) -> io::Error {
+        io::Error::other(closed)
+    }
+}

@@ -1,0 +1,583 @@
+//! [`Mailbox`]: the part of a hub that crosses threads. Other threads wake its fibers and send it
+//! requests through it, learn of its end, and are told when it fails.
+//!
+//! # Who may touch what
+//!
+//! | field | who, and when |
+//! |---|---|
+//! | `schedule`, `runtime`, `thread`, `thread_name` | everybody; they never change |
+//! | `inbox` | everybody, under its lock; no foreign code runs under it |
+//! | `pending` | written under the lock of `inbox`, read by the hub |
+//! | `driven`, `failure` | written under the lock of `inbox`, read by everybody |
+//! | `drivers_version` | written under the lock of `inbox`, read by the hub |
+//! | `counters` | written by the hub, read by everybody |
+//! | `joiners`, `close_waiters` | everybody; they have locks of their own |
+//!
+//! # Orderings
+//!
+//! | store | pairs with | so that |
+//! |---|---|---|
+//! | `pending`, `Release`, by a sender | `Acquire` in [`has_mail`](Mailbox::has_mail) | a hub that sees it finds the mail |
+//! | `drivers_version`, `Release`, by a driver | `Acquire` in [`drivers_version`](Mailbox::drivers_version) | a hub that sees the new number asks for the new driver |
+//! | `failure`, `Release` | `Acquire` in [`failure`](Mailbox::failure) | a joiner that sees it sees what led to it |
+//!
+//! # What is taken in when
+//!
+//! Wakes and requests are queued apart. A wake is of a fiber that the hub has, and there is at most
+//! one for each, so wakes overtake requests; requests, which are new fibers and callbacks, stay in
+//! the order in which they were sent. The hub takes both in by turns: see
+//! [`crate::scheduler::intake`].
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+use std::thread::{self, ThreadId};
+
+use slab::Slab;
+use tokio::runtime;
+
+use super::reference::FiberRef;
+use super::{Counters, HubFailure, HubState, HubToken};
+use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
+use crate::base::{WakerList, contain};
+
+/// How a fiber, or a mailbox, reaches its hub from any thread. The scheduler implements it.
+pub(crate) trait Schedule: Sync {
+    /// Makes the fiber ready.
+    fn wake(&self, fiber: &FiberRef);
+
+    /// Offers the hub the memory of one of its fibers that is gone.
+    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>);
+
+    /// Has the hub look for descriptors that are ready.
+    #[cfg(unix)]
+    fn poll(&self, mailbox: &Arc<Mailbox>);
+}
+
+/// What a hub shares with wakers, handles and drivers on any thread.
+pub(crate) struct Mailbox {
+    schedule: &'static dyn Schedule,
+    runtime: Option<runtime::Id>,
+    thread: ThreadId,
+    thread_name: Option<Box<str>>,
+    /// Whether the inbox has something for the hub.
+    pending: AtomicBool,
+    /// Whether a driver was ever polled on the hub's own thread. A failure rules it out, and the
+    /// other way round.
+    driven: AtomicBool,
+    failure: AtomicU8,
+    /// Counts the changes of `inbox.drivers`.
+    drivers_version: AtomicU64,
+    pub(crate) counters: Counters,
+    inbox: Mutex<Inbox>,
+    /// Who waits for fibers of the hub to end, other than fibers of the same hub. The wakers are
+    /// here and not with the fibers, so that one lock is enough to have them woken when a fiber ends
+    /// and, by the thread that finds it out, when the hub fails.
+    pub(crate) joiners: WakerList,
+    close_waiters: WakerList,
+}
+
+/// A new fiber on its way to the hub. If it is dropped before it has arrived, it has been refused.
+pub(crate) trait RemoteSpawn: Send {
+    /// Called on the hub's thread. It finds its hub, and is launched or refused there.
+    fn arrive(self: Box<Self>);
+}
+
+/// What another thread asks of a hub, in the order in which it was asked.
+pub(crate) enum Request {
+    /// Queue this behind everything that is ready.
+    Callback(Box<dyn FnOnce() + Send>),
+    /// Take a new fiber.
+    Spawn(Box<dyn RemoteSpawn>),
+}
+
+#[derive(Default)]
+struct Inbox {
+    /// Fibers that were woken on other threads, each at most once.
+    wakes: VecDeque<FiberRef>,
+    requests: VecDeque<Request>,
+    /// Whether somebody has asked the hub to close.
+    close: bool,
+    /// Whether the hub is to look for descriptors that are ready.
+    #[cfg(unix)]
+    poll: bool,
+    /// One entry for each driver: the waker of the task that has to be woken for the hub to run.
+    drivers: Slab<Option<Arc<Waker>>>,
+    /// The fibers that a close has to end; absent before it has begun.
+    closing: Option<Arc<[FiberRef]>>,
+    state: HubState,
+}
+
+/// What a hub takes out of its inbox at once.
+#[derive(Default)]
+pub(crate) struct Mail {
+    pub(crate) wakes: VecDeque<FiberRef>,
+    pub(crate) requests: VecDeque<Request>,
+    pub(crate) close: bool,
+    #[cfg(unix)]
+    pub(crate) poll: bool,
+}
+
+impl Mailbox {
+    /// The mailbox of a hub on this thread, and the right to use the hub's part of its fibers.
+    pub(crate) fn new(
+        schedule: &'static dyn Schedule,
+        runtime: Option<runtime::Id>,
+    ) -> (Arc<Mailbox>, HubToken) {
+        let thread = thread::current();
+        let mailbox = Arc::new(Mailbox {
+            schedule,
+            runtime,
+            thread: thread.id(),
+            thread_name: thread.name().map(Into::into),
+            pending: AtomicBool::new(false),
+            driven: AtomicBool::new(false),
+            failure: AtomicU8::new(0),
+            drivers_version: AtomicU64::new(1),
+            counters: Counters::default(),
+            inbox: Mutex::new(Inbox::default()),
+            joiners: WakerList::new(),
+            close_waiters: WakerList::new(),
+        });
+        let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
+        (mailbox, token)
+    }
+
+    /// A mailbox that no hub reads. Wakes stay in it.
+    pub(crate) fn without_hub() -> Arc<Mailbox> {
+        Mailbox::new(&WithoutHub, None).0
+    }
+
+    #[inline]
+    pub(crate) fn schedule(&self) -> &'static dyn Schedule {
+        self.schedule
+    }
+
+    pub(crate) fn runtime(&self) -> Option<runtime::Id> {
+        self.runtime
+    }
+
+    pub(crate) fn is_own_thread(&self) -> bool {
+        thread::current().id() == self.thread
+    }
+
+    /// The hub's thread, for messages.
+    pub(crate) fn thread_label(&self) -> String {
+        match &self.thread_name {
+            Some(name) => format!("'{name}'"),
+            None => format!("{:?}", self.thread),
+        }
+    }
+
+    /// Makes a fiber ready from a thread that is not the hub's. A hub that has ended refuses it: its
+    /// fibers need no wake.
+    pub(crate) fn send_wake(&self, fiber: &FiberRef) {
+        if fiber.enters_mailbox() {
+            let _ = self.send(HubState::Draining, fiber.clone(), |inbox, fiber| {
+                inbox.wakes.push_back(fiber);
+            });
+        }
+    }
+
+    /// Has the hub look for descriptors that are ready. A hub that has ended polls no more.
+    #[cfg(unix)]
+    pub(crate) fn send_poll(&self) {
+        let _ = self.send(HubState::Draining, (), |inbox, ()| inbox.poll = true);
+    }
+
+    /// Has the hub begin to close, if it has not ended. What the same thread asks for next comes
+    /// after that.
+    pub(crate) fn send_close(&self) {
+        let _ = self.send(HubState::Draining, (), |inbox, ()| {
+            inbox.close = true;
+            inbox.advance(HubState::Closing);
+        });
+    }
+
+    /// Sends a callback; a hub that takes none any more gives it back.
+    pub(crate) fn send_callback(
+        &self,
+        callback: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), Box<dyn FnOnce() + Send>> {
+        self.send(HubState::Closing, callback, |inbox, callback| {
+            inbox.requests.push_back(Request::Callback(callback));
+        })
+    }
+
+    /// Sends a new fiber; a hub that takes none any more gives it back.
+    pub(crate) fn send_spawn<S: RemoteSpawn + 'static>(&self, fiber: Box<S>) -> Result<(), Box<S>> {
+        self.send(HubState::Open, fiber, |inbox, fiber| {
+            inbox.requests.push_back(Request::Spawn(fiber));
+        })
+    }
+
+    /// Sends `what`, unless the hub has come further than `last`. Wakes the drivers once for each
+    /// burst: the hub runs again until it has taken everything.
+    fn send<W>(&self, last: HubState, what: W, enter: impl FnOnce(&mut Inbox, W)) -> Result<(), W> {
+        let drivers = {
+            let mut inbox = lock(&self.inbox);
+            if inbox.state > last {
+                return Err(what);
+            }
+            let was_empty = inbox.is_empty();
+            enter(&mut inbox, what);
+            if !was_empty {
+                return Ok(());
+            }
+            self.pending.store(true, Ordering::Release);
+            inbox.driver_wakers()
+        };
+        drivers.wake();
+        Ok(())
+    }
+
+    /// Whether other threads have sent something.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Whether new fibers or callbacks were sent and not taken.
+    pub(crate) fn has_requests(&self) -> bool {
+        !lock(&self.inbox).requests.is_empty()
+    }
+
+    /// Takes everything that other threads have sent. The queues of `mail` that are empty are left
+    /// in its place; of those that are not, none is taken.
+    pub(crate) fn take_mail(&self, mail: &mut Mail) {
+        let mut inbox = lock(&self.inbox);
+        if mail.wakes.is_empty() {
+            mem::swap(&mut mail.wakes, &mut inbox.wakes);
+        }
+        if mail.requests.is_empty() {
+            mem::swap(&mut mail.requests, &mut inbox.requests);
+        }
+        mail.close |= mem::take(&mut inbox.close);
+        #[cfg(unix)]
+        {
+            mail.poll |= mem::take(&mut inbox.poll);
+        }
+        let is_empty = inbox.is_empty();
+        self.pending.store(!is_empty, Ordering::Relaxed);
+    }
+
+    /// Notes that the hub has come as far as this.
+    pub(crate) fn advance(&self, state: HubState) {
+        lock(&self.inbox).advance(state);
+    }
+
+    /// Notes that the close has begun, and has to end these fibers.
+    pub(crate) fn begin_close(&self, fibers: Arc<[FiberRef]>) {
+        {
+            let mut inbox = lock(&self.inbox);
+            inbox.advance(HubState::Closing);
+            inbox.closing = Some(fibers);
+        }
+        self.wake_close_waiters();
+    }
+
+    /// The fibers that the close has to end; `None` if it has not begun, or is over.
+    pub(crate) fn closing(&self) -> Option<Arc<[FiberRef]>> {
+        lock(&self.inbox).closing.clone()
+    }
+
+    /// Whether it refuses new fibers.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.inbox).state > HubState::Open
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.inbox).state == HubState::Ended
+    }
+
+    /// Wakes all who wait for the close, since it may have come further.
+    pub(crate) fn wake_close_waiters(&self) {
+        self.close_waiters.wake_all();
+    }
+
+    /// Wakes every driver.
+    pub(crate) fn wake_drivers(&self) {
+        let drivers = lock(&self.inbox).driver_wakers();
+        drivers.wake();
+    }
+
+    /// How often the drivers, or their wakers, have changed.
+    ///
+    /// A change on another thread that is not seen yet is one that has not happened yet for the hub,
+    /// and the thread that makes it has the hub driven.
+    #[inline]
+    pub(crate) fn drivers_version(&self) -> u64 {
+        self.drivers_version.load(Ordering::Acquire)
+    }
+
+    fn drivers_have_changed(&self) {
+        self.drivers_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The driver, if there is only one and its waker is known.
+    pub(crate) fn sole_driver(&self) -> Option<SoleDriver> {
+        let inbox = lock(&self.inbox);
+        let mut drivers = inbox.drivers.iter();
+        match (drivers.next(), drivers.next()) {
+            (Some((_, Some(waker))), None) => Some(SoleDriver {
+                version: self.drivers_version(),
+                waker: waker.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn add_driver(&self) -> usize {
+        let mut inbox = lock(&self.inbox);
+        self.drivers_have_changed();
+        inbox.drivers.insert(None)
+    }
+
+    pub(crate) fn set_driver_waker(&self, driver: usize, waker: &Waker) {
+        let waker = Arc::new(contain::clone_waker(waker));
+        let old = {
+            let mut inbox = lock(&self.inbox);
+            self.drivers_have_changed();
+            inbox.drivers[driver].replace(waker)
+        };
+        drop_shared(old);
+    }
+
+    /// Whether there is one driver.
+    pub(crate) fn has_one_driver(&self) -> bool {
+        lock(&self.inbox).drivers.len() == 1
+    }
+
+    /// Takes a driver away. True if it was the last one. If it was not, the others are woken, since
+    /// a wake may have been meant for the one that left.
+    pub(crate) fn remove_driver(&self, driver: usize) -> bool {
+        let (left, is_last, others) = {
+            let mut inbox = lock(&self.inbox);
+            self.drivers_have_changed();
+            let left = inbox.drivers.remove(driver);
+            (left, inbox.drivers.is_empty(), inbox.driver_wakers())
+        };
+        others.wake();
+        drop_shared(left);
+        is_last
+    }
+
+    pub(crate) fn failure(&self) -> Option<HubFailure> {
+        match self.failure.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(HubFailure::NeverRan),
+            _ => Some(HubFailure::Lost),
+        }
+    }
+
+    /// Notes that the hub has ended and has told its fibers: later wakes go nowhere.
+    pub(crate) fn end(&self) {
+        self.empty().refuse();
+        self.close_waiters.close();
+    }
+
+    /// Notes that the hub runs on its own thread; false if it has failed.
+    pub(crate) fn set_driven(&self) -> bool {
+        if !self.driven.load(Ordering::Relaxed) {
+            let _inbox = lock(&self.inbox);
+            let failed = self.failure().is_some();
+            self.driven.store(!failed, Ordering::Release);
+        }
+        self.failure().is_none()
+    }
+
+    /// Fails the hub if it has never run: it was made on the wrong thread.
+    pub(crate) fn fail_unless_driven(&self) -> bool {
+        {
+            let _inbox = lock(&self.inbox);
+            if self.driven.load(Ordering::Acquire) {
+                return false;
+            }
+            if self.failure().is_none() {
+                let failure = HubFailure::NeverRan as u8;
+                self.failure.store(failure, Ordering::Release);
+            }
+        }
+        self.let_go();
+        true
+    }
+
+    /// Notes that the hub cannot end its fibers any more: their joins fail from now on.
+    pub(crate) fn fail(&self, failure: HubFailure) {
+        let unset =
+            self.failure
+                .compare_exchange(0, failure as u8, Ordering::AcqRel, Ordering::Acquire);
+        if unset.is_ok() {
+            self.let_go();
+        }
+    }
+
+    /// The hub has failed: all who wait for its fibers, or for its end, learn it.
+    fn let_go(&self) {
+        let leftovers = self.empty();
+        self.joiners.close();
+        leftovers.refuse();
+        self.close_waiters.close();
+    }
+
+    /// Marks the hub as ended.
+    fn empty(&self) -> Leftovers {
+        let mut inbox = lock(&self.inbox);
+        inbox.advance(HubState::Ended);
+        self.pending.store(false, Ordering::Relaxed);
+        Leftovers {
+            wakes: mem::take(&mut inbox.wakes),
+            requests: mem::take(&mut inbox.requests),
+            closing: inbox.closing.take(),
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox")
+            .field("runtime", &self.runtime)
+            .field("thread", &self.thread_label())
+            .field("failure", &self.failure())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inbox {
+    /// It never goes back.
+    fn advance(&mut self, state: HubState) {
+        self.state = self.state.max(state);
+    }
+
+    fn is_empty(&self) -> bool {
+        #[cfg(unix)]
+        if self.poll {
+            return false;
+        }
+        self.wakes.is_empty() && self.requests.is_empty() && !self.close
+    }
+
+    fn driver_wakers(&self) -> DriverWakers {
+        let mut wakers = self.drivers.iter().filter_map(|(_, w)| w.clone());
+        DriverWakers {
+            first: wakers.next(),
+            rest: wakers.collect(),
+        }
+    }
+}
+
+/// What was in a mailbox when its hub ended. It is dropped outside of the lock.
+struct Leftovers {
+    wakes: VecDeque<FiberRef>,
+    requests: VecDeque<Request>,
+    closing: Option<Arc<[FiberRef]>>,
+}
+
+impl Leftovers {
+    fn refuse(self) {
+        drop((self.wakes, self.closing));
+        for request in self.requests {
+            contain::run("the drop of a callback", || drop(request));
+        }
+    }
+}
+
+/// Drops a waker that others may have too.
+fn drop_shared(waker: Option<Arc<Waker>>) {
+    contain::drop_waker(waker.and_then(Arc::into_inner));
+}
+
+/// Waits for the close or the end of a hub.
+#[derive(Debug)]
+pub(crate) struct CloseWaiter {
+    mailbox: Arc<Mailbox>,
+    key: Cell<Option<usize>>,
+}
+
+impl CloseWaiter {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>) -> CloseWaiter {
+        CloseWaiter {
+            mailbox: mailbox.clone(),
+            key: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Has `cx` woken when the close has come further; at once if the hub has ended, since that may
+    /// have happened on another thread just now.
+    pub(crate) fn register(&self, cx: &mut Context<'_>) {
+        self.mailbox.close_waiters.leave(&self.key, cx.waker());
+        if self.mailbox.has_ended() {
+            contain::wake_by_ref(cx.waker());
+        }
+    }
+}
+
+impl Drop for CloseWaiter {
+    fn drop(&mut self) {
+        self.mailbox.close_waiters.forget(&self.key);
+    }
+}
+
+/// The only driver of a hub, as of some version of its drivers.
+pub(crate) struct SoleDriver {
+    version: u64,
+    waker: Arc<Waker>,
+}
+
+impl SoleDriver {
+    pub(crate) fn is_current(&self, mailbox: &Mailbox) -> bool {
+        self.version == mailbox.drivers_version()
+    }
+
+    pub(crate) fn wake(&self) {
+        contain::wake_by_ref(&self.waker);
+    }
+
+    /// Drops it; its waker may be the user's.
+    pub(crate) fn forget(self) {
+        drop_shared(Some(self.waker));
+    }
+}
+
+/// Wakers of drivers, taken from under the lock, to be woken outside of it.
+struct DriverWakers {
+    /// Apart from the rest, since there is rarely more than one driver.
+    first: Option<Arc<Waker>>,
+    rest: Vec<Arc<Waker>>,
+}
+
+impl DriverWakers {
+    fn wake(self) {
+        for waker in self.first.into_iter().chain(self.rest) {
+            contain::wake_by_ref(&waker);
+            drop_shared(Some(waker));
+        }
+    }
+}
+
+/// The schedule of a mailbox that no hub reads: of a fiber that could not be made, and in models.
+struct WithoutHub;
+
+impl Schedule for WithoutHub {
+    fn wake(&self, fiber: &FiberRef) {
+        fiber.mailbox.send_wake(fiber);
+    }
+
+    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) {
+        drop((mailbox, memory));
+    }
+
+    #[cfg(unix)]
+    fn poll(&self, mailbox: &Arc<Mailbox>) {
+        mailbox.send_poll();
+    }
+}

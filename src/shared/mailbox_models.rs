@@ -1,0 +1,292 @@
+//! Models of what other threads send to a hub, and of its going to sleep, in every
+//! order in which the threads can take their steps. Run by `ci/loom.sh`.
+//!
+//! The hub is a driver that does what those of the scheduler do at each poll: it leaves its waker,
+//! takes what was sent, and sleeps until it is woken. A wake that is lost shows as a deadlock, which
+//! fails the model.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use loom::future::block_on;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use super::mailbox::Mail;
+use super::{
+    CloseWaiter, FiberId, FiberRef, HubFailure, HubState, Mailbox, RemoteSpawn, Request, Start,
+    result_channel,
+};
+
+fn hub() -> (Arc<Mailbox>, usize) {
+    let hub = Mailbox::without_hub();
+    let driver = hub.add_driver();
+    (hub, driver)
+}
+
+/// A fiber of this hub.
+fn fiber(hub: &Arc<Mailbox>) -> FiberRef {
+    let (fiber, _, _) = result_channel::<()>(hub.clone(), FiberId::next(), None, Start::Later);
+    fiber
+}
+
+/// Sends a callback; false if the hub refuses it.
+fn send(hub: &Mailbox, callback: impl FnOnce() + Send + 'static) -> bool {
+    hub.send_callback(Box::new(callback)).is_ok()
+}
+
+/// A poll of the driver: what was sent since the last one.
+fn drive(hub: &Mailbox, driver: usize, cx: &mut Context<'_>) -> Mail {
+    hub.set_driver_waker(driver, cx.waker());
+    let mut mail = Mail::default();
+    if hub.has_mail() {
+        hub.take_mail(&mut mail);
+    }
+    mail
+}
+
+/// Drives the hub until `done` with what it was sent.
+fn drive_until(hub: &Mailbox, driver: usize, mut done: impl FnMut(Mail) -> bool) {
+    block_on(poll_fn(|cx| match done(drive(hub, driver, cx)) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    }));
+}
+
+#[test]
+fn what_two_threads_send_wakes_a_hub_that_goes_to_sleep() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let senders = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(send(&hub, || ())))
+        });
+        let mut arrived = 0;
+        drive_until(&hub, driver, |mail| {
+            arrived += mail.requests.len();
+            arrived == 2
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_one_thread_arrives_whole_and_in_order() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sender = {
+            let (hub, log) = (hub.clone(), log.clone());
+            thread::spawn(move || {
+                for i in 0..3 {
+                    let log = log.clone();
+                    let push = move || log.lock().unwrap().push(i);
+                    assert!(send(&hub, push));
+                }
+            })
+        };
+        drive_until(&hub, driver, |mail| {
+            for request in mail.requests {
+                match request {
+                    Request::Callback(callback) => callback(),
+                    Request::Spawn(_) => unreachable!("only callbacks are sent"),
+                }
+            }
+            log.lock().unwrap().len() == 3
+        });
+        assert_eq!(*log.lock().unwrap(), [0, 1, 2]);
+        sender.join().unwrap();
+    });
+}
+
+/// A new fiber that counts its arrivals by being dropped, as a hub that ends does.
+struct Arriving(Arc<AtomicUsize>);
+
+impl RemoteSpawn for Arriving {
+    fn arrive(self: Box<Self>) {
+        unreachable!("there is no hub to arrive at");
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Requests that are left for a later turn wake nobody: the hub comes back for them, as the turn of
+/// the scheduler does.
+#[test]
+fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let senders = [2, 1].map(|count| {
+            let (hub, arrived) = (hub.clone(), arrived.clone());
+            thread::spawn(move || {
+                for _ in 0..count {
+                    let new = Box::new(Arriving(arrived.clone()));
+                    assert!(hub.send_spawn(new).is_ok());
+                }
+            })
+        });
+        let mut mail = Mail::default();
+        block_on(poll_fn(|cx| {
+            hub.set_driver_waker(driver, cx.waker());
+            if hub.has_mail() {
+                hub.take_mail(&mut mail);
+            }
+            // One in each turn.
+            drop(mail.requests.pop_front());
+            if hub.has_mail() || !mail.requests.is_empty() {
+                cx.waker().wake_by_ref();
+            }
+            match arrived.load(Ordering::Relaxed) == 3 {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+/// A wake that finds the fiber in the queue already is dropped: then what it is for
+/// must be seen by the resume that follows.
+#[test]
+fn of_two_wakes_of_one_fiber_none_is_lost() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        let fiber = fiber(&hub);
+        let happened = Arc::new(AtomicUsize::new(0));
+        let wakers = [(); 2].map(|()| {
+            let (hub, fiber, happened) = (hub.clone(), fiber.clone(), happened.clone());
+            thread::spawn(move || {
+                // Ordering: what is waited for orders nothing by itself.
+                happened.fetch_add(1, Ordering::Relaxed);
+                hub.send_wake(&fiber);
+            })
+        });
+        drive_until(&hub, driver, |mail| {
+            let mut all = false;
+            for fiber in mail.wakes {
+                fiber.left_mailbox();
+                all = happened.load(Ordering::Relaxed) == 2;
+            }
+            all
+        });
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+        // A wake that came after all was done is still there.
+        hub.end();
+    });
+}
+
+#[test]
+fn a_driver_that_moves_to_another_task_is_woken_there() {
+    loom::model(|| {
+        let (hub, driver) = hub();
+        // Left by a poll in another task.
+        hub.set_driver_waker(driver, std::task::Waker::noop());
+        let sender = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(send(&hub, || ())))
+        };
+        drive_until(&hub, driver, |mail| mail.requests.len() == 1);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn the_driver_that_stays_gets_the_wake_of_the_one_that_leaves() {
+    loom::model(|| {
+        let (hub, leaves) = hub();
+        hub.set_driver_waker(leaves, std::task::Waker::noop());
+        let stays = hub.add_driver();
+        let sender = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(send(&hub, || ())))
+        };
+        let leaver = {
+            let hub = hub.clone();
+            thread::spawn(move || assert!(!hub.remove_driver(leaves)))
+        };
+        drive_until(&hub, stays, |mail| mail.requests.len() == 1);
+        sender.join().unwrap();
+        leaver.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_hub_accepts_is_there_when_it_has_refused_the_rest() {
+    loom::model(|| {
+        let (hub, _) = hub();
+        let senders = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || send(&hub, || ()))
+        });
+        hub.advance(HubState::Draining);
+        let mut mail = Mail::default();
+        if hub.has_mail() {
+            hub.take_mail(&mut mail);
+        }
+        let taken = mail.requests.len();
+        let accepted = senders.map(|sender| sender.join().unwrap());
+        assert_eq!(taken, accepted.iter().filter(|sent| **sent).count());
+    });
+}
+
+#[test]
+fn all_who_wait_for_the_end_are_told() {
+    loom::model(|| {
+        let (hub, _) = hub();
+        let closers = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                let closer = CloseWaiter::new(&hub);
+                block_on(poll_fn(|cx| {
+                    if !hub.has_ended() {
+                        closer.register(cx);
+                    }
+                    match hub.has_ended() {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                }));
+            })
+        });
+        hub.end();
+        for closer in closers {
+            closer.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_joiner_of_a_hub_that_fails_is_told() {
+    loom::model(|| {
+        let (hub, _) = hub();
+        let fiber = fiber(&hub);
+        let fails = {
+            let hub = hub.clone();
+            thread::spawn(move || hub.fail(HubFailure::Lost))
+        };
+        // As a join does: leaves its waker, and looks again.
+        block_on(poll_fn(|cx| {
+            if !fiber.is_alive() {
+                return Poll::Ready(());
+            }
+            fiber.leave_waker(cx.waker());
+            match fiber.is_alive() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        }));
+        fails.join().unwrap();
+    });
+}

@@ -1,0 +1,46 @@
+//! What crosses threads: a fiber's header and the references to it, the way of its result to its
+//! joiner, and the mailbox of its hub.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`header`] | what everybody may know of a fiber |
+//! | [`reference`] | a counted pointer to a header; it is also the fiber's waker |
+//! | [`hub_part`] | the part of a header that only the hub uses |
+//! | [`result`] | the way of a fiber's result from its stack to its joiner |
+//! | [`recycler`] | the allocations that ended fibers leave to new ones |
+//! | [`mailbox`] | what other threads ask of a hub, and know of it |
+//!
+//! A reference, the header that it refers to, and the mailbox in which references are sent know
+//! each other. Nothing else here does.
+
+mod cancelled;
+mod cause;
+mod fiber_id;
+pub(crate) mod header;
+mod hub_closed;
+mod hub_part;
+mod hub_state;
+pub(crate) mod mailbox;
+#[cfg(all(test, switchback_loom))]
+mod mailbox_models;
+mod metrics;
+mod recycler;
+mod reference;
+mod result;
+#[cfg(all(test, switchback_loom))]
+mod result_models;
+
+pub use cancelled::Cancelled;
+pub(crate) use cause::Cause;
+pub use fiber_id::FiberId;
+pub(crate) use fiber_id::FiberIds;
+pub(crate) use header::{Header, Phase, Start, interrupt};
+pub use hub_closed::HubClosed;
+pub(crate) use hub_part::{HubPart, HubToken, LocalJoiner, LocalPhase};
+pub(crate) use hub_state::{HubFailure, HubState};
+pub(crate) use mailbox::{CloseWaiter, Mailbox, RemoteSpawn, Request, Schedule, SoleDriver};
+pub(crate) use metrics::Counters;
+pub use metrics::HubMetrics;
+pub(crate) use recycler::Recycler;
+pub(crate) use reference::{FiberRef, Uncounted};
+pub(crate) use result::{ResultReceiver, ResultSender, result_channel};

@@ -1,0 +1,265 @@
+//! [`SwitchBack`]: the future that a callback makes ready.
+//!
+//! It needs nothing of the hub but the fiber's waker, so it works in async code and on plain threads
+//! too. What it shares with its [`Switcher`]s is in [`slot`](super::slot).
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::task::coop;
+
+use super::error::SwitchError;
+use super::slot::Slot;
+use super::switcher::Switcher;
+use crate::base::{Elapsed, Timer, deadline_after};
+use crate::cancel::Redeliver;
+use crate::handles::{FiberHandle, current_fiber};
+
+/// Waits for a callback: a future that becomes ready when one of its
+/// [`Switcher`]s is fired.
+///
+/// It makes any interface that calls back look like a call that returns. Make one,
+/// give a switcher to whoever will call back, and wait: with `.wait()` in a fiber
+/// or on a plain thread, with `.await` in async code. It is fired once: the first
+/// of [`switch`](Switcher::switch), [`throw`](Switcher::throw) and the timeout
+/// wins. That may be before the wait begins.
+///
+/// It belongs to the fiber that made it, if one did: when that has ended it is
+/// inert, wherever it is by then, and cannot be fired any more.
+///
+/// # Dropping
+///
+/// Dropping it makes it inert, drops a value that was fired and not taken, and
+/// then runs the [cleanups](SwitchBack::add_cleanup). `.wait()` and `.await` take
+/// it by value and drop it before they return. To keep it, say to wait again
+/// after a cancel, wait for `&mut switch_back`. One that is forgotten
+/// ([`std::mem::forget`]) runs no cleanup, and is inert once its fiber has ended.
+///
+/// Like any destructor, what is run there may wait where its surroundings allow
+/// it. Nothing unwinds out of the drop: a panic, of a cleanup or of the value's
+/// destructor, is reported, and the rest runs. A cancel that arrives in such a
+/// wait ends that wait and its cleanup; the other cleanups run, and then the
+/// cancel is pending again, for the fiber's next wait. So nothing is lost with
+/// it, be it what the `SwitchBack` has just returned. While the fiber unwinds,
+/// no cancel arrives.
+///
+/// # Cancel safety
+///
+/// A wait that is cancelled drops it, and what was fired with it. Waiting for
+/// `&mut switch_back` loses nothing.
+///
+/// # Errors
+///
+/// It gives a [`SwitchError`] if an error was thrown, the time was over, or
+/// nobody can fire it any more: there were switchers and all of them are gone, or
+/// the fiber that made it has ended. (As long as no switcher was made, it waits.
+/// The end of that fiber wakes nobody who waits elsewhere: it is noticed when
+/// somebody fires.)
+///
+/// # Panics
+///
+/// When it is polled again after it was ready.
+///
+/// # Examples
+///
+/// A callback on another thread:
+///
+/// ```
+/// use std::thread;
+/// use std::time::Duration;
+/// use switchback::{SwitchBack, prelude::*};
+///
+/// // Somebody else's.
+/// fn add_later(a: u32, b: u32, done: impl FnOnce(u32) + Send + 'static) {
+///     thread::spawn(move || done(a + b));
+/// }
+///
+/// fn add(a: u32, b: u32) -> u32 {
+///     let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
+///     let switcher = switch_back.switcher();
+///     add_later(a, b, move |sum| {
+///         switcher.switch(sum);
+///     });
+///     switch_back.wait().expect("it calls back in time")
+/// }
+///
+/// # switchback::run(|| {
+/// assert_eq!(add(1, 2), 3);
+/// # }).unwrap();
+/// ```
+///
+/// The idea is that of Gruvi's `switch_back`.
+#[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
+pub struct SwitchBack<T> {
+    slot: Arc<Slot<T>>,
+    timeout: Option<Duration>,
+    timer: Option<Pin<Box<Timer>>>,
+    is_done: bool,
+    /// What they hold stays here, whatever `T` is: a `SwitchBack` is not `Send`.
+    cleanups: Vec<Box<dyn FnOnce()>>,
+}
+
+impl<T> SwitchBack<T> {
+    /// Makes one that waits without a limit. Its [`fiber`](SwitchBack::fiber) is
+    /// the one that calls this.
+    pub fn new() -> SwitchBack<T> {
+        SwitchBack::make(None, None)
+    }
+
+    /// Makes one that gives [`SwitchError::Timeout`] if it is not fired in time.
+    ///
+    /// The time is counted from this call, with the resolution of tokio's timers
+    /// (one millisecond). That it is over is noticed when the future is polled:
+    /// what was fired until then wins.
+    ///
+    /// # Panics
+    ///
+    /// If the current runtime's timers are not enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::time::Duration;
+    /// use switchback::{SwitchBack, SwitchError, prelude::*};
+    ///
+    /// let switch_back = SwitchBack::<()>::with_timeout(Duration::from_millis(5));
+    /// let switcher = switch_back.switcher();
+    /// assert!(matches!(switch_back.wait(), Err(SwitchError::Timeout(_))));
+    /// assert!(!switcher.switch(())); // too late
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn with_timeout(duration: Duration) -> SwitchBack<T> {
+        let timer = Timer::new(deadline_after(duration));
+        SwitchBack::make(Some(duration), Some(Box::pin(timer)))
+    }
+
+    fn make(timeout: Option<Duration>, timer: Option<Pin<Box<Timer>>>) -> SwitchBack<T> {
+        SwitchBack {
+            slot: Arc::new(Slot::new(current_fiber())),
+            timeout,
+            timer,
+            is_done: false,
+            cleanups: Vec::new(),
+        }
+    }
+
+    /// Makes a switcher that fires it.
+    pub fn switcher(&self) -> Switcher<T> {
+        Switcher::new(&self.slot)
+    }
+
+    /// Whether it can still be fired: nothing has been, its time was not found to
+    /// be over, and the fiber that made it has not ended.
+    pub fn is_active(&self) -> bool {
+        self.slot.is_active()
+    }
+
+    /// The timeout that it was made with.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// The fiber that made it; `None` if that was no fiber: async code, a bridge, a
+    /// plain thread.
+    pub fn fiber(&self) -> Option<FiberHandle> {
+        self.slot.origin().cloned()
+    }
+
+    /// Has `cleanup` called when this is dropped, however that comes about, after
+    /// those that were added before. It is the place to take back a callback from
+    /// whoever has it.
+    ///
+    /// It is called where the `SwitchBack` is dropped and may wait there; see
+    /// [Dropping](SwitchBack#dropping) for what becomes of panics and cancels.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{SwitchBack, prelude::*};
+    ///
+    /// let mut switch_back = SwitchBack::new();
+    /// let switcher = switch_back.switcher();
+    /// let ticker = tokio::spawn(async move { switcher.switch("tick") });
+    /// switch_back.add_cleanup(move || ticker.abort());
+    /// assert_eq!(switch_back.wait().unwrap(), "tick");
+    /// # }).unwrap();
+    /// ```
+    pub fn add_cleanup(&mut self, cleanup: impl FnOnce() + 'static) {
+        self.cleanups.push(Box::new(cleanup));
+    }
+
+    fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, SwitchError>> {
+        // As tokio's own: a loop over what is ready at once gives way at times.
+        let budget = ready!(coop::poll_proceed(cx));
+        let polled = self.slot.poll(cx.waker());
+        if polled.is_ready() {
+            budget.made_progress();
+            return polled;
+        }
+        // Given back: the timer needs it to tell that the time is over.
+        drop(budget);
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(match self.slot.end() {
+            Some(fired) => fired.map_err(SwitchError::Thrown),
+            None => Err(SwitchError::Timeout(Elapsed::deadline())),
+        })
+    }
+}
+
+impl<T> Default for SwitchBack<T> {
+    fn default() -> SwitchBack<T> {
+        SwitchBack::new()
+    }
+}
+
+impl<T> Future for SwitchBack<T> {
+    type Output = Result<T, SwitchError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        assert!(
+            !this.is_done,
+            "a `SwitchBack` was waited for again after it was ready: it is fired once; make a new \
+             one for each wait",
+        );
+        let polled = this.poll_fired(cx);
+        this.is_done = polled.is_ready();
+        polled
+    }
+}
+
+impl<T> Drop for SwitchBack<T> {
+    fn drop(&mut self) {
+        let unclaimed = self.slot.end();
+        // A cleanup that waits need not be woken by it.
+        self.timer = None;
+        let mut redeliver = Redeliver::default();
+        if let Some(fired) = unclaimed {
+            redeliver.run("the drop of what was fired", || drop(fired));
+        }
+        for cleanup in mem::take(&mut self.cleanups) {
+            redeliver.run("a cleanup of a `SwitchBack`", cleanup);
+        }
+    }
+}
+
+impl<T> fmt::Debug for SwitchBack<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut switch_back = f.debug_struct("SwitchBack");
+        self.slot
+            .fields(&mut switch_back)
+            .field("timeout", &self.timeout)
+            .field("cleanups", &self.cleanups.len())
+            .finish()
+    }
+}
