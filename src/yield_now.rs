@@ -3,14 +3,11 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::thread::panicking;
 
-use futures::task::AtomicWaker;
-
-use crate::base::contain;
 use crate::base::executors::wake_after_io;
+use crate::base::{IoWaiter, contain};
 use crate::cancel::{OnInterrupt, interrupt};
 use crate::current::place::{Frame, Place};
 use crate::current::{Resumer, StackState, WaitSite, suspend, with_place};
@@ -249,40 +246,23 @@ fn with_own_hub<R>(f: impl FnOnce(&StackState, &Rc<Core>) -> R) -> Option<R> {
 /// Ready after everything that is ready now and after a poll for I/O.
 #[derive(Debug, Default)]
 pub(crate) struct AfterIo {
-    state: Option<(Arc<IoPolled>, Option<QueuePosition>)>,
+    state: Option<(IoWaiter, Option<QueuePosition>)>,
 }
 
 impl AfterIo {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((io, position)) = &mut self.state else {
-            let io = Arc::new(IoPolled::default());
-            io.waker.register(cx.waker());
-            self.state = Some((io.clone(), QueuePosition::last()));
-            wake_after_io(&mut Context::from_waker(&Waker::from(io)));
+        let Some((waiter, position)) = &mut self.state else {
+            let mut waiter = IoWaiter::new();
+            let position = QueuePosition::last();
+            let polled = waiter.poll(cx);
+            debug_assert!(polled.is_pending(), "nothing has polled for I/O since");
+            self.state = Some((waiter, position));
             return Poll::Pending;
         };
-        io.waker.register(cx.waker());
-        if !io.done.load(Ordering::Acquire) {
-            return Poll::Pending;
-        }
+        ready!(waiter.poll(cx));
         match position {
             Some(position) => position.poll_passed(cx),
             None => Poll::Ready(()),
         }
-    }
-}
-
-/// Woken by tokio once it has polled for I/O. Spurious wakes of the sleeper are
-/// told apart by the flag.
-#[derive(Debug, Default)]
-struct IoPolled {
-    done: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Wake for IoPolled {
-    fn wake(self: Arc<Self>) {
-        self.done.store(true, Ordering::Release);
-        self.waker.wake();
     }
 }

@@ -22,23 +22,7 @@ pub(crate) enum Executor {
     Absent,
 }
 
-/// The executors that the thread is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Surroundings {
-    runtime: Option<runtime::Id>,
-    in_futures_executor: bool,
-}
-
-impl Surroundings {
-    pub(crate) fn now() -> Surroundings {
-        Surroundings {
-            runtime: current_runtime(),
-            in_futures_executor: in_futures_executor(),
-        }
-    }
-}
-
-/// The runtime that is current on this thread.
+/// The runtime that is current on this thread. Asking costs a clone of its `Arc`.
 pub(crate) fn current_runtime() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
@@ -66,11 +50,16 @@ pub(crate) fn look() -> Executor {
 /// Whether the thread is inside a tokio scheduler, that is, drives a runtime.
 ///
 /// Tokio's `yield_now` hands its waker to the scheduler that it is polled in, to be woken later.
-/// Where there is none, it wakes at once.
+/// Where there is none, it wakes at once. (The scheduler then looks for I/O once more before it
+/// sleeps, so this is not asked at each resume.)
 pub(crate) fn inside_scheduler() -> bool {
     struct Flag(AtomicBool);
     impl Wake for Flag {
         fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
             self.0.store(true, Ordering::Relaxed);
         }
     }

@@ -3,8 +3,7 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::task::{Context, Waker};
 
-use crate::base::executors::Surroundings;
-use crate::base::{Unwinding, contain};
+use crate::base::{ResumedIn, Surroundings, Unwinding, contain};
 
 #[derive(Default)]
 pub(crate) struct BridgeTask {
@@ -12,7 +11,7 @@ pub(crate) struct BridgeTask {
     ended: Cell<bool>,
     abandoned: Cell<Option<Unwinding>>,
     /// Where the stack was resumed.
-    resumed_in: Cell<Surroundings>,
+    pub(crate) resumed_in: ResumedIn,
 }
 
 impl BridgeTask {
@@ -42,12 +41,6 @@ impl BridgeTask {
         self.abandoned.set(Some(unwinding));
     }
 
-    /// Whether the code that runs is in an executor that was entered above the resume: a nested
-    /// `block_on`, which must not be suspended half way.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.resumed_in.get() != Surroundings::now()
-    }
-
     /// The stack is about to be resumed by a poll with `cx`.
     pub(crate) fn resume(&self, cx: &mut Context<'_>) {
         let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
@@ -55,6 +48,7 @@ impl BridgeTask {
             let waker = contain::clone_waker(cx.waker());
             contain::drop_waker(self.waker.replace(Some(waker)));
         }
-        self.resumed_in.set(Surroundings::now());
+        let last = known.then(|| self.resumed_in.get());
+        self.resumed_in.set(Surroundings::anywhere(last));
     }
 }

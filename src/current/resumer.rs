@@ -95,14 +95,14 @@ impl Resumer {
         }
     }
 
-    /// Whether the code that runs is inside an executor that was entered on this stack, where tokio
-    /// does not rule it out. Suspending there would leave the executor half way, and tokio's
-    /// scheduler with a pointer into the suspended stack.
+    /// Whether an executor was entered on this stack since it was resumed, or ends there. By the
+    /// Nesting Invariant of [`ResumedIn`](crate::base::ResumedIn) the stack must not suspend then.
     #[inline]
     pub(crate) fn is_elsewhere(&self) -> bool {
-        match self {
-            Resumer::Hub { hub, .. } => hub.is_elsewhere(),
-            Resumer::Task(task) => task.is_elsewhere(),
-        }
+        let resumed_in = match self {
+            Resumer::Hub { hub, .. } => &hub.driven_in,
+            Resumer::Task(task) => &task.resumed_in,
+        };
+        !resumed_in.is_here()
     }
 }

@@ -3,11 +3,13 @@
 //! Every call that may suspend makes it first, before it touches anything.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::thread::panicking;
 
-use super::StackState;
 use super::place::{Frame, Place};
+use super::{StackState, suspend};
 use crate::base::executors::{self, Executor};
+use crate::base::{Unwinding, report};
 
 /// A place where waiting is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +54,7 @@ impl WaitSite {
     fn here_or_panic(call: &str) -> WaitSite {
         match WaitSite::find() {
             Ok(site) => site,
-            // A panic would be a second one, which aborts the process, and there is no error to
-            // return.
-            Err(Refusal::Forbidden(site)) if panicking() => site,
+            Err(refusal) if panicking() => refusal.unwinding(call),
             Err(refusal) => refusal.panic(call),
         }
     }
@@ -74,10 +74,7 @@ impl WaitSite {
     #[inline]
     fn find() -> Result<WaitSite, Refusal> {
         match Frame::new().place() {
-            // A stack whose hub has ended does not suspend to be resumed.
-            Place::Stack(state) if state.resumer.is_elsewhere() && !state.has_ended() => {
-                Err(Refusal::Elsewhere)
-            }
+            Place::Stack(state) if state.resumer.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Stack(state) if state.no_switch.get() > 0 => {
                 Err(Refusal::Forbidden(WaitSite::Stack))
             }
@@ -109,6 +106,35 @@ fn may_switch(state: &StackState) -> bool {
 }
 
 impl Refusal {
+    /// What becomes of a wait that is refused, and has no error to return, while the thread counts a
+    /// panic. If it is this stack that unwinds, a second panic would abort the process.
+    #[cold]
+    #[track_caller]
+    fn unwinding(self, call: &str) -> WaitSite {
+        let frame = Frame::new();
+        let (unwinding, state) = match frame.place() {
+            Place::Stack(state) => (state.unwinding(), Some(state)),
+            _ => (Unwinding::Maybe, None),
+        };
+        match (self, unwinding, state) {
+            // Only another stack's unwinding is counted.
+            (_, Unwinding::No, _) => self.panic(call),
+            // The stack that unwinds is let through, and a thread, which does not switch.
+            (Refusal::Forbidden(site), Unwinding::Yes, _) => site,
+            (Refusal::Forbidden(site), _, None) => site,
+            // It cannot go on, either way, and must not suspend to be resumed.
+            (Refusal::Forbidden(_) | Refusal::Elsewhere, _, Some(state)) => {
+                report::error(format_args!(
+                    "{call} was refused at {}, on a stack that may be unwinding; since a panic could \
+                     abort the process there, the stack is abandoned",
+                    Location::caller(),
+                ));
+                suspend::abandon(state)
+            }
+            (_, _, _) => self.panic(call),
+        }
+    }
+
     #[cold]
     #[track_caller]
     fn panic(self, call: &str) -> ! {
@@ -125,8 +151,9 @@ impl Refusal {
                 "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
             ),
             Refusal::Elsewhere => panic!(
-                "{call} inside an executor that was entered on this stack (a `block_on`, or a guard \
-                 of `Handle::enter`) would suspend that executor half way; wait outside of it"
+                "{call} inside an executor that was entered on this stack (a `block_on`, a guard of \
+                 `Handle::enter`, or a destructor that a runtime runs for a task) would suspend that \
+                 executor half way; wait outside of it"
             ),
             Refusal::Forbidden(_) => panic!(
                 "{call} is a switchpoint and was called inside `assert_no_switchpoints`; wait before \

@@ -18,7 +18,7 @@ use super::interrupt::Interrupts;
 use super::poll::{self, Poller};
 use super::ready::{Ready, ReadyQueue, Ticket};
 use super::table::Table;
-use crate::base::executors::{self, Surroundings};
+use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberIds, FiberRef, HubMetrics, HubPart, HubState, HubToken, LocalPhase, Mailbox, Recycler,
@@ -56,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) number: u64,
     pub(crate) runtime: Handle,
     /// Where the driver is polled that runs this turn.
-    pub(crate) driven_in: Cell<DrivenIn>,
+    pub(crate) driven_in: ResumedIn,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(crate) depths: Depths,
@@ -91,15 +91,6 @@ pub(crate) struct Core {
     pub(crate) callbacks_run: Cell<u64>,
 }
 
-/// Where a driver is polled.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum DrivenIn {
-    /// In a task of a current-thread runtime.
-    Task { in_futures_executor: bool },
-    /// In a `run_until`, wherever that is.
-    Future(Surroundings),
-}
-
 /// What a hub needs of the layers above it.
 pub(crate) struct Above {
     pub(crate) schedule: &'static dyn Schedule,
@@ -122,9 +113,7 @@ impl Core {
             token,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
-            driven_in: Cell::new(DrivenIn::Task {
-                in_futures_executor: false,
-            }),
+            driven_in: ResumedIn::default(),
             runtime,
             config,
             state: Cell::new(HubState::Open),
@@ -161,18 +150,6 @@ impl Core {
     /// Whether it runs fibers: it has not ended.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != HubState::Ended
-    }
-
-    /// Whether the running fiber has entered an executor on its stack.
-    #[inline]
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        match self.driven_in.get() {
-            // Tokio itself refuses to nest in a task of a current-thread runtime.
-            DrivenIn::Task {
-                in_futures_executor,
-            } => in_futures_executor != executors::in_futures_executor(),
-            DrivenIn::Future(surroundings) => surroundings != Surroundings::now(),
-        }
     }
 
     /// The hub was made to run this fiber.
@@ -332,6 +309,14 @@ impl Core {
     #[inline]
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
         self.ready.has_passed(ticket)
+    }
+
+    /// Gives back memory that was used and may not be needed soon: the hub has nothing to do.
+    #[inline]
+    pub(crate) fn trim(&self) {
+        self.stacks.idle();
+        self.ready.trim();
+        self.table.trim();
     }
 
     /// What the hub has done and has to do.

@@ -39,7 +39,7 @@ mod table;
 
 pub(crate) use children::Children;
 pub(crate) use config::Config;
-pub(crate) use core::{Above, Core, DrivenIn};
+pub(crate) use core::{Above, Core};
 pub use data::HubData;
 pub(crate) use ready::{Ready, Ticket};
 pub(crate) use table::Entry;

@@ -11,10 +11,9 @@ use tokio::task::coop;
 
 use super::end::end_abruptly;
 use super::{closed, closing, registry, retired, turn};
-use crate::base::executors::{self, Surroundings};
-use crate::base::{contain, helper, report};
+use crate::base::{Surroundings, contain, helper, report};
 use crate::current::place;
-use crate::hub::{Core, DrivenIn};
+use crate::hub::Core;
 use crate::shared::{CloseWaiter, HubFailure, Mailbox};
 
 /// One of those who poll a hub. The last one that leaves ends the hub.
@@ -27,6 +26,8 @@ struct Driver {
     kind: Kind,
     /// The waker that the hub knows.
     waker: Option<Waker>,
+    /// Where the driver was polled last.
+    polled_in: Option<Surroundings>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,20 +46,27 @@ impl Driver {
             key: core.mailbox.add_driver(),
             kind,
             waker: None,
+            polled_in: None,
         }
     }
 
     /// Runs one turn of the hub. On a thread that is not the hub's it does nothing and returns false.
     #[inline]
-    fn drive(&mut self, cx: &mut Context<'_>, driven_in: DrivenIn) -> bool {
-        if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        let known = self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker()));
+        if !known {
             self.mailbox.set_driver_waker(self.key, cx.waker());
             let old = self.waker.replace(contain::clone_waker(cx.waker()));
             contain::drop_waker(old);
         }
+        let here = match self.kind {
+            Kind::Task => Surroundings::in_task(),
+            Kind::Future => Surroundings::anywhere(self.polled_in.filter(|_| known)),
+        };
+        self.polled_in = Some(here);
         let driven = registry::with_local(&self.mailbox, |core| {
             if core.is_running() && self.mailbox.set_driven() {
-                turn::drive(core, cx, driven_in);
+                turn::drive(core, cx, here);
             }
         });
         driven.is_some()
@@ -137,10 +145,7 @@ impl Future for DriverTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let driven_in = DrivenIn::Task {
-            in_futures_executor: executors::in_futures_executor(),
-        };
-        if this.driver.drive(cx, driven_in) {
+        if this.driver.drive(cx) {
             this.dormant = None;
             return Poll::Pending;
         }
@@ -157,7 +162,7 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
             let _driver = place::enter_driver(&core);
             future.as_mut().poll(cx)
         };
-        driver.drive(cx, DrivenIn::Future(Surroundings::now()));
+        driver.drive(cx);
         output
     })
     .await;
@@ -165,7 +170,7 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
         closing::begin(&core, None);
         let waiter = CloseWaiter::new(&core.mailbox);
         poll_fn(|cx| {
-            driver.drive(cx, DrivenIn::Future(Surroundings::now()));
+            driver.drive(cx);
             closed::poll_end(&core, &waiter, cx)
         })
         .await;

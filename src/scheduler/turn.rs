@@ -23,9 +23,9 @@ use tokio::task::coop;
 
 use super::{callbacks, closing, intake};
 use crate::base::executors::wake_after_io;
-use crate::base::{Unwinding, contain, report};
+use crate::base::{Surroundings, Unwinding, contain, report};
 use crate::current::{place, unwinding};
-use crate::hub::{Children, Core, DrivenIn, Ready};
+use crate::hub::{Children, Core, Ready};
 use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, interrupt};
 use crate::switch::{Step, Suspension};
 
@@ -42,11 +42,12 @@ const PREFETCH_FROM: usize = 1024;
 
 /// Runs one turn for a driver that is polled with `cx`.
 #[inline]
-pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: DrivenIn) {
+pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundings) {
     core.awake.set(true);
     core.learn_driver();
     // A hub may be driven from inside one of its own fibers.
-    let outer = core.driven_in.replace(driven_in);
+    let outer = core.driven_in.get();
+    core.driven_in.set(driven_in);
     let handled = unwinding::while_resuming(|| run(core));
     core.driven_in.set(outer);
     core.mailbox.counters.publish(&core.metrics());
@@ -54,7 +55,7 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: DrivenIn) 
     if core.ready.is_empty() && !core.mailbox.has_mail() && !core.has_left_mail.get() {
         core.resumes_since_io.set(0);
         core.awake.set(false);
-        core.stacks.idle();
+        core.trim();
     } else if since_io < MAX_RESUMES {
         core.resumes_since_io.set(since_io);
         contain::wake_by_ref(cx.waker());
@@ -223,7 +224,11 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
     if lives && !part.coroutine.is_running() {
         fiber.interrupt(interrupt::END);
         begin(fiber, part);
+        // It is resumed here, and not in a turn of a driver.
+        let outer = core.driven_in.get();
+        core.driven_in.set(Surroundings::in_task());
         resume(core, fiber, part);
+        core.driven_in.set(outer);
     }
 }
 
