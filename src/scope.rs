@@ -219,16 +219,17 @@ impl<'scope> Scope<'scope, '_> {
 
     fn end_on(&self, state: &StackState) {
         let mut taken = None;
+        let is_bridge = state.fiber().is_none();
+        let failure = Cell::new(None);
         while !self.children.is_empty() {
             if state.has_ended() {
                 // Nothing will wake this stack any more: the children end now.
-                for child in self.children.running() {
-                    end_child(&self.hub, &child);
-                }
-                if !self.children.is_empty() {
-                    // One is running below on this thread, or was abandoned.
-                    suspend::abandon(state);
-                }
+                self.end_children(state);
+                break;
+            }
+            if self.hub.mailbox.failure().is_some() {
+                // Nothing drives the hub any more: the children end now.
+                self.end_children(state);
                 break;
             }
             if self.children.is_lost() {
@@ -244,11 +245,31 @@ impl<'scope> Scope<'scope, '_> {
                 }
                 taken = taken.or(cancelled);
             }
-            state.with_waker(|waker| self.children.set_parent(waker));
-            suspend::pause(state);
+            state.with_waker(|waker| {
+                self.children.set_parent(waker);
+                if is_bridge {
+                    // The failure of the hub wakes it too.
+                    self.hub.mailbox.joiners.leave(&failure, waker);
+                }
+            });
+            if self.hub.mailbox.failure().is_none() {
+                suspend::pause(state);
+            }
         }
+        self.hub.mailbox.joiners.forget(&failure);
         if let Some(cancelled) = taken {
             state.resumer.redeliver(cancelled);
+        }
+    }
+
+    /// Ends the children by force. Where that cannot be done, the parent is abandoned.
+    fn end_children(&self, state: &StackState) {
+        for child in self.children.running() {
+            end_child(&self.hub, &child);
+        }
+        if !self.children.is_empty() {
+            // One is running below on this thread, or was abandoned.
+            suspend::abandon(state);
         }
     }
 }

@@ -103,7 +103,17 @@ pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Opt
 }
 
 #[cold]
-fn take_cold(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
+fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
+    if state.caught_sticky.get() && !state.has_ended() {
+        // A loop that catches an interrupt which comes at each wait, and waits again, must not keep
+        // the thread.
+        may_unwind = suspend::give_way(state);
+    }
+    take_now(state, may_unwind, on)
+}
+
+/// As [`take`], where nothing may suspend.
+fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     let can_throw = CAN_UNWIND && !may_unwind;
     if state.has_ended() {
         if can_throw && on != OnInterrupt::Error && state.end_notice.throws() {
@@ -141,7 +151,7 @@ pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
         // The computation may be why the hub has not noticed it.
         hub.notice_interrupt();
     }
-    match take(state, false, OnInterrupt::Unwind) {
+    match take_now(state, false, OnInterrupt::Unwind) {
         Some(Interrupt::Thrown(thrown)) => Some(thrown),
         _ => None,
     }
@@ -169,9 +179,13 @@ fn take_pending(state: &StackState) -> Option<Thrown> {
         state.resumer.cancel_delivered();
         return Some(Thrown::Cancelled(cancelled));
     }
-    if let Some(expired) = state.deadlines.expired(state.shields.get()) {
-        return Some(Thrown::Expired(expired));
-    }
-    let closing = state.resumer.interrupts() & interrupt::CLOSE != 0;
-    (closing && !shielded).then(|| Thrown::Cancelled(Cancelled::because(HUB_CLOSING)))
+    let sticky = match state.deadlines.expired(state.shields.get()) {
+        Some(expired) => Thrown::Expired(expired),
+        None if state.resumer.interrupts() & interrupt::CLOSE != 0 && !shielded => {
+            Thrown::Cancelled(Cancelled::because(HUB_CLOSING))
+        }
+        None => return None,
+    };
+    state.caught_sticky.set(true);
+    Some(sticky)
 }

@@ -10,7 +10,7 @@ use tokio::task::coop;
 
 use super::CAN_UNWIND;
 use crate::base::{Elapsed, Timer, deadline_after};
-use crate::current::{Deadline, Expired, Place, StackState, place, with_place};
+use crate::current::{Expired, Place, StackState, place, with_place};
 
 /// Runs `f`, but not beyond `duration`: the first wait inside `f` that is in
 /// progress or begins when the time is over unwinds to here.
@@ -75,8 +75,8 @@ fn run<T>(
     f: impl FnOnce() -> T,
 ) -> Result<T, Elapsed> {
     // A timer rounds up to its resolution, so what is due has to be marked.
-    let deadline = state.with_waker(|waker| Deadline::new(is_due, waker));
-    let _frame = state.deadlines.enter(deadline.clone(), state.shields.get());
+    let enter = |waker: &_| state.deadlines.enter(is_due, state.shields.get(), waker);
+    let (deadline, _frame) = state.with_waker(enter);
     let mut timer = pin!(timer);
     {
         let _polling = place::enter_poll(state);

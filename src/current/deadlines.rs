@@ -6,7 +6,7 @@
 //! deadlines are told apart, also from those of other stacks, and code that catches panics cannot
 //! use one up.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -30,23 +30,17 @@ impl Expired {
 #[derive(Debug)]
 pub(crate) struct Deadline {
     expired: AtomicBool,
+    /// That of its stack's [`Deadlines`].
+    any_expired: Arc<AtomicBool>,
     stack: AtomicWaker,
 }
 
 impl Deadline {
-    /// A deadline that will wake the stack with this waker; one that is due has passed already.
-    pub(crate) fn new(is_due: bool, stack: &Waker) -> Arc<Deadline> {
-        let deadline = Deadline {
-            expired: AtomicBool::new(is_due),
-            stack: AtomicWaker::new(),
-        };
-        deadline.stack.register(stack);
-        Arc::new(deadline)
-    }
-
-    /// Ordering: the `Release` pairs with the `Acquire` of [`has_expired`](Deadline::has_expired).
+    /// Ordering: the `Release`s pair with the `Acquire`s of [`Deadlines::expired`] and
+    /// [`has_expired`](Deadline::has_expired).
     pub(crate) fn expire(&self) {
         self.expired.store(true, Ordering::Release);
+        self.any_expired.store(true, Ordering::Release);
     }
 
     fn has_expired(&self) -> bool {
@@ -68,6 +62,8 @@ pub(crate) struct Deadlines {
     /// `frames.len()`, for the wait path.
     len: Cell<usize>,
     frames: RefCell<Vec<Frame>>,
+    /// Whether one may have passed, so that a wait under many of them need not look at each.
+    any_expired: OnceCell<Arc<AtomicBool>>,
 }
 
 #[derive(Debug)]
@@ -85,12 +81,18 @@ impl Deadlines {
 
     /// The outermost deadline that has passed, if `shields` do not hold it off.
     pub(crate) fn expired(&self, shields: u32) -> Option<Expired> {
-        if self.is_empty() {
+        let any_expired = self.any_expired.get()?;
+        if self.is_empty() || !any_expired.load(Ordering::Acquire) {
             return None;
         }
+        // Cleared before the look, so that one that passes meanwhile is found by the next.
+        any_expired.store(false, Ordering::Release);
         let frames = self.frames.borrow();
-        let mut expired = frames.iter().filter(|frame| frame.deadline.has_expired());
-        let frame = expired.find(|frame| frame.shields >= shields)?;
+        let expired = || frames.iter().filter(|frame| frame.deadline.has_expired());
+        if expired().next().is_some() {
+            any_expired.store(true, Ordering::Release);
+        }
+        let frame = expired().find(|frame| frame.shields >= shields)?;
         Some(Expired(frame.deadline.clone()))
     }
 
@@ -105,11 +107,29 @@ impl Deadlines {
         }
     }
 
-    /// Adds a deadline until the guard is dropped.
-    pub(crate) fn enter(&self, deadline: Arc<Deadline>, shields: u32) -> DeadlineGuard<'_> {
-        self.frames.borrow_mut().push(Frame { deadline, shields });
+    /// Adds a deadline, under so many shields, until the guard is dropped. It will wake the stack with
+    /// this waker. One that is due has passed already.
+    pub(crate) fn enter(
+        &self,
+        is_due: bool,
+        shields: u32,
+        stack: &Waker,
+    ) -> (Arc<Deadline>, DeadlineGuard<'_>) {
+        let deadline = Arc::new(Deadline {
+            expired: AtomicBool::new(false),
+            any_expired: self.any_expired.get_or_init(Arc::default).clone(),
+            stack: AtomicWaker::new(),
+        });
+        contain::run("a waker", || deadline.stack.register(stack));
+        if is_due {
+            deadline.expire();
+        }
+        self.frames.borrow_mut().push(Frame {
+            deadline: deadline.clone(),
+            shields,
+        });
         self.len.set(self.len.get() + 1);
-        DeadlineGuard(self)
+        (deadline, DeadlineGuard(self))
     }
 }
 

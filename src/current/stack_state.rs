@@ -29,6 +29,7 @@ use crate::switch::{Suspender, Suspension};
 /// | `panic_is_foreign` | each suspension, and runs of other stacks: see [`super::unwinding`] |
 /// | `gives_way` | a poll that gives way; taken by the suspension that follows it |
 /// | `end_notice` | the waits that find the hub or the task gone |
+/// | `caught_sticky` | a wait that throws; cleared by suspensions |
 /// | `deadlines` | [`with_timeout`](crate::with_timeout); expired by timers, which share the flags |
 /// | `deferred_in` | a wait whose interrupt is put off |
 /// | `locals` | accesses of fiber-locals; ended by the body |
@@ -47,6 +48,8 @@ pub(crate) struct StackState {
     gives_way: Cell<bool>,
     pub(crate) deadlines: Deadlines,
     pub(crate) end_notice: EndNotice,
+    /// Whether an interrupt that comes at each wait was thrown since the stack suspended last.
+    pub(crate) caught_sticky: Cell<bool>,
     /// The round of deferred wakes that it waits for: see [`super::unwinding`].
     pub(crate) deferred_in: Cell<u64>,
     pub(crate) locals: Locals,
@@ -63,6 +66,7 @@ impl StackState {
             panic_is_foreign: Cell::new(panicking()),
             deferred_in: Cell::new(0),
             end_notice: EndNotice::default(),
+            caught_sticky: Cell::new(false),
             shields: Cell::new(0),
             no_switch: Cell::new(0),
             deadlines: Deadlines::default(),

@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::thread::panicking;
 
-use super::StackState;
 use super::place;
-use super::unwinding::mark;
-use crate::base::Unwinding;
+use super::unwinding::{UNWINDING_FIBERS, mark};
+use super::{Resumer, StackState};
+use crate::base::{Unwinding, contain};
 use crate::switch::Suspension;
 
 thread_local! {
@@ -45,17 +45,34 @@ pub(crate) fn pause_calmly(state: &StackState) {
 /// The part of [`pause`] that comes after the suspension.
 #[inline]
 pub(crate) fn resumed(state: &StackState) {
+    state.caught_sticky.set(false);
     if !state.deadlines.is_empty() {
-        state.with_waker(|waker| state.deadlines.set_waker(waker));
+        if let Resumer::Task(task) = &state.resumer {
+            // A bridge may have moved to another task. (A fiber's waker is always the same.)
+            state.deadlines.set_waker(&task.waker());
+        }
     }
+}
+
+/// Suspends the running stack until everything that is ready now has had its turn. Returns what
+/// [`pause`] does.
+pub(crate) fn give_way(state: &StackState) -> bool {
+    match &state.resumer {
+        Resumer::Hub { .. } => state.give_way(),
+        Resumer::Task(task) => contain::wake_by_ref(&task.waker()),
+    }
+    pause(state)
 }
 
 #[cold]
 fn pause_panicking(state: &StackState) -> bool {
     let surely = state.unwinding() == Unwinding::Yes;
+    let unwinding_fiber = usize::from(surely && state.fiber().is_some());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
+    UNWINDING_FIBERS.set(UNWINDING_FIBERS.get() + unwinding_fiber);
     switch(state, state.take_suspension());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
+    UNWINDING_FIBERS.set(UNWINDING_FIBERS.get() - unwinding_fiber);
     state.resumer.put_off(false);
     let still = panicking();
     let alone = surely && SUSPENDED_PANICKING.get() == 0;

@@ -24,6 +24,9 @@ use super::place::{Place, with_place};
 use crate::base::contain;
 
 thread_local! {
+    /// How many fibers of this thread are suspended while they are surely unwinding. Each of them
+    /// goes on some time, and ends its panic.
+    pub(super) static UNWINDING_FIBERS: Cell<usize> = const { Cell::new(0) };
     /// Whether a stack was abandoned here while it was, or may have been, unwinding. If it was, the
     /// thread's panic count does not fall to zero again.
     static MARKED: Cell<bool> = const { Cell::new(false) };
@@ -41,11 +44,11 @@ pub(super) fn mark() {
     MARKED.set(true);
 }
 
-/// Whether the thread counts a panic that will not end while the hubs of this thread run: that of a
-/// stack that was abandoned or, for a hub that was made while the thread was panicking, that of the
-/// code that made it.
+/// Whether the thread counts a panic that no fiber of this thread will end: that of a stack that was
+/// abandoned, of a bridge (which nothing may ever poll again), or of code outside of stacks of ours,
+/// such as that which made the hub.
 pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
-    panicking() && (made_while_panicking || MARKED.get())
+    panicking() && (made_while_panicking || MARKED.get() || UNWINDING_FIBERS.get() == 0)
 }
 
 /// The round of deferred wakes that comes next.

@@ -83,4 +83,13 @@ impl<T> ReentrantQueue<T> {
         // SAFETY: nothing refers to them; an empty queue allocates nothing.
         mem::take(unsafe { self.change() })
     }
+
+    /// Gives back the memory of a queue that was long and is empty.
+    #[inline]
+    pub(super) fn trim(&self) {
+        const KEPT: usize = 1024;
+        if self.look().is_empty() && self.look().capacity() > KEPT {
+            drop(self.take());
+        }
+    }
 }

@@ -102,6 +102,13 @@ impl ReadyQueue {
         !self.is_empty()
     }
 
+    /// Gives back memory: the hub is idle.
+    #[inline]
+    pub(crate) fn trim(&self) {
+        self.entries.trim();
+        self.others.trim();
+    }
+
     pub(crate) fn has_callbacks(&self) -> bool {
         let mut others = self.others.look().iter();
         others.any(|other| matches!(other, Ready::Callback(_)))

@@ -92,6 +92,17 @@ impl Table {
         self.len() == 0
     }
 
+    /// Gives back the memory of a table that was large and is nearly empty: the hub is idle.
+    #[inline]
+    pub(crate) fn trim(&self) {
+        const KEPT: usize = 1024;
+        let mut entries = self.entries.borrow_mut();
+        if entries.capacity() > KEPT && entries.len() < entries.capacity() / 8 {
+            // (As far as the last place in use.)
+            entries.shrink_to_fit();
+        }
+    }
+
     /// How many fibers there have ever been.
     pub(crate) fn added(&self) -> u64 {
         self.added.get()

@@ -3,11 +3,13 @@
 //! | file | noun |
 //! |---|---|
 //! | [`poller`] | what calls back |
+//! | [`entries`] | the callbacks of one descriptor |
 //! | [`events`] | what a descriptor is ready for |
 //! | [`table`] | the callbacks, and the descriptors that they are for |
 //! | [`set`] | what the operating system watches |
 //! | [`signal`] | what makes the hub look |
 
+mod entries;
 mod events;
 mod poller;
 // Where there is neither epoll, kqueue nor event ports.

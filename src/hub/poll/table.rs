@@ -11,6 +11,7 @@ use std::task::Context;
 
 use tokio::runtime::Handle;
 
+use super::entries::Entries;
 use super::events::Events;
 use super::set::PollSet;
 
@@ -35,21 +36,13 @@ pub(super) struct Table {
 /// A descriptor and its callbacks.
 struct Watch {
     fd: RawFd,
-    /// In the order of their registration, which is that of their numbers.
-    entries: Vec<Entry>,
+    entries: Entries,
     /// What the poll set has been asked for.
     armed: Events,
     /// The number does not stand for what was registered: nothing is called.
     closed: bool,
     /// The last pass in which it was found, and for what so far.
     found: (u64, Events),
-}
-
-struct Entry {
-    id: u64,
-    events: Events,
-    /// Absent while it runs.
-    callback: Option<Callback>,
 }
 
 /// Where a callback is in the table.
@@ -77,8 +70,8 @@ pub(super) enum Next {
 pub(super) struct Ready {
     watch: usize,
     events: Events,
-    /// The number of the callback that was called last.
-    after: Option<u64>,
+    /// The number of the callback that was called last; 0 if none was.
+    after: u64,
     /// The number of the last one that is called: not of those added meanwhile.
     until: u64,
 }
@@ -123,20 +116,13 @@ impl Table {
         // This may panic, before anything has changed.
         self.set()?;
         self.last_entry += 1;
-        let entry = Entry {
-            id: self.last_entry,
-            events,
-            callback: None,
+        let entry = self.last_entry;
+        let watch = match self.join(fd, entry, events) {
+            Some(watch) => watch,
+            None => self.watch(fd, entry, events).inspect_err(|_| self.tidy())?,
         };
-        let watch = match self.join(fd, entry) {
-            Ok(watch) => watch,
-            Err(entry) => self.watch(fd, entry).inspect_err(|_| self.tidy())?,
-        };
-        let key = Key {
-            watch,
-            entry: self.last_entry,
-        };
-        if let Some(entry) = self.entry(key) {
+        let key = Key { watch, entry };
+        if let Some(entry) = self.entries(watch).get_mut(entry) {
             entry.callback = callback.take();
         }
         Ok(key)
@@ -144,36 +130,35 @@ impl Table {
 
     /// Adds an entry to the watch of a number, if there is one, and it is not
     /// that of a descriptor that was closed.
-    fn join(&mut self, fd: RawFd, entry: Entry) -> Result<usize, Entry> {
-        let watch = match self.numbers.get(&fd) {
-            Some(watch) => *watch,
-            None => return Err(entry),
-        };
-        self.entries(watch).push(entry);
+    fn join(&mut self, fd: RawFd, entry: u64, events: Events) -> Option<usize> {
+        let watch = *self.numbers.get(&fd)?;
+        self.entries(watch).add(entry, events);
         if self.arm(watch).is_ok() {
-            return Ok(watch);
+            return Some(watch);
         }
-        let entry = self.entries(watch).pop().expect("it was pushed");
+        self.entries(watch).remove(entry);
         self.lose(watch);
-        Err(entry)
+        None
     }
 
     /// A new watch, with one entry.
-    fn watch(&mut self, fd: RawFd, entry: Entry) -> io::Result<usize> {
+    fn watch(&mut self, fd: RawFd, entry: u64, events: Events) -> io::Result<usize> {
         self.last_watch += 1;
         let watch = self.last_watch;
         let set = self.set()?;
-        if entry.events.is_empty() {
+        if events.is_empty() {
             // This tells whether it can be watched.
             set.add(fd, watch, Events::READABLE)?;
             set.remove(fd)?;
         } else {
-            set.add(fd, watch, entry.events)?;
+            set.add(fd, watch, events)?;
         }
+        let mut entries = Entries::default();
+        entries.add(entry, events);
         let new = Watch {
             fd,
-            armed: entry.events,
-            entries: vec![entry],
+            armed: events,
+            entries,
             closed: false,
             found: (self.pass, Events::NONE),
         };
@@ -184,17 +169,15 @@ impl Table {
 
     /// Changes what a callback is called for; `None` if it is not there.
     pub(super) fn update(&mut self, key: Key, events: Events) -> Option<io::Result<()>> {
-        let before = std::mem::replace(&mut self.entry(key)?.events, events);
-        let watch = &self.watches[&key.watch];
+        let watch = self.watches.get_mut(&key.watch)?;
+        let before = watch.entries.set_events(key.entry, events)?;
         if watch.closed {
             return Some(Err(closed()));
         }
         let is_new = watch.armed.is_empty();
         let armed = self.arm(key.watch);
         if armed.is_err() {
-            if let Some(entry) = self.entry(key) {
-                entry.events = before;
-            }
+            self.entries(key.watch).set_events(key.entry, before);
             if !is_new {
                 self.lose(key.watch);
                 return Some(Err(closed()));
@@ -207,8 +190,7 @@ impl Table {
     /// absent if it is running.
     pub(super) fn remove(&mut self, key: Key) -> Option<Option<Callback>> {
         let entries = &mut self.watches.get_mut(&key.watch)?.entries;
-        let position = entries.iter().position(|entry| entry.id == key.entry)?;
-        let entry = entries.remove(position);
+        let entry = entries.remove(key.entry)?;
         let is_last = entries.is_empty();
         if self.arm(key.watch).is_err() {
             self.lose(key.watch);
@@ -259,7 +241,7 @@ impl Table {
         Next::Call(Ready {
             watch: number,
             events: news,
-            after: None,
+            after: 0,
             until: self.last_entry,
         })
     }
@@ -267,37 +249,35 @@ impl Table {
     /// Takes out the next callback of a descriptor.
     pub(super) fn take(&mut self, ready: &mut Ready) -> Option<Call> {
         let watch = self.watches.get(&ready.watch)?;
-        let next = watch.entries.iter().find(|entry| {
-            ready.after.is_none_or(|after| entry.id > after)
-                && entry.id <= ready.until
-                && entry.callback.is_some()
-                && !entry.events.and(ready.events).is_empty()
-        })?;
-        let id = next.id;
+        let next = watch.entries.next(ready.after, ready.until, ready.events);
+        let (id, events) = next?;
         // The one before may have closed the descriptor.
-        if ready.after.is_some() && !watch.closed && self.arm(ready.watch).is_err() {
+        if ready.after > 0 && !watch.closed && self.arm(ready.watch).is_err() {
             self.lose(ready.watch);
         }
         let watch = self.watches.get_mut(&ready.watch)?;
         if watch.closed {
             return None;
         }
-        ready.after = Some(id);
-        let entry = watch.entries.iter_mut().find(|entry| entry.id == id)?;
+        ready.after = id;
         Some(Call {
             key: Key {
                 watch: ready.watch,
                 entry: id,
             },
             fd: watch.fd,
-            events: entry.events.and(ready.events),
-            callback: entry.callback.take()?,
+            events,
+            callback: watch.entries.get_mut(id)?.callback.take()?,
         })
     }
 
     /// Puts back a callback that was called; gives it back if it was removed.
     pub(super) fn put_back(&mut self, key: Key, callback: Callback) -> Option<Callback> {
-        match self.entry(key) {
+        match self
+            .watches
+            .get_mut(&key.watch)
+            .and_then(|watch| watch.entries.get_mut(key.entry))
+        {
             Some(entry) => entry.callback.replace(callback),
             None => Some(callback),
         }
@@ -318,8 +298,11 @@ impl Table {
     pub(super) fn take_all(&mut self) -> Vec<Callback> {
         let watches = std::mem::take(&mut self.watches).into_values();
         let mut entries: Vec<_> = watches.flat_map(|watch| watch.entries).collect();
-        entries.sort_unstable_by_key(|entry| entry.id);
-        entries.into_iter().filter_map(|e| e.callback).collect()
+        entries.sort_unstable_by_key(|(id, _)| *id);
+        entries
+            .into_iter()
+            .filter_map(|(_, e)| e.callback)
+            .collect()
     }
 
     /// Whether there is a poll set that nobody waits for; asked once.
@@ -350,14 +333,9 @@ impl Table {
         Ok(set)
     }
 
-    fn entries(&mut self, watch: usize) -> &mut Vec<Entry> {
+    fn entries(&mut self, watch: usize) -> &mut Entries {
         let watch = self.watches.get_mut(&watch);
         &mut watch.expect("a number has a watch").entries
-    }
-
-    fn entry(&mut self, key: Key) -> Option<&mut Entry> {
-        let mut entries = self.watches.get_mut(&key.watch)?.entries.iter_mut();
-        entries.find(|entry| entry.id == key.entry)
     }
 
     /// Asks the poll set for what the callbacks of a watch ask for, and to find
@@ -368,7 +346,7 @@ impl Table {
             return Ok(());
         }
         let (fd, is_new) = (watch.fd, watch.armed.is_empty());
-        let asked = watch.asked();
+        let asked = watch.entries.asked();
         let set = self.set()?;
         match is_new {
             true => set.add(fd, number, asked)?,
@@ -442,14 +420,6 @@ impl Table {
             self.forget_number(number);
         }
         self.tidy();
-    }
-}
-
-impl Watch {
-    /// What its callbacks ask for.
-    fn asked(&self) -> Events {
-        let events = self.entries.iter().map(|entry| entry.events);
-        events.fold(Events::NONE, |asked, events| asked | events)
     }
 }
 

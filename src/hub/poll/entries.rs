@@ -1,0 +1,99 @@
+//! [`Entries`]: the callbacks of one descriptor.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::ops::Bound;
+
+use super::events::Events;
+use super::table::Callback;
+
+/// In the order of their registration, which is that of their numbers. However many there are, adding,
+/// finding and removing one does not look at all of them.
+#[derive(Default)]
+pub(super) struct Entries {
+    by_id: BTreeMap<u64, Entry>,
+    readable: usize,
+    writable: usize,
+}
+
+pub(super) struct Entry {
+    events: Events,
+    /// Absent while it runs.
+    pub(super) callback: Option<Callback>,
+}
+
+impl Entries {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Entry> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Adds a callback, which is put in later, with a number that is higher than all others.
+    pub(super) fn add(&mut self, id: u64, events: Events) {
+        let entry = Entry {
+            events,
+            callback: None,
+        };
+        self.count(Events::NONE, events);
+        self.by_id.insert(id, entry);
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.by_id.remove(&id)?;
+        self.count(entry.events, Events::NONE);
+        Some(entry)
+    }
+
+    /// Changes what a callback asks for. Returns what it asked for before.
+    pub(super) fn set_events(&mut self, id: u64, events: Events) -> Option<Events> {
+        let before = std::mem::replace(&mut self.by_id.get_mut(&id)?.events, events);
+        self.count(before, events);
+        Some(before)
+    }
+
+    /// What the callbacks ask for.
+    pub(super) fn asked(&self) -> Events {
+        let mut asked = Events::NONE;
+        if self.readable > 0 {
+            asked |= Events::READABLE;
+        }
+        if self.writable > 0 {
+            asked |= Events::WRITABLE;
+        }
+        asked
+    }
+
+    /// The next callback after one number, and not after another, that asks for some of `events`
+    /// and is not running: its number, and what of them it asks for.
+    pub(super) fn next(&self, after: u64, until: u64, events: Events) -> Option<(u64, Events)> {
+        let range = (Bound::Excluded(after), Bound::Included(until));
+        self.by_id.range(range).find_map(|(id, entry)| {
+            let events = entry.events.and(events);
+            (entry.callback.is_some() && !events.is_empty()).then_some((*id, events))
+        })
+    }
+
+    fn count(&mut self, before: Events, after: Events) {
+        let one = |events: Events, event| usize::from(events.contains(event));
+        self.readable += one(after, Events::READABLE);
+        self.readable -= one(before, Events::READABLE);
+        self.writable += one(after, Events::WRITABLE);
+        self.writable -= one(before, Events::WRITABLE);
+    }
+}
+
+impl IntoIterator for Entries {
+    type Item = (u64, Entry);
+    type IntoIter = btree_map::IntoIter<u64, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_id.into_iter()
+    }
+}
