@@ -1,16 +1,18 @@
-//! [`fiber_local!`](crate::fiber_local): values of which each fiber has its own.
+//! [`fiber_local!`](crate::fiber_local): statics with a separate value in each fiber.
 //!
-//! A key is a static; it is told from others by its address and its type. The
-//! values are with the fiber, in its [`FiberState`](crate::fiber::FiberState), or
-//! with the thread. There is no unsafe code here, and nothing is borrowed while
-//! user code (an initialiser, a closure, a destructor) runs: whoever uses a value
-//! holds a count of its `Rc`. So it does not matter what that code does, a wait
-//! included: at worst a value lives until its last user has gone.
+//! A key is a static, identified by its address and its type. The values of a fiber are
+//! stored in its [`FiberState`](crate::fiber::FiberState), those of a thread in a
+//! `thread_local!`. This module has no unsafe code, and nothing is borrowed while user code
+//! (an initialiser, a closure, a destructor) runs: each use of a value holds a count of its
+//! `Rc`. User code may therefore do anything, including wait. At worst, a value lives until
+//! its last user is gone.
 //!
 //! # The end
 //!
-//! When the body of a fiber or bridge is over, it calls [`Locals::end`] on its own
-//! stack, where destructors may wait. A value passes through two lists of its
+//! When the body of a fiber or bridge has ended, it calls [`Locals::end`] on its own stack,
+//! where destructors may wait. A value passes through two lists of its [`Table`]: `live`
+//! and then, just before it is dropped, `gone`. A key in `gone` is not initialised again,
+//! so each key comes up at most once after the end has begun, and the loop terminates.
 //! [`Table`]: `live`, then, just before it is dropped, `gone`. What is in `gone`
 //! is not initialised again, so each key comes up once at the most after the end
 //! has begun, and the end comes to an end.
@@ -28,50 +30,52 @@ use crate::join::Cause;
 use crate::report;
 use crate::switch::{self, Place};
 
-/// Declares statics of type [`LocalKey`], of which each fiber has a value of its
-/// own.
+/// Declares statics of type [`LocalKey`], which have a separate value in each fiber.
 ///
-/// The syntax is that of [`thread_local!`](std::thread_local): attributes, a
-/// visibility, several statics, a `const { }` block as initialiser.
+/// The syntax is that of [`thread_local!`](std::thread_local): attributes, a visibility,
+/// several statics, and a `const { }` block as initialiser.
 ///
 /// # Whose value
 ///
-/// A fiber has its own, the root fiber too, and so has the body of a
-/// [`bridge`](crate::bridge()). Spawned fibers do not inherit it. A future that a
-/// fiber polls in a wait uses that fiber's. All other code, that is plain threads,
-/// async code and the hub's callbacks, uses the value of its thread.
+/// Every fiber has its own value, including the root fiber, and so has the body of a
+/// [`bridge`](crate::bridge()). Spawned fibers do not inherit values. A future that a fiber
+/// polls in a wait uses the values of that fiber. All other code uses the values of its
+/// thread: plain threads, async code and the hub's callbacks.
 ///
 /// # Initialisation
 ///
-/// A value is made when it is first used. The initialiser may wait: unlike in
-/// `thread_local!`, that is safe, since no other fiber makes the same value
-/// meanwhile. If the initialiser uses its own key, and so makes a value first, that
-/// one stays and the later one is dropped. If it panics, there is no value, and
-/// the next use tries again.
+/// A value is initialised on first use. The initialiser may wait. Unlike in a
+/// `thread_local!` this is safe, because no other fiber initialises the same value
+/// meanwhile. If the initialiser uses its own key, the value made by that inner use stays,
+/// and the later one is dropped. If it panics, there is no value, and the next use tries
+/// again.
 ///
 /// # Destruction
 ///
-/// The values of a fiber are dropped on its own stack when its body has returned
-/// or unwound, after its closure, and also after its result if nobody is going to
-/// join it; the fiber has not ended before, and joiners wake after it. What was
-/// initialised last is dropped first. A destructor may wait, and use other
-/// fiber-locals: those that have not been dropped have their values, those that
-/// had none are initialised, and dropped in their turn; those that were dropped or
-/// are being dropped give an [`AccessError`]. If it panics, that is reported and
-/// the others are dropped. A cancel that comes in a wait of it ends that destructor
-/// and nothing else: the result of the fiber stands. After all of this, for
-/// example in the destructor of a result whose [`Fiber`](crate::Fiber) was dropped
-/// meanwhile, every use gives an [`AccessError`].
+/// The values of a fiber are dropped on its own stack, after its body has returned or
+/// unwound and after its closure has been dropped; if the fiber is detached, also after its
+/// result has been dropped. The fiber ends, and its joiners wake, only after that. Values
+/// are dropped in reverse order of initialisation.
 ///
-/// The values of an abandoned fiber are leaked with it. Those of a thread are
-/// dropped when it exits, as std drops thread-locals; destructors cannot use
-/// fiber-locals then.
+/// A destructor may wait, and may use other fiber-locals. A local that has not been dropped
+/// still has its value. A local that had no value is initialised, and dropped in its turn.
+/// A local that was dropped or is being dropped gives an [`AccessError`]. If a destructor
+/// panics, the panic is reported and the remaining values are dropped. A cancel that
+/// reaches a wait in a destructor ends only that destructor: the result of the fiber
+/// stands.
+///
+/// After all values are dropped, every use gives an [`AccessError`]. This can happen, for
+/// example, in the destructor of a result whose [`Fiber`](crate::Fiber) was dropped
+/// meanwhile.
+///
+/// The values of an abandoned fiber are leaked with it. The values of a thread are dropped
+/// when it exits, as std drops thread-locals; their destructors cannot use fiber-locals.
 ///
 /// # Waiting while a value is in use
 ///
-/// References that [`with`](LocalKey::with) hands out, and `RefCell` borrows, may
-/// be held over a wait. Other fibers have values of their own, so they never see
-/// it; of a `thread_local!` they would.
+/// References from [`with`](LocalKey::with) and `RefCell` borrows may be held across a
+/// wait. Other fibers have their own values, so they never see the borrow, unlike with a
+/// `thread_local!`.
 ///
 /// # Examples
 ///
@@ -81,7 +85,7 @@ use crate::switch::{self, Place};
 ///
 /// fiber_local! {
 ///     static DEPTH: Cell<u32> = const { Cell::new(0) };
-///     /// What the request of this fiber has to say.
+///     /// The log of this fiber's request.
 ///     pub static LOG: RefCell<Vec<String>> = RefCell::new(Vec::new());
 /// }
 ///
@@ -129,16 +133,17 @@ macro_rules! fiber_local {
     };
 }
 
-/// Refers to the value that the running fiber has of a
-/// [`fiber_local!`](crate::fiber_local), whose documentation has the rules.
+/// A key of a [`fiber_local!`](crate::fiber_local): refers to the running fiber's value.
+/// The documentation of the macro has the rules.
 ///
-/// Its methods are those of [`std::thread::LocalKey`]. None of them waits, unless
-/// the initialiser or the closure does.
+/// The methods are those of [`std::thread::LocalKey`]. They wait only if the initialiser or
+/// the closure does.
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }
 
-/// A fiber-local was used after it was dropped, or while it is being dropped.
+/// The error of a fiber-local that was used after it was dropped, or while it was being
+/// dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessError;
@@ -149,13 +154,12 @@ impl<T: 'static> LocalKey<T> {
         LocalKey { init }
     }
 
-    /// Calls `f` with the value, which is made first if there is none.
+    /// Calls `f` with the value, which is initialised first if necessary.
     ///
     /// # Panics
     ///
-    /// With the panic of `f` or of the initialiser; and if the value was dropped
-    /// or is being dropped, for which [`try_with`](LocalKey::try_with) returns an
-    /// error.
+    /// Panics if `f` or the initialiser panics, or if the value was dropped or is being
+    /// dropped, for which [`try_with`](LocalKey::try_with) returns an error.
     ///
     /// # Examples
     ///
@@ -174,16 +178,15 @@ impl<T: 'static> LocalKey<T> {
         f(&self.value_or_panic(self.init))
     }
 
-    /// As [`with`](LocalKey::with), but returns an error where there is no value
-    /// any more.
+    /// Like [`with`](LocalKey::with), but returns an error if the value is gone.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the value was dropped or is being dropped.
+    /// Returns [`AccessError`] if the value was dropped or is being dropped.
     ///
     /// # Panics
     ///
-    /// With the panic of `f` or of the initialiser.
+    /// Panics if `f` or the initialiser panics.
     pub fn try_with<F, R>(&'static self, f: F) -> Result<R, AccessError>
     where
         F: FnOnce(&T) -> R,
@@ -192,15 +195,16 @@ impl<T: 'static> LocalKey<T> {
         Ok(f(&value))
     }
 
-    /// The value; `make` makes it if there is none.
+    /// Returns the value, and calls `make` if there is none.
     fn value(&'static self, make: impl FnOnce() -> T) -> Result<Rc<T>, AccessError> {
         let key = self.key();
         let value = match with_locals(|locals| locals.get(key))? {
             Some(value) => value,
             None => {
                 let made: Rc<dyn Any> = Rc::new(make());
-                // The one that stays; should `make` have come here too, not the
-                // one just made, which is then dropped at the end of this block.
+                // Returns the value that stays. If `make` has initialised the same key in
+                // between, that one stays, and the one made here is dropped at the end of
+                // this block.
                 with_locals(|locals| locals.insert(key, &made))?
             }
         };
@@ -222,8 +226,8 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    /// Puts in what `make` makes of `inner`, if there is nothing, which spares the
-    /// initialiser. Otherwise gives it back, with what is there.
+    /// Initialises the value to `make(inner)` if there is none, which avoids running the
+    /// initialiser. Otherwise returns `inner` and the existing value.
     #[track_caller]
     fn put_first<I>(&'static self, inner: I, make: fn(I) -> T) -> Option<(Rc<T>, I)> {
         let mut inner = Some(inner);
@@ -247,7 +251,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// If the value was dropped or is being dropped.
+    /// Panics if the value was dropped or is being dropped.
     #[track_caller]
     pub fn set(&'static self, value: T) {
         if let Some((cell, value)) = self.put_first(value, Cell::new) {
@@ -255,11 +259,11 @@ impl<T: 'static> LocalKey<Cell<T>> {
         }
     }
 
-    /// A copy of the value.
+    /// Returns a copy of the value.
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn get(&'static self) -> T
     where
@@ -272,7 +276,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn take(&'static self) -> T
     where
@@ -285,7 +289,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn replace(&'static self, value: T) -> T {
         self.with(|cell| cell.replace(value))
@@ -297,7 +301,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is mutably borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is mutably borrowed.
     #[track_caller]
     pub fn with_borrow<F, R>(&'static self, f: F) -> R
     where
@@ -310,7 +314,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn with_borrow_mut<F, R>(&'static self, f: F) -> R
     where
@@ -323,7 +327,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// If the value is borrowed, was dropped or is being dropped.
+    /// Panics if the value is borrowed, was dropped or is being dropped.
     #[track_caller]
     pub fn set(&'static self, value: T) {
         if let Some((cell, value)) = self.put_first(value, RefCell::new) {
@@ -335,7 +339,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn take(&'static self) -> T
     where
@@ -348,7 +352,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn replace(&'static self, value: T) -> T {
         self.value_or_panic(self.init).replace(value)
@@ -375,10 +379,10 @@ impl fmt::Display for AccessError {
 
 impl Error for AccessError {}
 
-/// Tells one fiber-local from another.
+/// Identifies a fiber-local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key {
-    /// Of a static that is not zero-sized.
+    /// The address of the static, which is not zero-sized.
     address: usize,
     type_id: TypeId,
 }
@@ -386,9 +390,9 @@ struct Key {
 /// The fiber-locals of a fiber, a bridge or a thread.
 #[derive(Debug)]
 pub(crate) struct Locals {
-    /// Made for the first of them, since most fibers have none.
+    /// Allocated for the first value, because most fibers have none.
     table: OnceCell<Box<RefCell<Table>>>,
-    /// Whether everything is gone, also what never was.
+    /// Set once all values are gone. From then on no value is initialised.
     ended: Cell<bool>,
 }
 
@@ -396,7 +400,7 @@ pub(crate) struct Locals {
 struct Table {
     /// In the order of initialisation.
     live: Vec<Local>,
-    /// What was dropped or is being dropped.
+    /// The keys of values that were dropped or are being dropped.
     gone: Vec<Key>,
 }
 
@@ -414,7 +418,7 @@ impl Locals {
         }
     }
 
-    /// Whether there is nothing to drop.
+    /// Returns whether there is nothing to drop.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         match self.table.get() {
@@ -423,7 +427,7 @@ impl Locals {
         }
     }
 
-    /// The value, if there is one yet.
+    /// Returns the value, if it has been initialised.
     fn get(&self, key: Key) -> Result<Option<Rc<dyn Any>>, AccessError> {
         if self.ended.get() {
             return Err(AccessError);
@@ -439,7 +443,7 @@ impl Locals {
         }
     }
 
-    /// Puts a value in, unless there is one. Returns the one that is there now.
+    /// Inserts a value unless there is one. Returns the value that is stored now.
     fn insert(&self, key: Key, made: &Rc<dyn Any>) -> Result<Rc<dyn Any>, AccessError> {
         if let Some(first) = self.get(key)? {
             return Ok(first);
@@ -450,21 +454,21 @@ impl Locals {
         Ok(made.clone())
     }
 
-    /// Drops everything, and what is initialised meanwhile. `record` is that of
-    /// the fiber, if it is one's.
+    /// Drops all values, including those that are initialised meanwhile. `record` is that
+    /// of the fiber, if the values belong to one.
     pub(crate) fn end(&self, record: Option<&Record>) {
         while let Some(last) = self.take_last() {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(last))) {
                 let cause = Cause::from_panic(payload);
                 report_panic(record, &cause);
-                // Its drop could panic again.
+                // The payload's drop could panic again.
                 mem::forget(cause);
             }
         }
         self.ended.set(true);
     }
 
-    /// The value that was initialised last, which is gone from now on.
+    /// Removes the value that was initialised last and marks it as gone.
     fn take_last(&self) -> Option<Local> {
         let mut table = self.table.get()?.borrow_mut();
         let last = table.live.pop()?;
@@ -475,12 +479,13 @@ impl Locals {
 
 impl Drop for Locals {
     fn drop(&mut self) {
-        // The state that they are part of is going: no place for user code.
+        // The state that contains these values is being freed, and user code must not run
+        // here.
         debug_assert!(self.is_empty(), "they end before what has them");
     }
 }
 
-/// Reports the panic of a destructor. A cancel is none.
+/// Reports the panic of a destructor. A cancel is not reported.
 fn report_panic(record: Option<&Record>, cause: &Cause) {
     if let Cause::Panic { .. } = cause {
         match record {
@@ -493,7 +498,7 @@ fn report_panic(record: Option<&Record>, cause: &Cause) {
     }
 }
 
-/// Calls `f`, which is no user code, with the fiber-locals of the code that runs.
+/// Calls `f`, which must not run user code, with the fiber-locals of the running code.
 fn with_locals<R>(f: impl FnOnce(&Locals) -> Result<R, AccessError>) -> Result<R, AccessError> {
     switch::with_place(|place| match place {
         Place::Fiber(state) | Place::Poll(state) => f(&state.locals),
@@ -507,7 +512,7 @@ thread_local! {
     static THREAD: OfThread = const { OfThread(Locals::new()) };
 }
 
-/// The fiber-locals of a thread, for what runs on it outside of fibers.
+/// The fiber-locals of a thread, for code that runs on it outside of fibers.
 struct OfThread(Locals);
 
 impl Drop for OfThread {
