@@ -1,4 +1,4 @@
-//! [`Exit`]: how the end of a hub's thread is told to those who wait for it.
+//! [`Exit`]: tells waiters that the thread of a hub has ended.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -13,33 +13,32 @@ use slab::Slab;
 use crate::foreign;
 use crate::sync_util::{Mutex, lock};
 
-/// Tells how far the thread of a hub has come.
+/// The exit state of a hub's thread.
 pub(super) struct Exit(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     way: Option<Way>,
-    /// What the thread panicked with, if nobody has taken it.
+    /// The payload of the thread's panic, until it is taken.
     panic: Option<Box<dyn Any + Send>>,
     waiting: Slab<Arc<Waker>>,
 }
 
-/// How a thread has left its hub.
+/// The way in which a thread has left its hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// It ends, and runs no user code any more.
+    /// The thread is ending, and runs no more user code.
     Over,
-    /// It stays for ever.
+    /// The thread stays parked for ever.
     Parked,
 }
 
 thread_local! {
-    /// Set before any other thread-local of the thread, so that it is the last to
-    /// be destroyed.
+    /// Set before every other thread-local of the thread, so that it is destroyed last.
     static FAREWELL: OnceCell<Farewell> = const { OnceCell::new() };
 }
 
-/// Says, when it is dropped, that its thread is over.
+/// Reports the end of its thread when it is dropped.
 struct Farewell(Arc<Exit>);
 
 impl Drop for Farewell {
@@ -55,15 +54,15 @@ impl Default for Exit {
 }
 
 impl Exit {
-    /// The calling thread tells of its end by itself. To be called before
-    /// anything else there.
+    /// Arranges that the end of the calling thread is reported. Must be called before
+    /// anything else on that thread.
     pub(super) fn tell_at_end(exit: &Arc<Exit>) {
         FAREWELL.with(|farewell| {
             let _ = farewell.set(Farewell(exit.clone()));
         });
     }
 
-    /// The thread has nothing to do with the hub any more.
+    /// Records that the thread has left its hub, and wakes the waiters.
     pub(super) fn leave(&self, way: Way) {
         let waiting = {
             let mut state = lock(&self.0);
@@ -79,8 +78,8 @@ impl Exit {
         lock(&self.0).panic = Some(payload);
     }
 
-    /// What the thread panicked with, for the first who asks where it can be
-    /// resumed.
+    /// Takes the payload of the thread's panic, if it has not been taken. Returns `None`
+    /// while the calling thread is panicking, because the panic cannot be resumed there.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
         if panicking() {
             return None;
@@ -107,7 +106,7 @@ impl fmt::Debug for Exit {
     }
 }
 
-/// Somebody who waits for the end of a thread.
+/// A waiter for the end of a thread.
 #[derive(Debug)]
 pub(super) struct Waiter {
     exit: Arc<Exit>,
@@ -123,7 +122,7 @@ impl Waiter {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Way> {
-        // A waker's clone and drop are not our code: not under the lock.
+        // A waker's clone and drop are foreign code, and must not run under the lock.
         let waker = Arc::new(cx.waker().clone());
         let mut state = lock(&self.exit.0);
         if let Some(way) = state.way {
