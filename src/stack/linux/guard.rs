@@ -1,9 +1,9 @@
-//! Guards: pieces of a mapping that fault on every access.
+//! Guards: parts of a mapping that fault on every access.
 //!
-//! A kernel from 6.13 on marks the pages of a guard where it keeps track of pages
-//! (`MADV_GUARD_INSTALL`), which costs no mapping. An older one has to make a
-//! mapping of each guard, and so of each stack: a process may have 65,530 mappings
-//! unless `vm.max_map_count` is raised, so that is the end after about 32,000 stacks.
+//! Since Linux 6.13, the kernel can mark guard pages in its page tables
+//! (`MADV_GUARD_INSTALL`), which needs no extra mapping. An older kernel needs a mapping
+//! for each guard, and therefore one for each stack. A process may have 65,530 mappings
+//! unless `vm.max_map_count` is raised, which limits it to about 32,000 stacks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -13,13 +13,13 @@ use libc::{c_int, c_void};
 
 use super::map::{Mapping, faults, page_size};
 
-/// The length of a guard, in bytes. Code in C that does not probe its frames jumps
-/// over a guard that is smaller than a frame; all that Rust compiles probes.
+/// The length of a guard, in bytes. C code that does not probe its frames jumps over a
+/// guard that is smaller than a frame; code compiled by Rust always probes.
 ///
-/// Where pages are known to be small, it is one more than a power of two: else the
-/// stacks of a slab begin at addresses that are alike modulo 64 KiB, and their ends
-/// compete for few places of the processor's caches. (Measured with 10,000 fibers that
-/// give way: 52 against 68 ns each.)
+/// Where pages are known to be small, the length is one page more than a power of two.
+/// Otherwise the stacks of a slab would begin at addresses that are equal modulo 64 KiB,
+/// and their tops would compete for few sets of the processor's caches. (Measured with
+/// 10,000 fibers that yield: 52 against 68 ns each.)
 pub(super) const GUARD: usize = 64 * 1024
     + if cfg!(target_arch = "x86_64") {
         4096
@@ -27,29 +27,29 @@ pub(super) const GUARD: usize = 64 * 1024
         0
     };
 
-/// Not in `libc` yet.
+/// The constant is not in `libc` yet.
 const MADV_GUARD_INSTALL: c_int = 102;
 
 #[cfg(test)]
 thread_local! {
-    /// What the system is to be taken to have.
+    /// The kind of guards that the system is assumed to have.
     pub(super) static FORCED: std::cell::Cell<Option<Guards>> =
         const { std::cell::Cell::new(None) };
-    /// Whether no guard can be made.
+    /// Whether installing a guard fails.
     pub(super) static FAILS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// How guards are made.
+/// The kinds of guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guards {
-    /// Marks of pages.
+    /// Marks on pages.
     Marks,
-    /// Mappings.
+    /// Mappings without access.
     Mappings,
 }
 
 impl Guards {
-    /// What this system has, found out by trying.
+    /// Returns the kind that this system supports, determined by trying.
     pub(super) fn available() -> io::Result<Guards> {
         #[cfg(test)]
         if let Some(forced) = FORCED.get() {
@@ -60,9 +60,9 @@ impl Guards {
             return Ok(*known);
         }
         let page = Mapping::new(page_size())?;
-        // SAFETY: nobody else knows the page.
+        // SAFETY: no other code knows the page.
         let marked = unsafe { mark(page.start(), page.len()) };
-        // An emulator may say yes to whatever it takes for advice.
+        // An emulator may accept any unknown advice.
         let available = match marked.is_ok() && faults(page.start()) {
             true => Guards::Marks,
             false => Guards::Mappings,
@@ -70,11 +70,12 @@ impl Guards {
         Ok(*AVAILABLE.get_or_init(|| available))
     }
 
-    /// Makes a guard of the pages from `start` on.
+    /// Makes a guard of the `len` bytes of pages at `start`.
     ///
     /// # Safety
     ///
-    /// They are part of a mapping of the caller's, and nothing will access them.
+    /// The pages must be part of a mapping that the caller owns, and nothing may access
+    /// them afterwards.
     pub(super) unsafe fn install(self, start: usize, len: usize) -> io::Result<()> {
         #[cfg(test)]
         if FAILS.get() {
@@ -83,7 +84,7 @@ impl Guards {
         if self == Guards::Marks {
             // SAFETY: as promised by the caller.
             match unsafe { mark(start, len) } {
-                // This mapping cannot have marks; memory that is locked cannot.
+                // This mapping cannot have marks, for example because it is locked memory.
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
                 done => return done,
             }
@@ -98,9 +99,9 @@ impl Guards {
 
 /// # Safety
 ///
-/// As [`Guards::install`].
+/// The requirements are those of [`Guards::install`].
 unsafe fn mark(start: usize, len: usize) -> io::Result<()> {
-    // SAFETY: as promised by the caller: the memory is lost and faults.
+    // SAFETY: the caller promises that the memory may be lost and may fault.
     match unsafe { libc::madvise(start as *mut c_void, len, MADV_GUARD_INSTALL) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

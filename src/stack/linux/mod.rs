@@ -3,10 +3,10 @@
 //! | part | noun |
 //! |---|---|
 //! | [`slab`] | one mapping that many stacks of one size are cut from |
-//! | [`map`] | a mapping, and what can be asked of its memory |
-//! | [`guard`] | how a guard is made |
-//! | [`limits`] | what ran out, and who limits it |
-//! | [`overflow`] | the report of an overflow, from a signal handler |
+//! | [`map`] | a mapping, and queries about its memory |
+//! | [`guard`] | how a guard is installed |
+//! | [`limits`] | which resource ran out, and which setting limits it |
+//! | [`overflow`] | the overflow report, from a signal handler |
 
 mod guard;
 mod limits;
