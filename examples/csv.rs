@@ -45,7 +45,7 @@ fn rows() -> (Vec<u8>, (u64, u64)) {
     (text, (count, total))
 }
 
-/// Sends `times` MiB to each client that connects.
+/// Sends `times` MiB to the first client that connects.
 fn peer(compressed: Vec<u8>, times: usize) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

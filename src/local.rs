@@ -13,9 +13,6 @@
 //! where destructors may wait. A value passes through two lists of its [`Table`]: `live`
 //! and then, just before it is dropped, `gone`. A key in `gone` is not initialised again,
 //! so each key comes up at most once after the end has begun, and the loop terminates.
-//! [`Table`]: `live`, then, just before it is dropped, `gone`. What is in `gone`
-//! is not initialised again, so each key comes up once at the most after the end
-//! has begun, and the end comes to an end.
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, OnceCell, RefCell};

@@ -3,8 +3,8 @@
 //!
 //! The other work is an ordinary tokio task on the same runtime: one that sleeps for a
 //! millisecond repeatedly, one that wakes itself, or one that exchanges messages with a
-//! thread over a socket. switchback promises that its fibers leave them at least half of
-//! what tasks leave them: a factor of 0.5. Tokio's timers count in whole milliseconds, so
+//! thread over a socket. switchback promises that its fibers leave it at least half of
+//! what tasks leave it: a factor of 0.5. Tokio's timers count in whole milliseconds, so
 //! that a sleep of one takes up to two.
 //!
 //! The rows `fairness-load-N` show the price of this fairness: how often all fibers

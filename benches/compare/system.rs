@@ -34,8 +34,8 @@ pub(crate) fn allow_many_files() {
         // SAFETY: the pointer is to a live `rlimit`.
         if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0 {
             limit.rlim_cur = limit.rlim_max;
-            // SAFETY: the pointer is to a live `rlimit`. If the system
-            // refuses, rows with many connections report what they lack.
+            // SAFETY: the pointer is to a live `rlimit`. If the system refuses, rows with
+            // many connections report what they lack.
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
         }
     }

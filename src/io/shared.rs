@@ -11,7 +11,7 @@ use tokio::task::coop;
 /// std's sockets can be read through `&self` by any number of threads. This trait stands
 /// for what tokio's sockets offer for that: `try_read` and `readable`.
 ///
-/// It is implemented for tokio's `TcpStream`, `UnixStream`, their owned halves, and
+/// This trait is implemented for tokio's `TcpStream`, `UnixStream`, their owned halves, and
 /// pipes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read through a shared reference",

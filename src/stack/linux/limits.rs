@@ -5,9 +5,9 @@
 //! process uses with its limits. The answer can be wrong if other threads change that
 //! meanwhile; it is used only for a message.
 //!
-//! A program may retry often, so this takes no more than some microseconds. Counting the
-//! mappings of a process means listing them, 65,530 lines and more, so this tries to create
-//! one more instead.
+//! A program may retry often, so this takes only a few microseconds. Counting the mappings
+//! of a process means listing them, 65,530 lines and more, so this tries to create one more
+//! instead.
 
 use std::fs::read_to_string;
 use std::io;

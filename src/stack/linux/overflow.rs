@@ -132,7 +132,7 @@ fn install() -> Option<pthread_key_t> {
     Some(key)
 }
 
-/// The handler.
+/// The signal handler.
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid `info`.
     let cause = unsafe { &*info };
