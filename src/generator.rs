@@ -1,8 +1,8 @@
 //! A body on its own stack that answers requests, one at a time.
 //!
-//! This implements async traits over blocking-style code: a poll sends a request, and the
-//! body answers it. Requests and answers are passed by value, so neither side ever sees
-//! what the other one borrows.
+//! The async adapters over blocking-style code are built on this: a poll sends a request,
+//! and the body answers it. Requests and answers are passed by value, so neither side ever
+//! sees what the other one borrows.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

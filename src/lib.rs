@@ -6,9 +6,9 @@
 //! [`.wait()`](Wait::wait) does what `.await` does in async code. [`spawn`], [`sleep`] and
 //! [`join`](Fiber::join) are the same functions in fibers and in async code.
 //!
-//! Use it for code that is written to block and cannot be rewritten as async, such as a
-//! protocol over `Read` and `Write`, a parser with callbacks or an interpreter. Hundreds of
-//! such calls can run inside an async program without a thread for each.
+//! Use this crate for code that is written to block and cannot be rewritten as async, such
+//! as a protocol over `Read` and `Write`, a parser with callbacks or an interpreter.
+//! Hundreds of such calls can run inside an async program without a thread for each.
 //!
 //! # Examples
 //!
@@ -222,9 +222,9 @@
 //!    value meanwhile, and std then replaces a value that is in use;
 //! 2. wait inside a closure of an API whose calls must nest last-in first-out on
 //!    each thread: `scoped-tls`, pyo3's GIL guards, rayon's workers;
-//! 3. wait on a stack that is later abandoned (see the
-//!    [guide](guide::cancellation#how-a-hub-ends)) while other threads use what the stack
-//!    borrows from thread-locals, if the thread exits;
+//! 3. let other threads use what a suspended stack borrows from thread-locals, if that
+//!    stack may be abandoned (see the [guide](guide::cancellation#how-a-hub-ends)) and its
+//!    thread may exit;
 //! 4. keep a runtime, a `LocalSet` or a [`Bridge`] in a `thread_local!` until its thread
 //!    ends: its drop then unwinds stacks that may refer to destroyed thread-locals.
 //!
@@ -262,7 +262,7 @@
 //! fiber uses one or two pages of its stack and some 400 bytes besides. Before Linux 6.13
 //! (without `MADV_GUARD_INSTALL`), and on other systems, each stack takes two memory
 //! mappings. Linux allows a process 65,530 mappings unless `vm.max_map_count` is raised,
-//! which limits it to some 32,000 fibers; beyond that, [`Builder::spawn`] returns an error
+//! which is enough for some 32,000 fibers; beyond that, [`Builder::spawn`] returns an error
 //! that says so. Overflow reports and [stack measurements](FiberHandle::stack_used) are
 //! available on Linux only.
 //!

@@ -199,9 +199,9 @@ impl<T: 'static> LocalKey<T> {
             Some(value) => value,
             None => {
                 let made: Rc<dyn Any> = Rc::new(make());
-                // Returns the value that stays. If `make` has initialised the same key in
-                // between, that one stays, and the one made here is dropped at the end of
-                // this block.
+                // `insert` returns the value that stays. If `make` has initialised the same
+                // key in between, that one stays, and the one made here is dropped at the
+                // end of this block.
                 with_locals(|locals| locals.insert(key, &made))?
             }
         };

@@ -70,7 +70,8 @@
 //! be poisoned. Therefore:
 //!
 //! * A wait that can return an error polls the future once, and returns the error if the
-//!   future is not ready. These are [`wait_or_cancelled`](crate::Wait::wait_or_cancelled),
+//!   future is not ready. The waits of this kind are
+//!   [`wait_or_cancelled`](crate::Wait::wait_or_cancelled),
 //!   [`wait_timeout`](crate::Wait::wait_timeout), [`wait_until`](crate::Wait::wait_until),
 //!   and the calls of an [`io::Blocking`](crate::io::Blocking) or an
 //!   [`io::Sink`](crate::io::Sink). A `BufWriter` in a cancelled fiber, for example,

@@ -12,7 +12,7 @@ use tokio::task::coop;
 use super::DEFAULT_CAPACITY;
 use crate::generator::{Generator, Requests};
 
-/// Turns any [`Read`] that may wait into tokio's [`AsyncRead`] and [`AsyncBufRead`].
+/// Adapts any [`Read`] that may wait to tokio's [`AsyncRead`] and [`AsyncBufRead`].
 ///
 /// The reader runs on a stack of its own inside the polling task, as in a
 /// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.

@@ -15,7 +15,7 @@ use super::blocking::complete;
 use crate::generator::{Generator, Requests};
 use crate::sync_util::lock;
 
-/// Turns any [`Write`] that writes into another one into tokio's [`AsyncWrite`].
+/// Adapts any [`Write`] that writes into another one to tokio's [`AsyncWrite`].
 ///
 /// The writer runs on a stack of its own inside the polling task, as in a
 /// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.
@@ -38,7 +38,7 @@ use crate::sync_util::lock;
 /// # Errors
 ///
 /// An error of the writer or of `finish` is returned unchanged, with its kind and source,
-/// by the call in progress or by the next one. The writer ends with it, because it is not
+/// by the call in progress or by the next one. Such an error is final, because it is not
 /// known how much of the data was written: later calls return an error of the same kind
 /// ([`Other`](io::ErrorKind::Other) after `Interrupted`, which would ask callers to retry).
 /// Calls after a panic return an error as well. Writes after a shutdown return

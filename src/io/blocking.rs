@@ -165,7 +165,7 @@ impl<T> Blocking<T> {
 
     /// Splits the stream into a half that reads and a half that writes, for two fibers.
     ///
-    /// Each half keeps its timeout. This works for any `T` by tokio's [`split`], which
+    /// Each half keeps its timeout. This works for any `T` through tokio's [`split`], which
     /// takes a lock for each poll; [`unsplit`](ReadHalf::unsplit) joins the halves again. A
     /// stream that has halves of its own needs no lock: call
     /// `stream.into_inner().into_split()` and wrap each half in a `Blocking`.

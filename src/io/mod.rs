@@ -11,8 +11,8 @@
 //! * Code that only computes needs none of this. To hash or parse data that fits into
 //!   memory, read it with `.await` or `.wait()` and call the library on a slice.
 //! * If an async library does the same work as well, use that.
-//! * A library that opens its own sockets or files blocks the thread even if you give it
-//!   such a stream. Run it on a thread with [`blocking`](crate::blocking).
+//! * A library that opens its own sockets or files blocks the thread even over these
+//!   adapters. Run it on a thread with [`blocking`](crate::blocking).
 //! * An encoder writes its last bytes only when it is finished. Call `shutdown` on an
 //!   [`AsyncWriter`], and `flush` on any buffer over a [`Blocking`]. A destructor cannot do
 //!   it for you, because it may run while the fiber unwinds.

@@ -8,8 +8,8 @@ use tokio::task::coop;
 /// `&`[`Blocking`](super::Blocking)`<Self>` is [`Read`](std::io::Read).
 ///
 /// Tokio's `AsyncRead` needs `&mut self` and stores the waker of a single reader, while
-/// std's sockets can be read through `&self` by any number of threads. This trait stands
-/// for what tokio's sockets offer for that: `try_read` and `readable`.
+/// std's sockets can be read through `&self` by any number of threads. This trait covers
+/// what tokio's sockets offer for that purpose, `try_read` and `readable`.
 ///
 /// This trait is implemented for tokio's `TcpStream`, `UnixStream`, their owned halves, and
 /// pipes.
@@ -113,7 +113,7 @@ pub(super) async fn write_shared<T: SharedWrite>(
     .await
 }
 
-/// Implements the traits by tokio's inherent methods of the same names.
+/// Implements the traits with tokio's inherent methods of the same names.
 macro_rules! shared {
     (read: $($type:ty),* $(,)?) => {$(
         impl SharedRead for $type {

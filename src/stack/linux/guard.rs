@@ -3,7 +3,7 @@
 //! Since Linux 6.13, the kernel can mark guard pages in its page tables
 //! (`MADV_GUARD_INSTALL`), which needs no extra mapping. An older kernel needs a mapping
 //! for each guard, and therefore one for each stack. A process may have 65,530 mappings
-//! unless `vm.max_map_count` is raised, which limits it to about 32,000 stacks.
+//! unless `vm.max_map_count` is raised, which is enough for about 32,000 stacks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -70,7 +70,7 @@ impl Guards {
         Ok(*AVAILABLE.get_or_init(|| available))
     }
 
-    /// Makes a guard of the `len` bytes of pages at `start`.
+    /// Makes a guard of the pages in the `len` bytes at `start`.
     ///
     /// # Safety
     ///

@@ -251,8 +251,8 @@ fn die(signal: c_int, is_fault: bool) {
     // SAFETY: as above.
     unsafe { libc::sigaction(signal, &default, null_mut()) };
     if !is_fault {
-        // A fault recurs when the handler returns. Any other signal is raised again here,
-        // and delivered then, because it is blocked in the handler.
+        // A fault recurs when the handler returns. A signal that was sent is raised again
+        // here, and delivered then, because it is blocked in the handler.
         // SAFETY: this call has no preconditions.
         unsafe { libc::raise(signal) };
     }
