@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The code is formatted as rustfmt wants it.
+# Checks that the code is formatted with rustfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -2,15 +2,15 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`poller`] | what calls back |
-//! | [`events`] | what a descriptor is ready for |
-//! | [`table`] | the callbacks, and the descriptors that they are for |
-//! | [`set`] | what the operating system watches |
-//! | [`signal`] | what makes the hub look |
+//! | [`poller`] | the poller, which calls the callbacks |
+//! | [`events`] | the readiness of a descriptor |
+//! | [`table`] | the callbacks and their descriptors |
+//! | [`set`] | the descriptors that the operating system watches |
+//! | [`signal`] | the waker that makes the hub look for ready descriptors |
 
 mod events;
 mod poller;
-// Where there is neither epoll, kqueue nor event ports.
+// These systems have neither epoll, kqueue nor event ports.
 #[cfg_attr(
     any(
         target_os = "aix",
