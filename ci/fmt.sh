@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The code is formatted as rustfmt wants it.
+# The code is formatted as rustfmt wants it, that of `ci/layers` too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo fmt --check
+cargo fmt --all --check
