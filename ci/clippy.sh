@@ -10,3 +10,6 @@ cargo clippy --all-targets --all-features -- -D warnings
 cargo clippy --all-targets --no-default-features -- -D warnings
 RUSTFLAGS="--cfg switchback_system_stacks ${RUSTFLAGS:-}" \
     cargo clippy --target-dir "${CARGO_TARGET_DIR:-target}/system" --all-targets -- -D warnings
+
+# The program of ci/layers.sh is another package.
+cargo clippy -p layers --all-targets -- -D warnings

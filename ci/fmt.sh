@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks that the code is formatted with rustfmt.
+# Checks that the code, including `ci/layers`, is formatted with rustfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo fmt --check
+cargo fmt --all --check
