@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests and doctests pass under AddressSanitizer. This needs the nightly
-# toolchain; where there is none, the step is skipped, and says so.
+# Checks that all tests and doctests pass under AddressSanitizer. This needs the nightly
+# toolchain; without one, the step is skipped with a message.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
@@ -11,16 +11,16 @@ if [ -z "$host" ]; then
     exit 0
 fi
 
-# Without these calls of corosensei into the sanitizer it takes a change of
-# stack for an error. It is not a feature of this crate, since a build with it
-# links only under the sanitizer.
+# Makes corosensei tell the sanitizer about each change of stack; without that, the
+# sanitizer reports false errors. This cannot be a feature of this crate, because a build
+# with it links only under the sanitizer.
 features=tracing,test-util,corosensei/sanitizer
 
-# Some tests make the hub abandon stacks, which leaks them on purpose, so leaks
-# are no errors here. The caller's options come last and win.
+# Some tests make the hub abandon stacks, which leaks them on purpose, so leaks are not
+# errors here. The caller's options come last and take precedence.
 export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-# With the cfg, memory of fibers that are gone is freed instead of used again: it would hide
-# who uses it too late.
+# With this cfg the memory of fibers that are gone is freed. Reusing it would hide late
+# uses.
 export RUSTFLAGS="-Zsanitizer=address --cfg switchback_no_spares"
 export RUSTDOCFLAGS="-Zsanitizer=address"
 
@@ -28,7 +28,7 @@ export RUSTDOCFLAGS="-Zsanitizer=address"
 cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
     --features "$features"
 
-# Where nothing is abandoned, nothing leaks either.
+# These tests abandon no stack, so they must not leak.
 export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS#detect_leaks=0}"
 cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
     --features "$features" --test io_blocking --test io_contract --test io_filters --test stream

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benches compile. Running them is for a quiet machine: `cargo bench`.
+# Checks that the benches compile. To run them, use `cargo bench` on a quiet machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true

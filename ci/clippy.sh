@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# No warning of rustc or clippy, in any target, with the default features, all
-# of them and none; and with the stacks that other systems have.
+# Checks that rustc and clippy give no warning in any target, with the default features, all
+# features and none, and with the stacks of other systems.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
@@ -10,3 +10,6 @@ cargo clippy --all-targets --all-features -- -D warnings
 cargo clippy --all-targets --no-default-features -- -D warnings
 RUSTFLAGS="--cfg switchback_system_stacks ${RUSTFLAGS:-}" \
     cargo clippy --target-dir "${CARGO_TARGET_DIR:-target}/system" --all-targets -- -D warnings
+
+# The program of ci/layers.sh is another package.
+cargo clippy -p layers --all-targets -- -D warnings

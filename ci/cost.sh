@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Nothing has become dearer: the instructions that valgrind counts for each thing
-# of `benches/cost` are within 3% of what `ci/cost.txt` says. Counting needs no
-# quiet machine, as a clock would.
+# Checks that nothing has become more expensive: the instructions that valgrind counts for
+# each operation of `benches/cost` are within 3% of `ci/cost.txt`. Unlike a clock, counting
+# needs no quiet machine.
 #
-# `ci/cost.sh --renew` writes that file anew: after a change that is worth its
-# price, or one that saved more than 3%, and for another rustc or libc.
+# `ci/cost.sh --renew` writes that file anew: after a change that is worth its cost, or that
+# saved more than 3%, and for another rustc or libc.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
 
 figures=ci/cost.txt
 margin=3 # percent
-# Each thing is done so often and so often. What it costs is the difference
-# between the two, so that starting and ending cost nothing.
+# Each operation is run with two counts. Its cost is the difference between them, which
+# excludes starting and ending.
 few=2000
 many=12000
 
@@ -32,9 +32,9 @@ if ! command -v valgrind >/dev/null; then
     "${install[@]}" >/dev/null 2>&1 || skip "there is no valgrind, and it could not be installed"
 fi
 
-# The same source has other figures with another compiler, which inlines otherwise
-# and has another std, and with another libc. Those say nothing about a change of
-# ours, so that they are warned of and pass.
+# The same source has other figures with another compiler, which inlines differently and has
+# another std, and with another libc. Such differences say nothing about our changes, so the
+# script warns and passes.
 tools="$(rustc -V), $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another libc')"
 
 program=$(cargo bench --bench cost --no-run --message-format=json |
@@ -51,7 +51,7 @@ instructions() {
     sed -n 's/^==[0-9]*== Collected : \([0-9]*\)$/\1/p' <<<"$output"
 }
 
-# Prints `THING INSTRUCTIONS` for each thing.
+# Prints `THING INSTRUCTIONS` for each operation.
 count() {
     local thing less more
     for thing in $("$program"); do

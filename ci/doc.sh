@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The documentation builds without a warning, that of private items too.
+# Checks that the documentation builds without a warning, with and without private items.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
 export RUSTDOCFLAGS="-D warnings"
 
-# The public pages come last, so these are the ones that stay.
+# The public pages are built last, so they are the ones that remain.
 cargo doc --no-deps --all-features --document-private-items
 cargo doc --no-deps --all-features

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every example runs to its end, and `hello` prints what its comment says.
+# Checks that every example runs to its end, and that `hello` prints what its comment says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true

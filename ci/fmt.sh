@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The code is formatted as rustfmt wants it.
+# Checks that the code, including `ci/layers`, is formatted with rustfmt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo fmt --check
+cargo fmt --all --check

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The models hold: what threads share is run by loom in every order in which
-# their steps can be taken, with so many preemptions at the most.
+# Checks that the loom models hold: loom runs them in every order in which the threads'
+# steps can be taken, with a bounded number of preemptions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
 
 export LOOM_MAX_PREEMPTIONS="${LOOM_MAX_PREEMPTIONS:-3}"
-# One of our own: under `--cfg loom` tokio has no sockets.
+# The cfg is our own, because tokio has no sockets under `--cfg loom`.
 export RUSTFLAGS="--cfg switchback_loom ${RUSTFLAGS:-}"
 
-# A name that no model has would pass for models that hold.
+# A filter that matches no model would pass, so check that there are some.
 models=$(cargo test --release --lib --target-dir "${CARGO_TARGET_DIR:-target}/loom" \
     loom -- --list | grep -c ': test$') || true
 if [ "${models:-0}" -eq 0 ]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests and doctests pass: as in the README, then with all features.
+# Checks that all tests and doctests pass, with the default features as in the README, and
+# then with all features.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true

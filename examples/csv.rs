@@ -1,12 +1,12 @@
-//! A compressed CSV of 200 MiB, record by record, from a tokio socket through flate2
-//! and csv, two synchronous libraries, unmodified: in a fiber, and beside it the same
-//! code over std's socket in a thread.
+//! Reads a compressed CSV of 200 MiB, record by record, from a tokio socket through flate2
+//! and csv, two unmodified synchronous libraries. It does so in a fiber, and for comparison
+//! runs the same code over std's socket in a thread.
 //!
 //! Run with: `cargo run --release --example csv`, or with another number of MiB:
 //! `cargo run --release --example csv -- 1000`
 //!
-//! The peer is a thread that sends the same compressed MiB again and again. Nothing is
-//! ever whole in memory: what the process has resident does not grow with the size.
+//! The peer is a thread that sends the same compressed MiB repeatedly. The data is never in
+//! memory as a whole: the resident memory of the process does not grow with the size.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -34,7 +34,7 @@ fn sum(stream: impl Read) -> Result<(u64, u64), Failed> {
     Ok((count, total))
 }
 
-/// Some rows, the same number in each, and what `sum` makes of them.
+/// Returns a MiB of rows, and the result that `sum` must return for them.
 fn rows() -> (Vec<u8>, (u64, u64)) {
     let (mut text, mut count, mut total) = (Vec::with_capacity(MIB + 64), 0, 0);
     while text.len() < MIB {
@@ -45,7 +45,7 @@ fn rows() -> (Vec<u8>, (u64, u64)) {
     (text, (count, total))
 }
 
-/// Sends `times` MiB to whoever connects.
+/// Sends `times` MiB to the first client that connects.
 fn peer(compressed: Vec<u8>, times: usize) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;

@@ -3,9 +3,9 @@
 //!
 //! Run with: `cargo run --release --example echo`
 //!
-//! The clients are ordinary tokio tasks of the same program, on the same
-//! runtime: 100 connections that send 1,000 messages each and check every byte
-//! that comes back. It prints what was served and ends.
+//! The clients are ordinary tokio tasks on the same runtime: 100 connections that send
+//! 1,000 messages each and check every byte that comes back. The program prints what it
+//! served and ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ fn serve(listener: TcpListener) -> io::Result<usize> {
     Ok(served)
 }
 
-/// Sends messages that no other client sends and checks the replies.
+/// Sends messages that no other client sends, and checks the replies.
 async fn client(address: SocketAddr, number: usize) -> io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -2,7 +2,7 @@
 //!
 //! Run with: `cargo run --example hello`
 //!
-//! It prints three lines: Starting fiber, Hello, there!, Back in root fiber.
+//! The program prints three lines: Starting fiber, Hello, there!, Back in root fiber.
 
 use std::time::Duration;
 

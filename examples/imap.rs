@@ -1,10 +1,10 @@
-//! A synchronous protocol client, unmodified: imap, whose `Client` is generic over
-//! `Read + Write`, fetches 100 mailboxes at once on one thread.
+//! Fetches 100 mailboxes at once on one thread with imap, an unmodified synchronous client
+//! that is generic over `Read + Write`.
 //!
 //! Run with: `cargo run --release --example imap`
 //!
-//! Each client is a fiber. The mail server is a tokio task of the same program, with
-//! as many messages in a mailbox as its user's number says.
+//! Each client is a fiber. The mail server is a tokio task of the same program. The number
+//! of messages in a mailbox is its user's number.
 
 use std::error::Error;
 use std::io;
@@ -33,7 +33,7 @@ fn subjects(stream: impl io::Read + io::Write, user: usize) -> imap::error::Resu
     session.logout().map(|()| subjects)
 }
 
-/// As much of a mail server as it takes.
+/// A mail server with just the commands that the clients use.
 async fn serve(stream: TcpStream) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     let mut user = 0;

@@ -1,5 +1,5 @@
-//! A fiber can be joined from wherever its result is wanted: from async tasks,
-//! from `tokio::select!` with a timeout, and from another fiber.
+//! Joins fibers from async tasks, from `tokio::select!` with a timeout, and from another
+//! fiber.
 //!
 //! Run with: `cargo run --example join_from_async`
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 use switchback::{Fiber, prelude::*, sleep, spawn};
 use tokio::time;
 
-/// A fiber that works for `ms` milliseconds in blocking style.
+/// Spawns a fiber that works for `ms` milliseconds in blocking style.
 fn work(ms: u64) -> Fiber<u64> {
     spawn(move || {
         sleep(Duration::from_millis(ms)).wait();
@@ -16,8 +16,8 @@ fn work(ms: u64) -> Fiber<u64> {
     })
 }
 
-/// A fiber is a future as a tokio `JoinHandle` is. It can be moved into a task,
-/// since its result can be sent; the fiber itself stays where it is.
+/// A fiber is a future, as a tokio `JoinHandle` is. The handle can be moved into a task,
+/// because the result is `Send`; the fiber itself stays on its thread.
 async fn from_tasks() -> u64 {
     let first = tokio::spawn(work(10));
     let second = tokio::spawn(async { work(20).await });
@@ -25,9 +25,8 @@ async fn from_tasks() -> u64 {
     first.expect("no fiber panics") + second.expect("no fiber panics")
 }
 
-/// A `join` that loses in `select!` is dropped, and nothing is lost with it: the
-/// fiber goes on and can be joined again. Returns the result, and how often the
-/// timeout won.
+/// If a `join` loses in `select!`, it is dropped and nothing is lost: the fiber continues
+/// and can be joined again. Returns the result, and how often the timeout won.
 async fn from_select() -> (u64, u32) {
     let mut fiber = work(50);
     let mut timeouts = 0;
@@ -39,7 +38,7 @@ async fn from_select() -> (u64, u32) {
     }
 }
 
-/// In a fiber it is the same `join`, with `.wait()` in the place of `.await`.
+/// A fiber calls the same `join`, with `.wait()` instead of `.await`.
 async fn from_fiber() -> u64 {
     let mut parent = spawn(|| {
         let mut children: Vec<_> = (1..=3).map(|n| work(10 * n)).collect();
@@ -50,7 +49,7 @@ async fn from_fiber() -> u64 {
     children.expect("no child panics")
 }
 
-/// A fiber that panics ends alone: whoever joins it learns of it.
+/// A fiber that panics ends alone. Its joiner receives the panic.
 async fn from_panic() -> String {
     let mut fiber = spawn(|| -> u64 { std::panic::resume_unwind(Box::new("out of order")) });
     let error = fiber.join().await.expect_err("the fiber panics");

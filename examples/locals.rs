@@ -1,10 +1,10 @@
-//! Fiber-locals: what belongs to a request is found at any call depth without being
-//! passed along, and is flushed when the request's fiber ends.
+//! Fiber-locals: the data of a request is accessible at any call depth without being passed
+//! along, and is flushed when the request's fiber ends.
 //!
 //! Run with: `cargo run --example locals`
 //!
-//! Three requests are handled at the same time, each in a fiber of its own. Their
-//! steps interleave, their logs do not mix. It prints the three logs and ends.
+//! Three requests are handled at the same time, each in its own fiber. Their steps
+//! interleave, but their logs do not mix. The program prints the three logs and ends.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use switchback::{assert_no_switchpoints, fiber_local, prelude::*, sleep, spawn};
 use tokio::sync::mpsc::{self, Sender};
 
-/// What is written down about one request; sent off when it is dropped.
+/// The log of one request, which is sent off when it is dropped.
 struct Log {
     lines: Vec<String>,
     to: Option<Sender<Vec<String>>>,
@@ -20,7 +20,7 @@ struct Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        note("sent off"); // gone: this goes nowhere, and harms nobody
+        note("sent off"); // the log is gone, so this line is lost, which is harmless
         if let Some(to) = &self.to {
             // A destructor of a fiber-local may wait, here for room in the channel.
             let _ = to.send(std::mem::take(&mut self.lines)).wait_or_cancelled();
@@ -34,10 +34,10 @@ fiber_local! {
     static LOG: RefCell<Log> = RefCell::new(Log { lines: Vec::new(), to: None });
 }
 
-/// Writes a line to the log of whatever request is being handled.
+/// Writes a line to the log of the current request.
 fn note(what: &str) {
     let _ = LOG.try_with(|log| {
-        // Both locals are this fiber's, and nothing comes in between.
+        // Both locals belong to this fiber, and no other fiber runs in between.
         assert_no_switchpoints(|| {
             let line = format!("request {}: {what}", REQUEST.get());
             log.borrow_mut().lines.push(line);
@@ -45,7 +45,7 @@ fn note(what: &str) {
     });
 }
 
-/// Somewhere deep down. It knows nothing of requests.
+/// A function deep in the call chain. It knows nothing of requests.
 fn query(table: &str, ms: u64) {
     note(&format!("asks for {table}"));
     sleep(Duration::from_millis(ms)).wait(); // other fibers run
@@ -67,7 +67,7 @@ fn main() {
             spawn(move || handle(request, to));
         }
         drop(to);
-        // The last sender goes with the last log.
+        // The last sender is dropped with the last log.
         while let Some(log) = logs.recv().wait() {
             assert_eq!(log.len(), 4);
             let prefix = &log[0][.."request N".len()];

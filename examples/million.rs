@@ -1,12 +1,12 @@
-//! A million fibers on one thread, suspended at once, each on a stack with a guard
-//! below it; then woken and joined. And as many tokio tasks.
+//! A million fibers on one thread, suspended at once, each on a stack with a guard. They
+//! are then woken and joined. The same is done with as many tokio tasks.
 //!
 //! Run with: `cargo run --release --example million [FIBERS]`
 //!
-//! Each line is from a process of its own: fibers with the smallest stacks, a tenth
-//! as many with 1 MiB each, tasks. "each" is memory, "tables" are page tables, per
-//! fiber; the mappings are those of the process. It needs 5 GiB; where there is less,
-//! it makes fewer fibers. (Only Linux has these figures.)
+//! Each line is from a process of its own: fibers with the smallest stacks, a tenth as many
+//! with 1 MiB each, and tasks. "each" is memory and "tables" is page tables, per fiber; the
+//! mappings are those of the process. The program needs 5 GiB; with less, it creates fewer
+//! fibers. (These figures exist only on Linux.)
 
 use std::cell::Cell;
 use std::env::{args, current_exe};
@@ -21,7 +21,7 @@ use tokio::runtime::LocalRuntime;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
-/// What all wait for, and how many do.
+/// The event that all wait for, and the number of waiters.
 #[derive(Default)]
 struct Gate {
     arrived: Cell<usize>,
@@ -90,7 +90,7 @@ where
     println!("{tables:>13.2}{mappings:>10}{joined:>10.2?}");
 }
 
-/// A line of a file of Linux's; 0 where it is not.
+/// Returns a figure from a file of Linux, or 0 where there is none.
 fn figure(path: &str, name: &str) -> usize {
     let text = read_to_string(path).unwrap_or_default();
     let mut words = text.split_whitespace().skip_while(|word| *word != name);

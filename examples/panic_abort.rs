@@ -1,9 +1,9 @@
-//! What works, and how, in a build that cannot unwind.
+//! Shows what works, and how, in a build that cannot unwind.
 //!
 //! Run with: `cargo run --profile abort --example panic_abort`
 //!
-//! With the argument `with_timeout` it shows the refusal: the process aborts. In
-//! a build that can unwind it prints what is different there.
+//! With the argument `with_timeout` it shows that this function refuses to run: the process
+//! aborts. In a build that can unwind, the program prints what is different there.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use switchback::{Fiber, Hub, HubThread, prelude::*, sleep, spawn, with_timeout};
 
-/// Says when it is dropped.
+/// Prints a line when it is dropped.
 struct Noisy(&'static str);
 
 impl Drop for Noisy {
@@ -37,7 +37,7 @@ fn main() {
         listens.cancel_with("please");
         println!("wait_or_cancelled: {:?}", listens.join().wait());
 
-        // A cancel cannot get it out of a bare wait: it waits to its end.
+        // A cancel cannot end a bare wait, so this fiber waits to its end.
         let mut deaf = spawn(|| sleep(Duration::from_millis(20)).wait());
         sleep(Duration::ZERO).wait();
         deaf.cancel();
@@ -83,7 +83,7 @@ fn main() {
         matches!(ended, Some(Err(e)) if e.is_cancelled())
     );
 
-    // Its thread parks for ever over the stack that it cannot unwind.
+    // The hub's thread parks for ever, because it cannot unwind the stack.
     let hub = HubThread::new().expect("a thread");
     let mut stuck = hub.spawn(|| pending::<()>().wait()).expect("it is open");
     let mut behind = hub.spawn(|| ()).expect("it is open");

@@ -1,10 +1,10 @@
-//! Async code calls a synchronous library, which calls back into a trait of yours,
-//! whose method has to await: "Cannot start a runtime from within a runtime".
+//! Async code calls a synchronous library, which calls back into one of your traits, whose
+//! method has to await: "Cannot start a runtime from within a runtime".
 //!
 //! Run with: `cargo run --release --example sandwich`
 //!
-//! It shows why the usual answer fails, and three that work: `bridge` in place,
-//! `spawn` on a hub, and a hub for the tasks of a multi-thread runtime. The chapter
+//! The example shows why the usual solution fails, and three that work: `bridge` in place,
+//! `spawn` on a hub, and a hub for the tasks of a multi-thread runtime. The page
 //! `guide::legacy` of the documentation says when to use which.
 
 use std::panic::catch_unwind;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use switchback::{Hub, bridge, prelude::*, spawn};
 use tokio::runtime::{Handle, Runtime};
 
-/// Somebody else's library. It knows nothing of async code.
+/// The library, which cannot be changed. It knows nothing of async code.
 mod library {
     pub(crate) trait Source {
         fn value(&mut self, name: &str) -> String;
@@ -33,7 +33,7 @@ mod library {
 
 const TEMPLATE: &str = "Dear {name}, you owe {amount}.";
 
-/// Async code: a database, say.
+/// Looks a name up in async code, for example in a database.
 async fn look_up(name: &str) -> String {
     tokio::time::sleep(Duration::from_millis(1)).await;
     match name {
@@ -42,7 +42,7 @@ async fn look_up(name: &str) -> String {
     }
 }
 
-/// What people do today: block on the runtime that they are in. It panics.
+/// The usual solution: block on the current runtime. It panics.
 struct Blocks;
 
 impl library::Source for Blocks {
@@ -51,7 +51,7 @@ impl library::Source for Blocks {
     }
 }
 
-/// What works: wait, on a stack of its own.
+/// The solution that works: wait, on a stack of its own.
 struct Waits;
 
 impl library::Source for Waits {
@@ -61,21 +61,22 @@ impl library::Source for Waits {
 }
 
 async fn on_one_thread() {
-    // "Cannot start a runtime from within a runtime", says the panic on stderr.
+    // The panic prints "Cannot start a runtime from within a runtime" to stderr.
     assert!(catch_unwind(|| library::render(TEMPLATE, &mut Blocks)).is_err());
     println!("block_on: panics");
 
-    // In place: it runs where it is awaited, on any executor, and is dropped with it.
+    // In place: the bridge runs where it is awaited, on any executor, and is dropped with
+    // the future that awaits it.
     let text = bridge(|| library::render(TEMPLATE, &mut Waits)).await;
     println!("bridge: {text}");
 
-    // A fiber of its own, which goes on by itself and can be cancelled and joined.
+    // A fiber runs independently, and can be cancelled and joined.
     let mut fiber = spawn(|| library::render(TEMPLATE, &mut Waits));
     let text = fiber.join().await.expect("it was not cancelled");
     println!("spawn: {text}");
 }
 
-/// Fibers stay on their thread, so the tasks of a multi-thread runtime send to a hub.
+/// Fibers stay on their thread, so the tasks of a multi-thread runtime send them to a hub.
 async fn on_many_threads() {
     let hub = Hub::current().handle();
     let task = tokio::spawn(async move {

@@ -1,6 +1,6 @@
-//! Waits up to ten seconds for SIGHUP: a `SwitchBack` with a timeout, fired by an
-//! async task that watches for the signal, and a cleanup that ends that task. So
-//! that it ends soon, the program sends the signal to itself, from a thread.
+//! Waits up to ten seconds for SIGHUP: an async task that watches for the signal fires a
+//! `SwitchBack` with a timeout, and a cleanup ends that task. The program sends the signal
+//! to itself from a thread, so that it ends soon.
 //!
 //! Run with: `cargo run --example signal`
 
@@ -26,7 +26,7 @@ mod unix {
     use switchback::{SwitchBack, SwitchError, prelude::*};
     use tokio::signal::unix::{SignalKind, signal};
 
-    /// Returns when the signal has come. `send` is called once it is watched for.
+    /// Returns when the signal has come. `send` is called once the task watches for it.
     pub(super) fn wait_for_hangup(send: impl FnOnce()) -> Result<&'static str, SwitchError> {
         let mut switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
         let mut hangups = signal(SignalKind::hangup()).expect("signals can be watched for");
@@ -36,7 +36,7 @@ mod unix {
                 switcher.switch("SIGHUP");
             }
         });
-        // Whether it was the signal, the timeout or a cancel that ended the wait.
+        // The cleanup runs whether the signal, the timeout or a cancel ended the wait.
         switch_back.add_cleanup(move || {
             watcher.abort();
             println!("no longer watching for it");

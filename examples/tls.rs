@@ -1,10 +1,10 @@
-//! TLS with rustls' synchronous stream: 200 connections at once in fibers, 1 MiB each
-//! way, and a peer that stalls in the middle of its handshake.
+//! TLS with rustls' synchronous stream: 200 connections at once in fibers, 1 MiB each way,
+//! and a peer that stalls in the middle of its handshake.
 //!
 //! Run with: `cargo run --release --example tls`
 //!
-//! Servers and clients are fibers of one thread. `with_timeout` ends the connection
-//! whose peer stalls, by an unwind through rustls. The others are served meanwhile.
+//! Servers and clients are fibers on one thread. `with_timeout` ends the connection of the
+//! stalled peer by unwinding through rustls. The others are served meanwhile.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -43,7 +43,7 @@ fn ask(config: Arc<ClientConfig>, mut socket: Socket, number: usize) -> Result<(
     let bytes: Vec<u8> = (0..SIZE).map(|i| (number * 31 + i * 7) as u8).collect();
     stream.write_all(&bytes)?;
     let mut back = Vec::new();
-    stream.read_to_end(&mut back)?; // to the goodbye: without one it is an error
+    stream.read_to_end(&mut back)?; // up to the closing alert; its absence is an error
     back.reverse();
     assert!(back == bytes, "connection {number}");
     Ok(())
@@ -74,7 +74,7 @@ fn main() -> Result<(), Failed> {
         let address = listener.local_addr()?;
         let begin = Instant::now();
         let mut stalls = connect(address)?;
-        stalls.write_all(&[22, 3, 1])?; // the first bytes of a greeting, and no more
+        stalls.write_all(&[22, 3, 1])?; // only the first bytes of a greeting
         let accept = || io::Result::Ok(Blocking::new(listener.accept().wait()?.0));
         let served = |socket| {
             let config = server.clone();
@@ -87,7 +87,7 @@ fn main() -> Result<(), Failed> {
             others.push(spawn(move || ask(config, connect(address)?, number)));
             sockets.push(accept()?);
         }
-        // By now, all of them are in the middle of their handshakes.
+        // By now, all of these are in the middle of their handshakes.
         others.extend(sockets.into_iter().map(served));
         others.into_iter().try_for_each(|fiber| fiber.wait()?)?;
         let took = begin.elapsed();

@@ -1,8 +1,8 @@
-//! A body on a stack of its own that answers requests, one at a time.
+//! A body on its own stack that answers requests, one at a time.
 //!
-//! It is what makes async traits out of blocking-style code: a poll asks, the
-//! body answers. Requests and answers change hands by value, so neither side
-//! ever looks at what the other one borrows.
+//! The async adapters over blocking-style code are built on this: a poll sends a request,
+//! and the body answers it. Requests and answers are passed by value, so neither side ever
+//! sees what the other one borrows.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use crate::bridge::{Bridge, bridge};
 use crate::wait::Wait as _;
 
-/// The side that polls. Dropping it unwinds the body, as dropping a [`Bridge`].
+/// The polling side. Dropping it unwinds the body, as dropping a [`Bridge`] does.
 pub(crate) struct Generator<Q, A> {
     /// Present until the body has ended.
     body: Option<Bridge<()>>,
@@ -31,11 +31,11 @@ struct Exchange<Q, A> {
 }
 
 impl<Q: 'static, A: 'static> Generator<Q, A> {
-    /// A body that runs when it is first polled.
+    /// Creates a body that runs when it is first polled.
     ///
     /// # Panics
     ///
-    /// If no stack can be had.
+    /// Panics if no stack can be allocated.
     #[track_caller]
     pub(crate) fn new(body: impl FnOnce(Requests<Q, A>) + 'static) -> Generator<Q, A> {
         let exchange = Rc::new(Exchange {
@@ -51,19 +51,20 @@ impl<Q: 'static, A: 'static> Generator<Q, A> {
 }
 
 impl<Q, A> Generator<Q, A> {
-    /// Asks for something. The body learns it when it is polled.
+    /// Sends a request. The body receives it at the next poll.
     pub(crate) fn request(&self, request: Q) {
         let unheard = self.exchange.request.replace(Some(request));
         debug_assert!(unheard.is_none(), "one request at a time");
     }
 
-    /// Runs the body until it has an answer, or has ended: then `None`.
+    /// Runs the body until it answers. Returns `None` if the body has ended.
     ///
     /// # Panics
     ///
-    /// With the panic of the body, once; after that it has ended.
+    /// Resumes a panic of the body, once. After that the body has ended.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<A>> {
-        // Out of its place while it is polled: it is not polled again after a panic.
+        // The body is taken out while it is polled, so that it is not polled again after a
+        // panic.
         let Some(mut body) = self.body.take() else {
             return Poll::Ready(self.exchange.answer.take());
         };
@@ -79,9 +80,9 @@ impl<Q, A> Generator<Q, A> {
 }
 
 impl<Q, A> Requests<Q, A> {
-    /// Waits for the next request. Unwinds when the generator is dropped.
+    /// Waits for the next request. Unwinds if the generator is dropped.
     pub(crate) fn next(&self) -> Q {
-        // No waker: whoever sends a request polls the body.
+        // No waker is needed, because the sender of a request also polls the body.
         poll_fn(|_| match self.0.request.take() {
             Some(request) => Poll::Ready(request),
             None => Poll::Pending,
@@ -89,7 +90,7 @@ impl<Q, A> Requests<Q, A> {
         .wait()
     }
 
-    /// Answers the request; returns once, or if, there is another poll.
+    /// Answers the request. Returns at the next poll, if there is one.
     pub(crate) fn answer(&self, answer: A) {
         self.0.answer.set(Some(answer));
     }

@@ -1,15 +1,14 @@
 //! Blocking-style code inside tokio: stackful fibers that wait for any future.
 //!
-//! A *fiber* is ordinary synchronous Rust on a stack of its own, which can stop in
-//! the middle of any call depth. A *hub* is a scheduler: one task on a tokio
-//! current-thread runtime that resumes fibers when what they wait for is ready.
-//! Inside a fiber, [`.wait()`](Wait::wait) waits for a future as `.await` does in
-//! async code. [`spawn`], [`sleep`] and [`join`](Fiber::join) are the same in both
-//! worlds.
+//! A *fiber* is ordinary synchronous Rust on a stack of its own. It can suspend at any call
+//! depth and continue later. A *hub* is a scheduler: one task on a tokio current-thread
+//! runtime that resumes each fiber when the future it waits for is ready. Inside a fiber,
+//! [`.wait()`](Wait::wait) does what `.await` does in async code. [`spawn`], [`sleep`] and
+//! [`join`](Fiber::join) are the same functions in fibers and in async code.
 //!
-//! It is for code that is written to block and cannot be rewritten as async, a
-//! protocol over `Read` and `Write`, a parser with callbacks, an interpreter, and
-//! has to run by the hundred inside an async program without a thread each.
+//! Use this crate for code that is written to block and cannot be rewritten as async, such
+//! as a protocol over `Read` and `Write`, a parser with callbacks or an interpreter.
+//! Hundreds of such calls can run inside an async program without a thread for each.
 //!
 //! # Examples
 //!
@@ -29,8 +28,8 @@
 //! }
 //! ```
 //!
-//! Everything that can be awaited can be waited for, at any call depth, with
-//! tokio's sockets, channels and timers:
+//! A fiber can wait for any future, at any call depth: tokio's sockets, channels and timers
+//! included.
 //!
 //! ```
 //! use std::io;
@@ -63,9 +62,9 @@
 //! }
 //! ```
 //!
-//! Code that was written against std's `Read` and `Write` runs over tokio's sockets as
-//! it is; [`io`] and [`stream`] have more of the kind, and the [guide](guide::legacy)
-//! says which libraries belong on fibers:
+//! Code written against std's `Read` and `Write` runs over tokio's sockets unchanged.
+//! [`io`] and [`stream`] hold this and similar adapters, and the [guide](guide::legacy)
+//! says which libraries to run in fibers:
 //!
 //! ```
 //! use std::io::{BufRead, BufReader, Write};
@@ -83,7 +82,7 @@
 //! # }
 //! ```
 //!
-//! Fibers can borrow from the one that spawns them, and be told to end in time:
+//! Fibers can borrow from the fiber that spawns them, and can be given a deadline:
 //!
 //! ```
 //! use std::time::Duration;
@@ -105,25 +104,26 @@
 //!
 //! | program | how |
 //! |---|---|
-//! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is made on first need |
+//! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is created on first use |
 //! | `LocalSet` on one of these | as above, or [`Hub::run_until`] for fibers that call `spawn_local` |
 //! | the main task of a multi-thread runtime | [`Hub::run_until`] |
-//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: in place, without a hub; [`HubPool`]: hubs on threads of their own, and fibers sent to them |
+//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: runs in place, without a hub; [`HubPool`]: runs hubs on their own threads, and fibers are sent to them |
 //! | a synchronous `main` | [`run`] |
 //!
-//! Fibers stay on their hub's thread for ever. What may be used from other threads
-//! is `Send`: [`FiberHandle`], wakers, and `Fiber<T>` where `T` is `Send`.
+//! A fiber stays on its hub's thread for as long as it lives. These types are `Send` and
+//! can be used from other threads: [`FiberHandle`], wakers, and `Fiber<T>` where `T` is
+//! `Send`.
 //!
 //! # Multi-thread applications
 //!
-//! On the worker threads of a multi-thread runtime there is no hub. Make a
-//! [`HubPool`], send it closures, and await the fibers:
+//! The worker threads of a multi-thread runtime have no hub. Create a [`HubPool`], send it
+//! closures, and await the fibers:
 //!
 //! ```
 //! use std::time::Duration;
 //! use switchback::{HubPool, prelude::*, sleep};
 //!
-//! /// Plain code, which waits somewhere below.
+//! /// Plain code that waits somewhere below.
 //! fn legacy(n: u32) -> u32 {
 //!     sleep(Duration::from_millis(1)).wait();
 //!     2 * n
@@ -139,40 +139,40 @@
 //! }
 //! ```
 //!
-//! The README has more of it, in a server. What blocks its thread belongs into
-//! [`blocking`], what computes for long into `compute`; both can be awaited, and
-//! waited for in fibers.
+//! The README shows a pool in a server. Use [`blocking`] for code that blocks its thread
+//! and `compute` for code that computes for long. Both return a future, which async code
+//! awaits and fibers wait for.
 //!
 //! # Scheduling
 //!
-//! A hub has one queue, first in first out, for starts, wakes and cancels. A fiber
-//! runs until it waits, and nothing else runs on that thread meanwhile. Waking a
-//! fiber queues it; it never runs inside the waker's call. Fibers that other threads
-//! send in a burst come into the queue by the dozen, so those that have begun go on
-//! meanwhile. After a bounded number of fibers, and when tokio's cooperative budget
-//! is spent, the hub lets tokio's other tasks, timers and I/O have their turn, so
-//! fibers that give way for ever starve nothing.
+//! A hub has one first-in first-out ready queue for starts, wakes and cancels. A fiber runs
+//! until it waits, and nothing else runs on that thread meanwhile. Waking a fiber queues
+//! it; the fiber never runs inside the waker's call. When other threads send a burst of
+//! fibers, the hub takes them in by the dozen, so that fibers that have already begun keep
+//! running. After a bounded number of fibers, or when tokio's cooperative budget is spent,
+//! the hub lets tokio's other tasks, timers and I/O run. Fibers that yield in an endless
+//! loop therefore starve nothing.
 //!
 //! # Cancellation
 //!
-//! [`Fiber::cancel`] unwinds a fiber from the wait that it is in or reaches next:
-//! destructors run, and `join` gives a [`JoinError`] that says so. The
-//! [guide](guide::cancellation) has the rules, and for each waiting call what is
-//! lost when it is cancelled.
+//! [`Fiber::cancel`] unwinds a fiber from its current wait, or from the next one it
+//! reaches. Destructors run, and `join` returns a [`JoinError`] for which
+//! [`is_cancelled`](JoinError::is_cancelled) is true. The [guide](guide::cancellation) has
+//! the rules, and lists what each waiting call loses when it is cancelled.
 //!
 //! # Ctrl-C
 //!
-//! Under [`run`] on the main thread, Ctrl-C cancels the root fiber; pressed twice
-//! before that could be done, it ends the process. [The rules](run#ctrl-c) say
-//! what programs need that handle it themselves. On a runtime of the program,
-//! Ctrl-C is not touched.
+//! Under [`run`] on the main thread, Ctrl-C cancels the root fiber. A second Ctrl-C, before
+//! that cancel has been delivered, ends the process. [The rules](run#ctrl-c) say what a
+//! program needs to do if it handles Ctrl-C itself. On a runtime that the program created,
+//! this crate does not touch Ctrl-C.
 //!
 //! # Callback APIs
 //!
-//! A [`SwitchBack`] is a future that a callback makes ready: what calls back
-//! becomes a call that waits and returns. Its [`Switcher`]s can be fired from
-//! anywhere, before the wait, during it or too late, and tell whether they won. For
-//! a C library, one goes through the user data:
+//! A [`SwitchBack`] is a future that a callback completes, so an API that calls back
+//! becomes a call that waits and returns. Its [`Switcher`]s can be fired from any thread,
+//! before, during or after the wait; each call returns whether it won. To wrap a C library,
+//! pass a switcher through the user data:
 //!
 //! ```
 //! use std::ffi::{c_int, c_void};
@@ -188,13 +188,13 @@
 //! # }
 //! fn measure() -> Result<c_int, SwitchError> {
 //!     extern "C" fn done(user_data: *mut c_void, value: c_int) {
-//!         // SAFETY: it is what `measure` made below, and the library calls back once.
+//!         // SAFETY: `measure` made this pointer, and the library calls back once.
 //!         let switcher = unsafe { Box::from_raw(user_data.cast::<Switcher<c_int>>()) };
 //!         switcher.switch(value);
 //!     }
 //!     let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
 //!     let user_data = Box::into_raw(Box::new(switch_back.switcher()));
-//!     // SAFETY: a switcher may be used on any thread, and `done` frees it.
+//!     // SAFETY: a switcher may be used on any thread; `done` frees it.
 //!     unsafe { library::measure(done, user_data.cast()) };
 //!     switch_back.wait() // blocks this fiber only
 //! }
@@ -204,91 +204,89 @@
 //! # }).unwrap();
 //! ```
 //!
-//! [Cleanups](SwitchBack::add_cleanup) take back a callback that did not come in
-//! time.
+//! [Cleanups](SwitchBack::add_cleanup) unregister a callback that did not come in time.
 //!
 //! # Panics
 //!
-//! A panic ends its fiber, not its hub: the joiner gets it as a [`JoinError`]. If
-//! there is no joiner, it is reported, to `tracing` with that feature, to stderr
-//! without it.
+//! A panic ends its fiber, not its hub. The joiner receives the panic as a [`JoinError`].
+//! If nothing joins the fiber, the panic is reported on stderr, or to `tracing` with the
+//! feature of that name.
 //!
 //! # Limits
 //!
-//! Stack switching is invisible to code that assumes that one thread has one
-//! stack. With safe code alone, four things can go wrong up to undefined
-//! behaviour, here as with every stackful coroutine; SECURITY.md has more on them.
-//! Do not
+//! Stack switching is invisible to code that assumes one stack per thread. As with every
+//! stackful coroutine, four uses of safe code alone can cause undefined behaviour;
+//! SECURITY.md describes them in more detail. Do not
 //!
-//! 1. wait inside the initialiser of a `thread_local!`: another fiber may
-//!    initialise it meanwhile, and std then replaces a value that is in use;
+//! 1. wait inside the initialiser of a `thread_local!`: another fiber may initialise the
+//!    value meanwhile, and std then replaces a value that is in use;
 //! 2. wait inside a closure of an API whose calls must nest last-in first-out on
 //!    each thread: `scoped-tls`, pyo3's GIL guards, rayon's workers;
-//! 3. wait over a stack that is then abandoned (see the guide) on a thread that
-//!    exits while other threads use what that stack borrows from thread-locals;
-//! 4. keep a runtime, a `LocalSet` or a [`Bridge`] in a `thread_local!` until its
-//!    thread ends: it is dropped there and unwinds stacks that may refer to
-//!    thread-locals that are gone.
+//! 3. let other threads use what a suspended stack borrows from thread-locals, if that
+//!    stack may be abandoned (see the [guide](guide::cancellation#how-a-hub-ends)) and its
+//!    thread may exit;
+//! 4. keep a runtime, a `LocalSet` or a [`Bridge`] in a `thread_local!` until its thread
+//!    ends: its drop then unwinds stacks that may refer to destroyed thread-locals.
 //!
-//! Put code during which nothing else may run into [`assert_no_switchpoints`]: a
-//! wait in it then panics, and nothing is harmed. Its examples show the first three
-//! cases being caught. A [`fiber_local!`] may wait in its initialiser.
+//! Wrap code that must not be interleaved with other fibers in [`assert_no_switchpoints`]:
+//! a wait inside it panics before it does any harm. Its examples show it catching the first
+//! three cases. A [`fiber_local!`] may wait in its initialiser.
 //!
-//! Other things only give wrong results or stand still:
+//! The following are memory safe, but give wrong results or block:
 //!
-//! * A guard that belongs to a thread and is held across a wait is seen by other
-//!   fibers: tokio's `Handle::enter` and `LocalSet::enter`, the scopes of
-//!   `task_local!`'s `sync_scope`, tracing's `span.entered()`.
-//! * A `RefCell` borrow or a std `Mutex` guard held across a wait: another fiber
-//!   that wants it panics, or blocks the thread for ever. Use tokio's `Mutex` with
+//! * Other fibers see a thread-bound guard that is held across a wait: tokio's
+//!   `Handle::enter` and `LocalSet::enter`, the scopes of `task_local!`'s `sync_scope`,
+//!   tracing's `span.entered()`.
+//! * If a `RefCell` borrow or a std `Mutex` guard is held across a wait, another fiber that
+//!   wants it panics, or blocks the thread for ever. Use tokio's `Mutex` with
 //!   `.lock().wait()`.
-//! * Code that blocks the thread blocks every fiber on it. Tokio refuses its own
-//!   blocking calls with "Cannot start a runtime from within a runtime" (so do
-//!   libraries that use it inside, such as `reqwest::blocking` and `postgres`):
-//!   run such code with [`blocking(f).wait()`](blocking). The `block_on` of
-//!   `futures` and `pollster` is not refused, and freezes the hub.
-//! * `errno`, the signal mask and the floating-point control word are the
-//!   thread's, not the fiber's.
-//! * A stack does not grow beyond its size, 1 MiB unless a [`Builder`] or
-//!   [`HubBuilder`] says otherwise. A fiber that overflows it runs into a guard,
-//!   and the process aborts, as when a thread does. On Linux a report names the
-//!   fiber before: see [`set_overflow_report`].
+//! * Code that blocks the thread blocks every fiber on it. Tokio's own blocking calls panic
+//!   with "Cannot start a runtime from within a runtime", and so do libraries that use
+//!   tokio inside, such as `reqwest::blocking` and `postgres`. Run such code with
+//!   [`blocking(f).wait()`](blocking). The `block_on` of `futures` and of `pollster` does
+//!   not panic: it freezes the hub.
+//! * `errno`, the signal mask and the floating-point control word belong to the thread, not
+//!   to the fiber.
+//! * A stack does not grow beyond its size, which is 1 MiB unless a [`Builder`] or
+//!   [`HubBuilder`] sets another. A fiber that overflows its stack runs into a guard, and
+//!   the process aborts, as when a thread overflows. On Linux a report names the fiber
+//!   first: see [`set_overflow_report`].
 //!
 //! # Platform support
 //!
-//! That of [`corosensei`]: Linux, macOS and other unix systems on x86, x86-64,
-//! aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86 and
-//! x86-64. It is tested on x86-64 Linux. [`Hub::poll`] is for unix systems only.
+//! switchback supports the platforms of [`corosensei`]: Linux, macOS and other unix systems
+//! on x86, x86-64, aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86
+//! and x86-64. It is tested on x86-64 Linux. [`Hub::poll`] exists on unix systems only.
 //!
-//! On Linux there can be as many fibers as there is memory for, a million say: one
-//! that is suspended takes a page of its stack, or two, and some 400 bytes besides.
-//! Before Linux 6.13 (without `MADV_GUARD_INSTALL`), and on other systems, each stack
-//! takes two memory mappings, of which Linux allows a process 65,530 unless
-//! `vm.max_map_count` is raised: that is some 32,000 fibers. One more is an error of
-//! [`Builder::spawn`] that says so. Only on Linux is an overflow reported by name, and
-//! is it known [how much](FiberHandle::stack_used) of a stack is used.
+//! On Linux, only memory limits the number of fibers; a million is possible. A suspended
+//! fiber uses one or two pages of its stack and some 400 bytes besides. Before Linux 6.13
+//! (without `MADV_GUARD_INSTALL`), and on other systems, each stack takes two memory
+//! mappings. Linux allows a process 65,530 mappings unless `vm.max_map_count` is raised,
+//! which is enough for some 32,000 fibers; beyond that, [`Builder::spawn`] returns an error
+//! that says so. Overflow reports and [stack measurements](FiberHandle::stack_used) are
+//! available on Linux only.
 //!
 //! With `panic = "abort"` nothing can be unwound: cancels reach only
-//! [`wait_or_cancelled`](Wait::wait_or_cancelled), a hub that ends leaks the stacks of suspended
-//! fibers, and [`with_timeout`] refuses to run.
+//! [`wait_or_cancelled`](Wait::wait_or_cancelled), a hub that ends leaks the stacks of
+//! suspended fibers, and [`with_timeout`] panics.
 //!
 //! # Cargo features
 //!
-//! None is on by default.
+//! No feature is on by default.
 //!
-//! * `compute`: the function of that name, which has a closure run on a pool of
-//!   threads for computations (rayon's).
-//! * `tracing`: reports and warnings go to `tracing` instead of stderr.
-//! * `test-util`: `HubBuilder::start_paused`, tokio's virtual clock.
+//! * `compute`: adds the function `compute`, which runs a closure on a pool of threads for
+//!   computations (rayon's).
+//! * `tracing`: sends reports and warnings to `tracing` instead of stderr.
+//! * `test-util`: adds `HubBuilder::start_paused`, which uses tokio's virtual clock.
 //!
 //! # Origin
 //!
-//! The model, one hub to which every fiber switches back, is that of Gruvi's
-//! "Fibers and the Hub" for Python. `scope` follows `std::thread::scope`, joining
-//! follows tokio's `JoinHandle`, and waiting for futures on a coroutine's stack
-//! follows corona, which did it for tokio 0.1.
+//! The model of one hub that every fiber switches back to comes from Gruvi's "Fibers and
+//! the Hub" for Python. `scope` follows `std::thread::scope`, joining follows tokio's
+//! `JoinHandle`, and waiting for futures on a coroutine's stack follows corona, which did
+//! so for tokio 0.1.
 //!
-//! What Gruvi has is here, under these names:
+//! Gruvi's names correspond to these:
 //!
 //! | Gruvi | here |
 //! |---|---|
@@ -304,7 +302,7 @@
 //! | `Fiber(target, name=...)` | [`Fiber::new`], [`Builder::create`] |
 //! | `Fiber.start` | [`Fiber::start`] |
 //! | `Fiber.cancel` | [`Fiber::cancel`], [`Fiber::cancel_with`] |
-//! | `Fiber.join` | [`Fiber::join`], which gives the result |
+//! | `Fiber.join` | [`Fiber::join`], which returns the result |
 //! | `Fiber.name` | [`Fiber::name`] |
 //! | `Fiber.alive` | [`Fiber::is_alive`] |
 //! | `switch_back()`, called or `.switch` | [`SwitchBack`], [`Switcher::switch`] |
@@ -322,8 +320,9 @@
 //! | the pool for blocking I/O | [`blocking`] |
 //! | the pool for computations | `compute`, with the feature of that name |
 //!
-//! Two things of `switch_back` are absent: its lock, since a [`Switcher`] is atomic,
-//! and its timeout that turns into the error, since [`SwitchError`] says it.
+//! Two parts of `switch_back` have no counterpart: its lock, because a [`Switcher`] is
+//! atomic, and the timeout that it raises as the error, because [`SwitchError`] reports a
+//! timeout.
 //!
 //! [`corosensei`]: https://docs.rs/corosensei
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -387,7 +386,7 @@ pub mod prelude {
     pub use crate::wait::Wait as _;
 }
 
-/// The README's examples are tests.
+/// Compiles and runs the README's examples as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

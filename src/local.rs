@@ -1,7 +1,8 @@
-//! [`fiber_local!`](crate::fiber_local): values of which each fiber has its own.
+//! [`fiber_local!`](crate::fiber_local): statics with a separate value in each fiber.
 //!
-//! A key is a static; it is told from others by its address and its type. The values are with the
-//! stack, in its [`Locals`], or with the thread.
+//! A key is a static, identified by its address and its type. The values of a fiber or
+//! bridge are stored with its stack, in the [`Locals`] of its state, those of a thread in a
+//! `thread_local!`.
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, RefCell};
@@ -11,50 +12,52 @@ use std::rc::Rc;
 
 use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 
-/// Declares statics of type [`LocalKey`], of which each fiber has a value of its
-/// own.
+/// Declares statics of type [`LocalKey`], which have a separate value in each fiber.
 ///
-/// The syntax is that of [`thread_local!`](std::thread_local): attributes, a
-/// visibility, several statics, a `const { }` block as initialiser.
+/// The syntax is that of [`thread_local!`](std::thread_local): attributes, a visibility,
+/// several statics, and a `const { }` block as initialiser.
 ///
 /// # Whose value
 ///
-/// A fiber has its own, the root fiber too, and so has the body of a
-/// [`bridge`](crate::bridge()). Spawned fibers do not inherit it. A future that a
-/// fiber polls in a wait uses that fiber's. All other code, that is plain threads,
-/// async code and the hub's callbacks, uses the value of its thread.
+/// Every fiber has its own value, including the root fiber, and so has the body of a
+/// [`bridge`](crate::bridge()). Spawned fibers do not inherit values. A future that a fiber
+/// polls in a wait uses the values of that fiber. All other code uses the values of its
+/// thread: plain threads, async code and the hub's callbacks.
 ///
 /// # Initialisation
 ///
-/// A value is made when it is first used. The initialiser may wait: unlike in
-/// `thread_local!`, that is safe, since no other fiber makes the same value
-/// meanwhile. If the initialiser uses its own key, and so makes a value first, that
-/// one stays and the later one is dropped. If it panics, there is no value, and
-/// the next use tries again.
+/// A value is initialised on first use. The initialiser may wait. Unlike in a
+/// `thread_local!` this is safe, because no other fiber initialises the same value
+/// meanwhile. If the initialiser uses its own key, the value made by that inner use stays,
+/// and the later one is dropped. If it panics, there is no value, and the next use tries
+/// again.
 ///
 /// # Destruction
 ///
-/// The values of a fiber are dropped on its own stack when its body has returned
-/// or unwound, after its closure, and also after its result if nobody is going to
-/// join it; the fiber has not ended before, and joiners wake after it. What was
-/// initialised last is dropped first. A destructor may wait, and use other
-/// fiber-locals: those that have not been dropped have their values, those that
-/// had none are initialised, and dropped in their turn; those that were dropped or
-/// are being dropped give an [`AccessError`]. If it panics, that is reported and
-/// the others are dropped. A cancel that comes in a wait of it ends that destructor
-/// and nothing else: the result of the fiber stands. After all of this, for
-/// example in the destructor of a result whose [`Fiber`](crate::Fiber) was dropped
-/// meanwhile, every use gives an [`AccessError`].
+/// The values of a fiber are dropped on its own stack, after its body has returned or
+/// unwound and after its closure has been dropped; if the fiber is detached, also after its
+/// result has been dropped. The fiber ends, and its joiners wake, only after that. Values
+/// are dropped in reverse order of initialisation.
 ///
-/// The values of an abandoned fiber are leaked with it. Those of a thread are
-/// dropped when it exits, as std drops thread-locals; destructors cannot use
-/// fiber-locals then.
+/// A destructor may wait, and may use other fiber-locals. A local that has not been dropped
+/// still has its value. A local that had no value is initialised, and dropped in its turn.
+/// A local that was dropped or is being dropped gives an [`AccessError`]. If a destructor
+/// panics, the panic is reported and the remaining values are dropped. A cancel that
+/// reaches a wait in a destructor ends only that destructor: the result of the fiber
+/// stands.
+///
+/// After all values are dropped, every use gives an [`AccessError`]. This can happen, for
+/// example, in the destructor of a result whose [`Fiber`](crate::Fiber) was dropped
+/// meanwhile.
+///
+/// The values of an abandoned fiber are leaked with it. The values of a thread are dropped
+/// when it exits, as std drops thread-locals; their destructors cannot use fiber-locals.
 ///
 /// # Waiting while a value is in use
 ///
-/// References that [`with`](LocalKey::with) hands out, and `RefCell` borrows, may
-/// be held over a wait. Other fibers have values of their own, so they never see
-/// it; of a `thread_local!` they would.
+/// References from [`with`](LocalKey::with) and `RefCell` borrows may be held across a
+/// wait. Other fibers have their own values, so they never see the borrow, unlike with a
+/// `thread_local!`.
 ///
 /// # Examples
 ///
@@ -64,7 +67,7 @@ use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 ///
 /// fiber_local! {
 ///     static DEPTH: Cell<u32> = const { Cell::new(0) };
-///     /// What the request of this fiber has to say.
+///     /// The log of this fiber's request.
 ///     pub static LOG: RefCell<Vec<String>> = RefCell::new(Vec::new());
 /// }
 ///
@@ -112,11 +115,11 @@ macro_rules! fiber_local {
     };
 }
 
-/// Refers to the value that the running fiber has of a
-/// [`fiber_local!`](crate::fiber_local), whose documentation has the rules.
+/// A key of a [`fiber_local!`](crate::fiber_local): refers to the running fiber's value.
+/// The documentation of the macro has the rules.
 ///
-/// Its methods are those of [`std::thread::LocalKey`]. None of them waits, unless
-/// the initialiser or the closure does.
+/// The methods are those of [`std::thread::LocalKey`]. They wait only if the initialiser or
+/// the closure does.
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }
@@ -127,13 +130,12 @@ impl<T: 'static> LocalKey<T> {
         LocalKey { init }
     }
 
-    /// Calls `f` with the value, which is made first if there is none.
+    /// Calls `f` with the value, which is initialised first if necessary.
     ///
     /// # Panics
     ///
-    /// With the panic of `f` or of the initialiser; and if the value was dropped
-    /// or is being dropped, for which [`try_with`](LocalKey::try_with) returns an
-    /// error.
+    /// Panics if `f` or the initialiser panics, or if the value was dropped or is being
+    /// dropped, for which [`try_with`](LocalKey::try_with) returns an error.
     ///
     /// # Examples
     ///
@@ -152,16 +154,15 @@ impl<T: 'static> LocalKey<T> {
         f(&self.value_or_panic(self.init))
     }
 
-    /// As [`with`](LocalKey::with), but returns an error where there is no value
-    /// any more.
+    /// Like [`with`](LocalKey::with), but returns an error if the value is gone.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the value was dropped or is being dropped.
+    /// Returns [`AccessError`] if the value was dropped or is being dropped.
     ///
     /// # Panics
     ///
-    /// With the panic of `f` or of the initialiser.
+    /// Panics if `f` or the initialiser panics.
     pub fn try_with<F, R>(&'static self, f: F) -> Result<R, AccessError>
     where
         F: FnOnce(&T) -> R,
@@ -170,15 +171,16 @@ impl<T: 'static> LocalKey<T> {
         Ok(f(&value))
     }
 
-    /// The value; `make` makes it if there is none.
+    /// Returns the value, and calls `make` if there is none.
     fn value(&'static self, make: impl FnOnce() -> T) -> Result<Rc<T>, AccessError> {
         let id = self.id();
         let value = match with_locals(|locals| locals.get(id))? {
             Some(value) => value,
             None => {
                 let made: Rc<dyn Any> = Rc::new(make());
-                // The one that stays; should `make` have come here too, not the
-                // one just made, which is then dropped at the end of this block.
+                // `insert` returns the value that stays. If `make` has initialised the same
+                // key in between, that one stays, and the one made here is dropped at the
+                // end of this block.
                 with_locals(|locals| locals.insert(id, &made))?
             }
         };
@@ -200,8 +202,8 @@ impl<T: 'static> LocalKey<T> {
         }
     }
 
-    /// Puts in what `make` makes of `inner`, if there is nothing, which spares the
-    /// initialiser. Otherwise gives it back, with what is there.
+    /// Initialises the value to `make(inner)` if there is none, which avoids running the
+    /// initialiser. Otherwise returns `inner` and the existing value.
     #[track_caller]
     fn put_first<I>(&'static self, inner: I, make: fn(I) -> T) -> Option<(Rc<T>, I)> {
         let mut inner = Some(inner);
@@ -225,7 +227,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// If the value was dropped or is being dropped.
+    /// Panics if the value was dropped or is being dropped.
     #[track_caller]
     pub fn set(&'static self, value: T) {
         if let Some((cell, value)) = self.put_first(value, Cell::new) {
@@ -233,11 +235,11 @@ impl<T: 'static> LocalKey<Cell<T>> {
         }
     }
 
-    /// A copy of the value.
+    /// Returns a copy of the value.
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn get(&'static self) -> T
     where
@@ -250,7 +252,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn take(&'static self) -> T
     where
@@ -263,7 +265,7 @@ impl<T: 'static> LocalKey<Cell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with).
+    /// Panics where [`with`](LocalKey::with) does.
     #[track_caller]
     pub fn replace(&'static self, value: T) -> T {
         self.with(|cell| cell.replace(value))
@@ -275,7 +277,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is mutably borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is mutably borrowed.
     #[track_caller]
     pub fn with_borrow<F, R>(&'static self, f: F) -> R
     where
@@ -288,7 +290,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn with_borrow_mut<F, R>(&'static self, f: F) -> R
     where
@@ -301,7 +303,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// If the value is borrowed, was dropped or is being dropped.
+    /// Panics if the value is borrowed, was dropped or is being dropped.
     #[track_caller]
     pub fn set(&'static self, value: T) {
         if let Some((cell, value)) = self.put_first(value, RefCell::new) {
@@ -313,7 +315,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn take(&'static self) -> T
     where
@@ -326,7 +328,7 @@ impl<T: 'static> LocalKey<RefCell<T>> {
     ///
     /// # Panics
     ///
-    /// As [`with`](LocalKey::with), and if the value is borrowed.
+    /// Panics where [`with`](LocalKey::with) does, and if the value is borrowed.
     #[track_caller]
     pub fn replace(&'static self, value: T) -> T {
         self.value_or_panic(self.init).replace(value)
@@ -339,7 +341,7 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-/// Calls `f`, which is no user code, with the fiber-locals of the code that runs.
+/// Calls `f`, which must not run user code, with the fiber-locals of the running code.
 fn with_locals<R>(f: impl FnOnce(&Locals) -> Result<R, AccessError>) -> Result<R, AccessError> {
     with_place(|place| match place {
         Place::Stack(state) | Place::Poll(state) => f(&state.locals),
@@ -353,7 +355,7 @@ thread_local! {
     static THREAD: OfThread = const { OfThread(Locals::new()) };
 }
 
-/// The fiber-locals of a thread, for what runs on it outside of fibers.
+/// The fiber-locals of a thread, for code that runs on it outside of fibers.
 struct OfThread(Locals);
 
 impl Drop for OfThread {

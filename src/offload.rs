@@ -1,8 +1,8 @@
-//! Offloading: [`blocking`] for calls that block the thread, [`compute`] for work
-//! that keeps a processor busy.
+//! Offloading: [`blocking`] runs calls that block the thread, [`compute`] runs work that
+//! keeps a processor busy.
 //!
-//! Both hand a closure to threads of somebody else's, tokio's or rayon's, and give
-//! back an [`Offload`], to which the closure sends its result.
+//! Both pass a closure to the threads of tokio or rayon, and return an [`Offload`] that
+//! receives the closure's result.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -18,33 +18,32 @@ use tokio::runtime::Handle;
 pub use self::pool::{compute, compute_threads};
 use crate::base::{contain, helper, report};
 
-/// Calls `f` on a thread where it may block: `blocking(f).wait()` in a fiber,
+/// Calls `f` on a thread where it may block. Use `blocking(f).wait()` in a fiber and
 /// `blocking(f).await` in async code.
 ///
-/// It begins at once, not when it is waited for. The thread is one of the current
-/// runtime's blocking pool, as in [`tokio::task::spawn_blocking`]; where no runtime
-/// is current, one of a helper runtime of this crate. By default a runtime has up
-/// to 512 such threads; more jobs wait for their turn. A runtime that is dropped,
-/// as that of a [`HubThread`](crate::HubThread) is at its end, waits for the jobs
-/// that have begun.
+/// The call begins at once, not when it is waited for. The thread belongs to the blocking
+/// pool of the current runtime, as with [`tokio::task::spawn_blocking`]; if no runtime is
+/// current, it belongs to a helper runtime of this crate. By default a runtime has up to
+/// 512 such threads, and further jobs are queued. When a runtime is dropped, such as that
+/// of a [`HubThread`](crate::HubThread) at its end, it waits for the jobs that have begun.
 ///
-/// It is for code that blocks its thread and cannot be helped, which would hold up
-/// all fibers of a hub: file access, libraries with sockets of their own, code that
-/// enters a runtime of its own such as `reqwest::blocking`.
+/// Use it for code that has to block its thread and would hold up all fibers of a hub: file
+/// access, libraries with their own sockets, and code that enters its own runtime, such as
+/// `reqwest::blocking`.
 ///
-/// The output is that of `f`.
+/// The future returns the value of `f`.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future, as a cancelled fiber does at once, does not stop `f`:
-/// nothing can. Its result is then dropped on its thread.
+/// Dropping the future does not stop `f`, since nothing can. A cancelled fiber drops the
+/// future at once. The result of `f` is then dropped on its thread.
 ///
 /// # Panics
 ///
-/// The future resumes a panic of `f`; if it was dropped before, the panic is
-/// reported. The future also panics if the runtime had ended, so that `f` was
-/// dropped, and if it is polled again after it was ready. The call panics where tokio's
-/// `spawn_blocking` does: if the operating system has no thread.
+/// The future resumes a panic of `f`. If the future was dropped before, the panic is
+/// reported instead. The future also panics if the runtime ended before `f` began, so that
+/// `f` was dropped, and if it is polled again after it was ready. The call itself panics
+/// where tokio's `spawn_blocking` does: if the operating system cannot provide a thread.
 ///
 /// # Examples
 ///
@@ -64,12 +63,12 @@ where
 {
     let (job, offload) = Offload::new(Pool::Blocking, f);
     let runtime = Handle::try_current().unwrap_or_else(|_| helper::runtime().clone());
-    // It goes on without its handle, which is only needed to abort it.
+    // The job continues without its handle, which is only needed to abort it.
     drop(runtime.spawn_blocking(job));
     offload
 }
 
-/// The future of [`blocking`] and of `compute`.
+/// The future that [`blocking`] and `compute` return.
 #[must_use = "the job goes on without it, but its result is lost"]
 pub struct Offload<T> {
     result: oneshot::Receiver<thread::Result<T>>,
@@ -77,7 +76,7 @@ pub struct Offload<T> {
     taken: bool,
 }
 
-/// Whose threads do the job.
+/// The pool whose threads run the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pool {
     Blocking,
@@ -86,7 +85,7 @@ enum Pool {
 }
 
 impl<T> Offload<T> {
-    /// A closure to be called elsewhere, and the future of its result.
+    /// Returns a closure to be called on another thread, and the future of its result.
     fn new<F>(pool: Pool, f: F) -> (impl FnOnce() + Send + use<F, T>, Offload<T>)
     where
         F: FnOnce() -> T + Send,
@@ -95,8 +94,8 @@ impl<T> Offload<T> {
         let (sender, result) = oneshot::channel();
         let job = move || {
             let outcome = catch_unwind(AssertUnwindSafe(f));
-            // What is not wanted any more is dropped here, by the sender at the
-            // latest; and a waker is somebody else's too.
+            // An unwanted result is dropped here, at the latest by the sender. Both this
+            // drop and the receiver's waker are foreign code.
             contain::run("the drop of a job's result", || {
                 if let Err(Err(_panic)) = sender.send(outcome) {
                     report::error(format_args!(
@@ -124,7 +123,7 @@ impl Pool {
         }
     }
 
-    /// Panics where the wait would block a thread that has to do the job.
+    /// Panics if the wait would block a thread that may have to run the job.
     fn refuse_deadlock(self) {
         #[cfg(feature = "compute")]
         if self == Pool::Compute {
@@ -164,7 +163,7 @@ impl<T> fmt::Debug for Offload<T> {
     }
 }
 
-/// What needs rayon.
+/// The part that needs rayon.
 #[cfg(feature = "compute")]
 mod pool {
     use std::io;
@@ -175,34 +174,34 @@ mod pool {
     use super::{Offload, Pool};
     use crate::current::{Place, with_place};
 
-    /// Calls `f` on one of the threads that compute: `compute(f).wait()` in a
-    /// fiber, `compute(f).await` in async code.
+    /// Calls `f` on a thread for computations. Use `compute(f).wait()` in a fiber and
+    /// `compute(f).await` in async code.
     ///
-    /// It begins at once, not when it is waited for, or as soon as one of the
-    /// threads is free. They are a pool of rayon's that all of the program shares,
-    /// made on first need, with a thread for each core
-    /// ([`available_parallelism`](std::thread::available_parallelism)) unless
-    /// [`compute_threads`] has set another number. Inside `f`, rayon's parallel
-    /// iterators, `join` and `scope` use that pool.
+    /// The call begins at once, or as soon as a thread is free, and not when it is waited
+    /// for. The threads are a rayon pool that the whole program shares. It is created on
+    /// first use with one thread per core
+    /// ([`available_parallelism`](std::thread::available_parallelism)), unless
+    /// [`compute_threads`] has set another number. Inside `f`, rayon's parallel iterators,
+    /// `join` and `scope` use this pool.
     ///
-    /// It is for work that keeps a processor busy for long, which would hold up
-    /// all fibers of a hub. It must not wait: a `.wait()` in `f` blocks one of the
-    /// few threads, which no other job can use meanwhile.
+    /// Use it for work that keeps a processor busy for long and would hold up all fibers of
+    /// a hub. `f` must not wait: a `.wait()` in it blocks one of the few threads, which no
+    /// other job can use meanwhile.
     ///
-    /// The output is that of `f`.
+    /// The future returns the value of `f`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future, as a cancelled fiber does at once, does not stop `f`:
-    /// nothing can. Its result is then dropped on its thread.
+    /// Dropping the future does not stop `f`, since nothing can. A cancelled fiber drops
+    /// the future at once. The result of `f` is then dropped on its thread.
     ///
     /// # Panics
     ///
-    /// The future resumes a panic of `f`; if it was dropped before, the panic is
-    /// reported. The future also panics if it is polled again after it was ready,
-    /// and if it blocks one of the pool's own threads, in a job that waits for
-    /// another. The call panics if it is the first and the threads cannot be
-    /// started; to handle that as an error, use [`compute_threads`].
+    /// The future resumes a panic of `f`. If the future was dropped before, the panic is
+    /// reported instead. The future also panics if it is polled again after it was ready,
+    /// and if it blocks one of the pool's own threads, in a job that waits for another job.
+    /// The first call panics if the threads cannot be started; [`compute_threads`] returns
+    /// that as an error.
     ///
     /// # Examples
     ///
@@ -229,13 +228,12 @@ mod pool {
         offload
     }
 
-    /// Starts the threads of [`compute`], `count` of them, or one for each core if
-    /// `count` is zero.
+    /// Starts `count` threads for [`compute`], or one for each core if `count` is zero.
     ///
     /// # Errors
     ///
-    /// If they were started before, by this or by [`compute`]
-    /// ([`AlreadyExists`](io::ErrorKind::AlreadyExists)), or cannot be.
+    /// Returns an error if the threads cannot be started, or were started before by this
+    /// function or by [`compute`] ([`AlreadyExists`](io::ErrorKind::AlreadyExists)).
     ///
     /// # Examples
     ///
@@ -263,12 +261,12 @@ mod pool {
         }
     }
 
-    /// The pool, or why there is none.
+    /// The pool, or the reason why it could not be started.
     static POOL: OnceLock<Result<ThreadPool, String>> = OnceLock::new();
 
     fn start(count: usize) -> Result<ThreadPool, String> {
         let count = match count {
-            // Not rayon's own default, which an environment variable changes.
+            // This is not rayon's own default, which depends on an environment variable.
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             count => count,
         };

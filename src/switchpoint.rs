@@ -1,25 +1,26 @@
-//! Switchpoints: marking the functions that may suspend, and ruling them out.
+//! Switchpoints: functions that mark code that may suspend, or rule it out.
 //!
-//! The check itself is [`WaitSite`]'s, which every call that may suspend makes first. What it looks at
-//! is a counter: the stack's own, in its state, or the thread's, for code outside of stacks of ours.
+//! The check itself is in [`WaitSite`], and every call that may suspend makes it first. It
+//! looks at a counter, which is in the state of the running stack, or in the thread for code
+//! outside of our stacks.
 
 use crate::cancel::Raised;
 use crate::current::{Forbidden, Place, WaitSite, with_place};
 
-/// Says that the function that calls it may suspend, so that a call of it in the
-/// wrong place is found although it does not suspend each time.
+/// Marks the calling function as one that may suspend, so that a call in the wrong place is
+/// found even when it would not have suspended.
 ///
-/// It makes the check that each wait makes first, and suspends nothing. Everything
-/// in this crate that may suspend makes it. Where waiting is possible it does
-/// nothing, and while the thread is panicking it does nothing at all.
+/// It makes the check that each wait makes first, but does not suspend. Everything in this
+/// crate that may suspend makes the same check. It has no effect where waiting is possible,
+/// and none at all while the thread is panicking.
 ///
-/// The idea and the name are those of Gruvi's `switchpoint`.
+/// The idea and the name come from Gruvi's `switchpoint`.
 ///
 /// # Panics
 ///
-/// Where a [`wait`](crate::Wait::wait) panics: inside [`assert_no_switchpoints`],
-/// in async code, inside a future's `poll`, and in the hub's callbacks. The panic
-/// has the place of the call; with `#[track_caller]`, that of the function's caller.
+/// Panics where a [`wait`](crate::Wait::wait) does: inside [`assert_no_switchpoints`], in
+/// async code, inside a future's `poll`, and in the hub's callbacks. The panic reports the
+/// place of the call; with `#[track_caller]`, that of the function's caller.
 ///
 /// # Examples
 ///
@@ -28,7 +29,7 @@ use crate::current::{Forbidden, Place, WaitSite, with_place};
 ///
 /// #[track_caller]
 /// fn fetch(cache: &mut Option<u32>) -> u32 {
-///     switchpoint(); // it may wait, whatever is in the cache
+///     switchpoint(); // this function may wait, even if the cache is full
 ///     *cache.get_or_insert_with(|| {
 ///         yield_now().wait();
 ///         42
@@ -46,37 +47,36 @@ pub fn switchpoint() {
     WaitSite::here_or_error("a function that calls `switchpoint()`");
 }
 
-/// Runs `f` and panics if it calls anything that may suspend, even where that
-/// would not have suspended.
+/// Runs `f` and panics if it calls anything that may suspend, even if that call would not
+/// have suspended.
 ///
-/// Nothing else runs on the thread between two switchpoints. So what `f` does to
-/// data that fibers share, none of them can see half done, and no lock is needed;
-/// this makes sure that it stays so. It is also the remedy for APIs during which
-/// no other code must run on the thread, see the examples.
+/// Nothing else runs on the thread between two switchpoints. Other fibers therefore never
+/// see data that `f` has changed only in part, and no lock is needed; this function makes
+/// sure that it stays so. It is also the remedy for APIs during which no other code may run
+/// on the thread: see the examples.
 ///
-/// What is refused, is refused before anything is touched: no future is polled,
-/// nothing is taken from a channel. The panic names the call and its place. As
-/// in [`shield`](crate::shield), a cancel stays pending, and so does a deadline or
-/// the close of the hub; here, the abrupt end of the hub too.
+/// A call is refused before anything is touched: no future is polled, and nothing is taken
+/// from a channel. The panic names the call and its place. As in [`shield`](crate::shield),
+/// a cancel, a deadline or the close of the hub stays pending; here, so does the abrupt end
+/// of the hub.
 ///
-/// It is for the calling fiber, or the body of a bridge: others may wait, and so may
-/// fibers that `f` spawns. Outside of fibers it is for the calling thread, and not
-/// for fibers that the thread runs inside `f`. Calls can be nested. Neither it nor
-/// [`spawn`](crate::spawn), [`cancel`](crate::Fiber::cancel),
+/// The ban applies to the calling fiber or bridge. Other fibers may wait, including those
+/// that `f` spawns. Outside of fibers it applies to the calling thread, but not to fibers
+/// that the thread runs inside `f`. Calls can be nested. The following are not
+/// switchpoints: this function, [`spawn`](crate::spawn), [`cancel`](crate::Fiber::cancel),
 /// [`with_timeout`](crate::with_timeout), [`catch_cancel`](crate::catch_cancel) and
-/// [`check_cancelled`](crate::check_cancelled) are switchpoints.
+/// [`check_cancelled`](crate::check_cancelled).
 ///
-/// While the thread is panicking, a second panic would abort the process. There,
-/// what can return an error returns it, without a poll, and what has none to
-/// return, such as a bare [`wait`](crate::Wait::wait), is let through.
+/// While the thread is panicking, a second panic would abort the process. A call that can
+/// return an error then returns it without a poll; a call that cannot, such as a bare
+/// [`wait`](crate::Wait::wait), is allowed.
 ///
-/// The idea and the name are those of Gruvi's `assert_no_switchpoints`. Do not
-/// overuse it: it is better to keep changes that must be seen as one in a single
-/// function.
+/// The idea and the name come from Gruvi's `assert_no_switchpoints`. Do not overuse it: if
+/// several changes must appear as one, it is better to keep them in a single function.
 ///
 /// # Panics
 ///
-/// With the panic of `f`. Calls in `f` that may suspend panic.
+/// Panics if `f` panics, and in any call in `f` that may suspend.
 ///
 /// # Examples
 ///
@@ -84,7 +84,7 @@ pub fn switchpoint() {
 /// use std::cell::Cell;
 /// use switchback::assert_no_switchpoints;
 ///
-/// // The sum is always 100 for whoever looks.
+/// // Every observer sees a sum of 100.
 /// fn transfer(from: &Cell<u32>, to: &Cell<u32>, amount: u32) {
 ///     assert_no_switchpoints(|| {
 ///         from.set(from.get() - amount);
@@ -97,8 +97,8 @@ pub fn switchpoint() {
 /// assert_eq!((a.get(), b.get()), (50, 50));
 /// ```
 ///
-/// A wait in the initialiser of a `thread_local!`, which is unsound (use a
-/// [`fiber_local!`](crate::fiber_local) if it has to wait):
+/// This catches a wait in the initialiser of a `thread_local!`, which is unsound. Use a
+/// [`fiber_local!`](crate::fiber_local) if the initialiser has to wait.
 ///
 /// ```should_panic
 /// use switchback::{assert_no_switchpoints, prelude::*, yield_now};
@@ -115,8 +115,8 @@ pub fn switchpoint() {
 /// switchback::run(|| CONFIG.with(|config| config.len())).unwrap();
 /// ```
 ///
-/// A wait inside a closure of an API whose calls must nest on each thread, as
-/// those of `scoped-tls` and rayon must:
+/// This catches a wait inside a closure of an API whose calls must nest on each thread,
+/// such as those of `scoped-tls` and rayon:
 ///
 /// ```should_panic
 /// use std::cell::Cell;
@@ -126,7 +126,7 @@ pub fn switchpoint() {
 ///     static LEVEL: Cell<u32> = const { Cell::new(0) };
 /// }
 ///
-/// /// Not ours. It relies on nothing else running between its two lines.
+/// /// A foreign API. It relies on nothing else running between its two lines.
 /// fn nested<T>(f: impl FnOnce() -> T) -> T {
 ///     let level = LEVEL.replace(LEVEL.get() + 1);
 ///     let result = f();
@@ -142,8 +142,8 @@ pub fn switchpoint() {
 /// .unwrap();
 /// ```
 ///
-/// A wait while other threads use what is borrowed from a thread-local, which goes
-/// when the thread exits, even if the waiting stack was abandoned:
+/// This catches a wait while other threads use a borrow from a thread-local, which is
+/// destroyed when the thread exits, even if the waiting stack was abandoned:
 ///
 /// ```should_panic
 /// use std::sync::Mutex;

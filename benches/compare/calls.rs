@@ -1,9 +1,9 @@
 //! Rows `calls-...`: ten thousand calls at once of blocking code that waits for a
 //! millisecond three times, as an old client does for three answers.
 //!
-//! As fibers on a pool of two hubs, and on the threads of tokio's blocking pool,
-//! of which there are 512. Each sample is a process of its own, whose memory and
-//! processor time are looked at in the end, its start included.
+//! The calls run as fibers on a pool of two hubs, and on the 512 threads of tokio's
+//! blocking pool. Each sample is a process of its own. Its memory and processor time are
+//! read at the end, and include its start.
 
 use std::env;
 use std::fs;
@@ -17,14 +17,14 @@ use tokio::task::spawn_blocking;
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::in_multi_thread_task;
 
-/// Calls at once.
+/// The number of calls at once.
 const CALLS: u32 = 10_000;
-/// How often a sample makes them all, since the system counts processor time in
-/// ticks of ten milliseconds.
+/// How often a sample repeats them all, because the system counts processor time in ticks
+/// of ten milliseconds.
 const TIMES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Says that the process is a sample, and which one.
+/// The environment variable that makes the process a sample, and says which one.
 const SAMPLE: &str = "SWITCHBACK_BENCH_LEGACY";
 const FIBERS: &str = "fibers";
 const THREADS: &str = "threads";
@@ -48,7 +48,7 @@ pub(crate) fn rows() -> [Row; 3] {
     ]
 }
 
-/// What a process has come to.
+/// The figures of a process.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     calls_per_second: f64,
@@ -75,7 +75,7 @@ impl Sample {
     }
 }
 
-/// Whether the process is a sample. If so, it has done its work now.
+/// Returns whether the process is a sample. If so, it has done its work now.
 pub(crate) fn is_sample() -> bool {
     let Ok(which) = env::var(SAMPLE) else {
         return false;
@@ -125,8 +125,8 @@ fn in_threads() -> f64 {
     })
 }
 
-/// The most memory that the process has had, as Linux tells it: resident pages,
-/// and neither page tables nor the kernel's stacks of its threads.
+/// Returns the peak memory of the process, as reported by Linux. It counts resident pages,
+/// but neither page tables nor the kernel's stacks of its threads.
 fn peak_kib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -134,11 +134,11 @@ fn peak_kib() -> f64 {
     kib.unwrap_or(f64::NAN)
 }
 
-/// The processor time of all threads so far, as Linux tells it.
+/// Returns the processor time of all threads so far, as reported by Linux.
 fn cpu_seconds() -> f64 {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program may have anything in it.
+    // The name of the program may contain any character.
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let fields = after_name.split_whitespace().skip(11).take(2);
     let ticks: f64 = fields.flat_map(str::parse::<f64>).sum();

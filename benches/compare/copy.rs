@@ -1,9 +1,9 @@
-//! Rows `copy-64k` and `copy-64`: a connection is copied to another, with a buffer of
-//! 64 KiB or 64 bytes; switchback's way is std's `Read` and `Write` over
-//! `io::Blocking`. Row `csv`: a compressed CSV is read from a connection, record by
-//! record, through flate2 and csv.
+//! Rows `copy-64k` and `copy-64`: one connection is copied to another, with a buffer of 64
+//! KiB or of 64 bytes. switchback uses std's `Read` and `Write` over `io::Blocking`. Row
+//! `csv`: a compressed CSV is read from a connection, record by record, through flate2 and
+//! csv.
 //!
-//! The peers are threads, and the same for all. The clock is that of whoever copies.
+//! The peers are the same threads for all columns. The copying side measures the time.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -20,10 +20,10 @@ use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_fiber, in_task};
 
 const MIB: usize = 1 << 20;
-/// What is copied, in MiB, with a large buffer and with a small one.
+/// The MiB that are copied, with a large buffer and with a small one.
 const LARGE: usize = 1024;
 const SMALL: usize = 8;
-/// MiB of CSV before it was compressed.
+/// The MiB of CSV before compression.
 const CSV: usize = 200;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -58,7 +58,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// Both ends of a connection.
+/// Returns both ends of a connection.
 fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
@@ -75,7 +75,7 @@ fn blocking(stream: TcpStream) -> Blocking<tokio::net::TcpStream> {
     Blocking::new(asynchronous(stream))
 }
 
-/// Has `mib` MiB copied from one connection to another; returns MiB per second.
+/// Has `mib` MiB copied from one connection to another. Returns MiB per second.
 fn copied(mib: usize, copy: impl FnOnce(TcpStream, TcpStream)) -> f64 {
     let (mut source, from) = connection();
     let (to, mut sink) = connection();
@@ -123,7 +123,7 @@ async fn copy_async(mut from: tokio::net::TcpStream, mut to: tokio::net::TcpStre
     }
 }
 
-/// Has the CSV parsed from a connection; returns its MiB per second.
+/// Has the CSV parsed from a connection. Returns its MiB per second.
 fn parsed(parse: impl FnOnce(TcpStream) -> usize) -> f64 {
     static COMPRESSED: OnceLock<(Vec<u8>, usize)> = OnceLock::new();
     let (compressed, records) = COMPRESSED.get_or_init(mebibyte);
@@ -140,7 +140,7 @@ fn parsed(parse: impl FnOnce(TcpStream) -> usize) -> f64 {
     CSV as f64 / seconds
 }
 
-/// A MiB of CSV, compressed, and how many records it has.
+/// Returns a MiB of CSV, compressed, and the number of its records.
 fn mebibyte() -> (Vec<u8>, usize) {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let (mut size, mut records) = (0, 0);

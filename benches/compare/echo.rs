@@ -1,9 +1,9 @@
 //! Rows `echo-N` and `echo-N-4k`: a TCP echo server with N connections and messages
 //! of 64 bytes, or of 4 KiB.
 //!
-//! A sample's server runs until its last connection has been closed. The clients
-//! are the same code for all, on a runtime and a thread of their own; the clock
-//! is theirs, and starts when each connection has carried a message.
+//! A sample's server runs until its last connection is closed. The clients run the same
+//! code for every server, on their own runtime and thread. The clock is theirs, and starts
+//! when each connection has carried a message.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking, spawn_local};
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, in_fiber, in_task, on_runtime};
 
-/// Messages of all connections together while the clock runs.
+/// The number of messages, over all connections, while the clock runs.
 const MESSAGES: usize = 15_000;
 const BUFFER: usize = 4096;
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -40,7 +40,7 @@ pub(crate) fn rows() -> [Row; 4] {
 fn row(name: &str, load: Load) -> Row {
     let sample = |server: Server| move || load.messages_per_second(server);
     Row::new(name, Unit::PerSecond("messages"))
-        // To start a thousand threads, and connections, takes longer than the rest.
+        // Starting a thousand threads and connections takes longer than the rest.
         .rounds(if load.connections < 1_000 { 15 } else { 5 })
         .column(Column::Switchback, sample(fibers))
         .column(Column::TokioTasks, sample(tasks))
@@ -49,10 +49,10 @@ fn row(name: &str, load: Load) -> Row {
         .column(Column::Threads, sample(threads))
 }
 
-/// Serves so many connections, until all of them have been closed.
+/// Serves a number of connections until all of them are closed.
 type Server = fn(usize, Listening);
 
-/// What a server has to do.
+/// The load on a server.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     connections: usize,
@@ -71,11 +71,11 @@ impl Load {
         clients.join().expect("the clients do not panic")
     }
 
-    /// Returns how many messages a second all clients together got back.
+    /// Returns how many messages per second all clients together got back.
     async fn clients(self, address: SocketAddr) -> f64 {
         let mut connected = Vec::new();
-        // One after the other, since a listener's queue is short, and whom it
-        // refuses asks again after a second.
+        // Connect one after the other, because a listener's queue is short, and a refused
+        // client retries only after a second.
         for number in 0..self.connections {
             let stream = tokio::net::TcpStream::connect(address).await;
             let stream = stream.expect("the server accepts");

@@ -1,14 +1,14 @@
-//! Rows `fairness-...-N`: how fast others go on beside N fibers that re-queue
-//! themselves for ever, and beside N tokio tasks that do.
+//! Rows `fairness-...-N`: how fast other work runs beside N fibers that yield in an endless
+//! loop, and beside N tokio tasks that do.
 //!
-//! The others are ordinary tokio tasks on the same runtime: one that sleeps for
-//! a millisecond again and again, one that wakes itself, and one that exchanges
-//! messages with a thread over a socket. Switchback's promise is that its fibers
-//! leave them at least half of what tasks leave them: a factor of 0.5. Tokio's
-//! timers count in whole milliseconds, so that a sleep of one takes up to two.
+//! The other work is an ordinary tokio task on the same runtime: one that sleeps for a
+//! millisecond repeatedly, one that wakes itself, or one that exchanges messages with a
+//! thread over a socket. switchback promises that its fibers leave it at least half of
+//! what tasks leave it: a factor of 0.5. Tokio's timers count in whole milliseconds, so
+//! that a sleep of one takes up to two.
 //!
-//! The price of such fairness is in the rows `fairness-load-N`: how often all
-//! fibers together give way beside the task that wakes itself.
+//! The rows `fairness-load-N` show the price of this fairness: how often all fibers
+//! together yield beside the task that wakes itself.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ use tokio::task::spawn_local;
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{on_runtime, wake_self};
 
-/// How long a sample counts what the other task does.
+/// How long a sample counts the other work.
 const WINDOW: Duration = Duration::from_millis(80);
 const SIZE: usize = 64;
 
@@ -46,12 +46,12 @@ enum Other {
     Timer,
     Task,
     Socket,
-    /// A task as above; what counts is how the load goes on.
+    /// The self-waking task; the figure is how often the load runs.
     TaskAndLoad,
 }
 
 impl Other {
-    /// The part of the row's name, and what is counted.
+    /// Returns the part of the row's name, and the unit that is counted.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Other::Timer => ("timer", "sleeps of 1 ms"),
@@ -61,7 +61,7 @@ impl Other {
         }
     }
 
-    /// Returns how often a second it, or the load, got its turn.
+    /// Returns how often per second the task, or the load, runs.
     async fn rate(self, load: Rc<Load>) -> f64 {
         match self {
             Other::Timer => {
@@ -75,7 +75,7 @@ impl Other {
     }
 }
 
-/// What fibers and tasks of the load share.
+/// The state that the fibers and tasks of the load share.
 #[derive(Debug, Default)]
 struct Load {
     stop: Cell<bool>,
@@ -83,14 +83,14 @@ struct Load {
 }
 
 impl Load {
-    /// Whether to give way once more.
+    /// Returns whether to yield once more.
     fn goes_on(&self) -> bool {
         self.yields.set(self.yields.get() + 1);
         !self.stop.get()
     }
 
-    /// Counts for a while how often the load gives way beside a task that does
-    /// `event` for ever.
+    /// Counts how often the load yields, for the duration of a sample, beside a task that
+    /// does `event` in an endless loop.
     async fn yields_per_second(&self, event: impl AsyncFnMut()) -> f64 {
         let begin = Instant::now();
         let before = self.yields.get();
@@ -142,9 +142,9 @@ fn beside_tasks(count: usize, other: Other) -> f64 {
     })
 }
 
-/// Counts how often `event` happens; looks at the clock once per `batch`.
+/// Counts how often `event` happens. Reads the clock once per `batch`.
 async fn per_second(batch: u32, mut event: impl AsyncFnMut()) -> f64 {
-    // By the time that this is over, all of the load has started.
+    // Once this is done, all of the load has started.
     event().await;
     event().await;
     let begin = Instant::now();
@@ -184,7 +184,7 @@ async fn round_trips_per_second() -> f64 {
         read.expect("the peer answers");
     });
     let rate = rate.await;
-    // The peer sees the end and ends.
+    // The peer sees the end of the stream and ends.
     drop(stream);
     peer.join().expect("the peer does not panic");
     rate

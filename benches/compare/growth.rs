@@ -1,11 +1,10 @@
-//! Rows `growth-...-N`: what a yield costs, and a spawn with its join, if there are
-//! N fibers at once, from ten to a million, on stacks of 64 KiB. [`plot`](crate::plot)
-//! draws them.
+//! Rows `growth-...-N`: the cost of a yield, and of a spawn with its join, with N fibers at
+//! once, from ten to a million, on stacks of 64 KiB. [`plot`](crate::plot) draws them.
 //!
-//! `growth-yield-N` is `yield-N` with other stacks. `growth-spawn-N`: all are spawned
-//! by one, and then joined; each has had a stack before, which the hub has kept.
-//! `growth-spawn-cold-N`: the same by a new hub with default settings, to which the
-//! system has to give each stack, and its memory; that takes too long for a million.
+//! `growth-yield-N` is `yield-N` with smaller stacks. In `growth-spawn-N` one fiber spawns
+//! all others and then joins them; each gets a stack that was used before and that the hub
+//! has kept. `growth-spawn-cold-N` is the same on a new hub with default settings, to which
+//! the system has to give each stack and its memory; that takes too long for a million.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -17,19 +16,19 @@ use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_hub, in_task};
 use crate::yields;
 
-/// How many fibers there are.
+/// The numbers of fibers.
 pub(crate) const COUNTS: [usize; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
-/// So that there is address space for a million, with little to lose on it.
+/// A small size, so that there is address space for a million stacks.
 const STACK: usize = 64 * 1024;
 
-/// How many are spawned and joined per sample at the least, if stacks are warm.
+/// The minimum number of fibers that are spawned and joined per sample, if stacks are warm.
 const LEAST: usize = 100_000;
 
-/// Nanoseconds for each of so many.
+/// Returns nanoseconds per fiber for a number of fibers.
 type Cost = fn(usize) -> f64;
 
-/// What it is that grows.
+/// The operation that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Thing {
     Yield,
@@ -40,7 +39,7 @@ pub(crate) enum Thing {
 impl Thing {
     pub(crate) const ALL: [Thing; 3] = [Thing::Yield, Thing::Spawn, Thing::SpawnCold];
 
-    /// The name of the row.
+    /// Returns the name of the row.
     pub(crate) fn row_name(self, count: usize) -> String {
         let name = match self {
             Thing::Yield => "yield",

@@ -1,7 +1,7 @@
-//! Counts what is allocated on the heap, when asked to.
+//! Counts heap allocations on request.
 //!
-//! This program's allocator is the system's with a flag in front: what it costs is
-//! a load and a branch, and all columns pay it.
+//! This program's allocator is the system's with a flag in front. The flag costs a load and
+//! a branch, and all columns pay for it.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -12,26 +12,26 @@ static HEAP: Heap = Heap;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-/// It wraps, so that it may be less than it was.
+/// The counter wraps, because more may be freed than allocated while counting.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// What was allocated, by all threads, while it was counted.
+/// The allocations of all threads while counting was on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allocated {
-    /// How often, including each time that something grew.
+    /// The number of allocations, including each reallocation that grew.
     pub(crate) allocations: f64,
-    /// What of it was not freed, in bytes as they were asked for.
+    /// The requested bytes that were not freed.
     pub(crate) bytes: f64,
 }
 
-/// Begins to count.
+/// Starts counting.
 pub(crate) fn count() {
     ALLOCATIONS.store(0, Relaxed);
     BYTES.store(0, Relaxed);
     COUNTS.store(true, Relaxed);
 }
 
-/// Ends it.
+/// Stops counting and returns the counts.
 pub(crate) fn counted() -> Allocated {
     COUNTS.store(false, Relaxed);
     Allocated {
@@ -51,30 +51,30 @@ impl Heap {
     }
 }
 
-// SAFETY: everything is done by `System`, of which the same is asked; counting
-// neither allocates nor panics.
+// SAFETY: every method forwards to `System` with the same arguments; counting neither
+// allocates nor panics.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.note(1, 0, layout.size());
-        // SAFETY: the caller promises what `System` asks for.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         self.note(1, 0, layout.size());
-        // SAFETY: the caller promises what `System` asks for.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         self.note(1, layout.size(), size);
-        // SAFETY: the caller promises what `System` asks for; the block is its own.
+        // SAFETY: the caller upholds the contract of `System`, to which the block belongs.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         self.note(0, layout.size(), 0);
-        // SAFETY: the caller promises what `System` asks for; the block is its own.
+        // SAFETY: the caller upholds the contract of `System`, to which the block belongs.
         unsafe { System.dealloc(block, layout) }
     }
 }

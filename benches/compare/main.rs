@@ -1,30 +1,29 @@
-//! Compares fibers with their rivals, interleaved in one process, and prints one
-//! Markdown table.
+//! Compares fibers with their rivals, interleaved in one process, and prints one Markdown
+//! table.
 //!
-//! Run with: `cargo bench --bench compare`, or `cargo bench --bench compare --
-//! ROW...` for some rows. A name that is not a row's selects the rows that begin
-//! with it: `yield` stands for `yield-10`, `yield-1000` and so on.
+//! Run with: `cargo bench --bench compare`, or `cargo bench --bench compare -- ROW...` for
+//! some rows. A name that is not a row's selects the rows that begin with it: `yield`
+//! stands for `yield-10`, `yield-1000` and so on.
 //!
 //! # How it measures
 //!
-//! A row is one piece of work; each column that applies does it its own way. A
-//! round measures every column once; the column that goes first changes from
-//! round to round. The first round is discarded. A cell is the median of the
-//! rounds that count. Since a disturbance of the machine tends to hit a whole
-//! round, a rival is compared with switchback in the same round: its cell also
-//! has the median of these ratios, and their least and greatest.
+//! A row is one piece of work, which each column that applies does in its own way. A round
+//! measures every column once; the column that goes first changes from round to round. The
+//! first round is discarded. A cell is the median of the rounds that count. A disturbance
+//! of the machine tends to affect a whole round, so a rival is compared with switchback in
+//! the same round: its cell also has the median of these ratios, and their least and
+//! greatest.
 //!
-//! A sample makes a runtime (or a scope, or threads) of its own and does some of
-//! the work before its clock starts, so that no column pays for the first use of
-//! memory. Columns that take microseconds do less of the work per sample; all
-//! figures are per unit of work.
+//! A sample creates its own runtime (or scope, or threads) and does some of the work before
+//! its clock starts, so that no column pays for the first use of memory. Columns that take
+//! microseconds do less of the work per sample; all figures are per unit of work.
 //!
-//! Where threads wait for each other, a figure depends on whether a core falls
-//! asleep in between, which on some machines costs ten times the work itself;
-//! these spreads are wide for that reason.
+//! Where threads wait for each other, a figure depends on whether a core falls asleep in
+//! between, which on some machines costs ten times the work itself. The spread of these
+//! figures is wide for that reason.
 //!
-//! The table is also written to `compare.md` in the target directory, and a plot of
-//! the rows `growth-...` to `growth.svg` there, if they were measured.
+//! The table is also written to `compare.md` in the target directory. If the rows
+//! `growth-...` were measured, a plot of them is written to `growth.svg` there.
 
 mod calls;
 mod copy;
@@ -102,7 +101,7 @@ fn all_rows() -> Vec<Row> {
     rows
 }
 
-/// The rows that the arguments ask for, or all. Options are cargo's, which
+/// Returns the rows that the arguments ask for, or all. Options come from cargo, which
 /// passes `--bench`.
 fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec<Row>, String> {
     let mut wanted = Vec::new();

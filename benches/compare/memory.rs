@@ -1,10 +1,9 @@
-//! Rows `memory-bytes` and `memory-allocations`: what a fiber that waits has on the
-//! heap, beside its stack, and what a tokio task that waits has there. Each has
-//! captured 16 bytes that it still needs.
+//! Rows `memory-bytes` and `memory-allocations`: the heap memory of a waiting fiber,
+//! without its stack, and of a waiting tokio task. Each has captured 16 bytes that it still
+//! needs.
 //!
-//! The handles of those who spawned them are not counted, since they are on no
-//! heap. Tables that grow are, in a new runtime: there are so many that tables that
-//! double are full.
+//! The handles are not counted, because they are not on the heap. Growing tables of a new
+//! runtime are counted; the number of fibers is chosen so that tables that double are full.
 
 use std::future::pending;
 use std::hint::black_box;
@@ -19,8 +18,8 @@ use crate::worlds::{in_fiber, in_task};
 
 const COUNT: u64 = 1024;
 
-/// How many have begun to wait. It is no captured variable, which would add to what
-/// is counted.
+/// The number of fibers or tasks that have begun to wait. It is not a captured variable,
+/// which would add to the figure.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn rows() -> [Row; 2] {

@@ -1,11 +1,10 @@
 //! Rows `timer-beside-...`: how late a timer of a millisecond is while eight jobs
 //! keep the processors busy on other threads.
 //!
-//! The timer is in a fiber, or in a tokio task, on a thread of its own; the jobs are
-//! begun there with `blocking` or, in builds with that feature, `compute`. The rival
-//! begins them with `spawn_blocking`. Tokio's timers count in whole milliseconds,
-//! so even with nothing else to do, in `timer-beside-nothing`, one is late by up to
-//! that.
+//! The timer is in a fiber or in a tokio task, on its own thread. That thread starts the
+//! jobs with `blocking` or, in builds with that feature, `compute`; the rival starts them
+//! with `spawn_blocking`. Tokio's timers count in whole milliseconds, so a timer is late by
+//! up to a millisecond even in `timer-beside-nothing`, with nothing else to do.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -17,7 +16,7 @@ use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_fiber, in_task};
 
 const JOBS: usize = 8;
-/// How much each job computes: some tens of milliseconds.
+/// The number of rounds that each job computes: some tens of milliseconds.
 const ROUNDS: u64 = 20_000_000;
 const PAUSE: Duration = Duration::from_millis(1);
 const SLEEPS: u32 = 40;
@@ -40,7 +39,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// The mean lateness, in microseconds.
+/// Returns the mean lateness, in microseconds.
 fn in_fiber_beside(job: Option<fn() -> Offload<u64>>) -> f64 {
     let jobs: Vec<_> = job.map_or_else(Vec::new, |job| (0..JOBS).map(|_| job()).collect());
     let mut late = Duration::ZERO;
@@ -69,7 +68,7 @@ async fn in_task_beside(jobs: usize) -> f64 {
     late.as_secs_f64() * 1e6 / f64::from(SLEEPS)
 }
 
-/// A job: it computes, and does nothing else.
+/// A job that only computes.
 fn work() -> u64 {
     let mut value = 1_u64;
     for round in 0..ROUNDS {

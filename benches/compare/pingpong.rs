@@ -1,9 +1,9 @@
 //! Rows `pingpong` and `pingpong-async`: a number goes back and forth over two
 //! channels, between two fibers, and between a fiber and an async task.
 //!
-//! Tokio's channel is the bounded one, of capacity 1, whose `send` waits as its
-//! `recv` does. The channels of `may` and std are the ones that they have under
-//! the same name; never more than one message is in them either.
+//! Tokio's channel is the bounded one, of capacity 1, whose `send` waits as its `recv`
+//! does. The channels of `may` and std are those of the same name; they also never hold
+//! more than one message.
 
 use std::sync::mpsc as std_mpsc;
 use std::thread;
@@ -17,7 +17,7 @@ use tokio::task::{spawn_blocking, spawn_local};
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, in_fiber, in_task, on_runtime};
 
-/// Round trips per sample between what shares a thread.
+/// Round trips per sample on a single thread.
 const MANY: u64 = 100_000;
 /// Round trips per sample between threads.
 const FEW: u64 = 1_500;

@@ -9,10 +9,10 @@ use crate::growth::{COUNTS, Thing};
 use crate::rounds::{Column, Measured};
 
 const SIZE: (u32, u32) = (900, 560);
-/// Each browser has one of its own.
+/// A generic family, which every browser maps to a font of its own.
 const FONT: &str = "sans-serif";
 
-/// The plot as SVG. `None` if no such row was measured.
+/// Returns the plot as SVG, or `None` if no such row was measured.
 pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Error>> {
     let lines: Vec<Line> = lines(results).collect();
     let nanos = || lines.iter().flat_map(|line| &line.points).map(|p| p.1);
@@ -56,7 +56,7 @@ pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Err
         }
         chart
             .configure_series_labels()
-            // Between what takes microseconds and what does not.
+            // Between the lines that take microseconds and the others.
             .position(SeriesLabelPosition::Coordinate(520, 90))
             .legend_area_size(32)
             .background_style(WHITE)
@@ -68,7 +68,7 @@ pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Err
     Ok(Some(svg))
 }
 
-/// One thing that somebody does: its cost for each number of fibers.
+/// One operation of one column: its cost for each number of fibers.
 struct Line {
     thing: Thing,
     column: Column,
@@ -77,7 +77,7 @@ struct Line {
 }
 
 impl Line {
-    /// A colour for each thing, the rival's the paler.
+    /// Returns a colour for each operation; the rival's is the paler one.
     fn style(&self) -> ShapeStyle {
         let colour = match self.thing {
             Thing::Yield => RGBColor(0, 90, 180),
@@ -118,7 +118,7 @@ fn lines(results: &[Measured]) -> impl Iterator<Item = Line> {
     })
 }
 
-/// A number as it is read, such as `10k`.
+/// Formats a number in a short form, such as `10k`.
 fn thousands(number: f64) -> String {
     match number {
         n if n >= 1e6 => format!("{}M", n / 1e6),

@@ -1,13 +1,13 @@
-//! Rows `remote-spawn-join` and `remote-wake`: work that goes to another thread,
-//! and how fast it comes back or arrives.
+//! Rows `remote-spawn-join` and `remote-wake`: how long it takes to spawn and join work on
+//! another thread, and to wake a receiver there.
 //!
-//! `remote-spawn-join`: a task of the multi-thread runtime has a child made on
-//! another thread and awaits it, one after the other. Tokio's own tasks go to a
-//! thread of the same runtime, if they leave the one they are on.
+//! `remote-spawn-join`: a task of the multi-thread runtime spawns a child on another thread
+//! and awaits it, one after the other. Tokio's own tasks go to a thread of the same
+//! runtime, if they leave the current one.
 //!
-//! `remote-wake`: a thread that has slept for a while sends a message to somebody
-//! who has nothing else to do, and so sleeps in the I/O driver; measured is the
-//! time until that one has it.
+//! `remote-wake`: a thread that has slept for a while sends a message to a receiver that
+//! has nothing else to do, and so sleeps in the I/O driver. The figure is the time until
+//! the receiver has the message.
 
 use std::hint::black_box;
 use std::sync::mpsc;
@@ -27,7 +27,7 @@ use crate::worlds::{in_multi_thread_task, on_runtime};
 const CHILDREN: u64 = 3_000;
 /// Messages per sample.
 const MESSAGES: usize = 200;
-/// How long the receiver has nothing to do before each.
+/// How long the receiver idles before each message.
 const PAUSE: Duration = Duration::from_micros(300);
 
 pub(crate) fn rows() -> [Row; 2] {
@@ -146,7 +146,7 @@ fn wake_of_thread() -> f64 {
     thread.join().expect("the thread does not panic")
 }
 
-/// Sends the time of the sending, again and again, to somebody who sleeps.
+/// Sends the time of sending, repeatedly, to a receiver that sleeps.
 fn send(mut send: impl FnMut(Instant) -> bool) {
     for _ in 0..MESSAGES {
         thread::sleep(PAUSE);
@@ -154,7 +154,7 @@ fn send(mut send: impl FnMut(Instant) -> bool) {
     }
 }
 
-/// How long each message was on its way.
+/// The time that each message took.
 #[derive(Default)]
 struct Nanos(Vec<u128>);
 

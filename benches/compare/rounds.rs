@@ -1,10 +1,10 @@
-//! Rows, and how they are measured: interleaved rounds and paired ratios.
+//! Rows, and their measurement by interleaved rounds and paired ratios.
 
-/// How many rounds count, unless a row says otherwise. It is odd, so that a median
-/// is one of them.
+/// The number of rounds that count, unless a row sets another. It is odd, so that the
+/// median is one of them.
 pub(crate) const ROUNDS: usize = 15;
 
-/// Who does the work: the columns of the table, in its order.
+/// The columns of the table, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Switchback,
@@ -16,14 +16,14 @@ pub(crate) enum Column {
     Corosensei,
 }
 
-/// What a figure counts, and whether more of it is better.
+/// The unit of a figure, and whether more of it is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Nanoseconds per one of these.
+    /// Nanoseconds for each of these.
     NanosPer(&'static str),
-    /// How many of these in a second.
+    /// The number of these per second.
     PerSecond(&'static str),
-    /// Something else of which less is better, with what it is measured in.
+    /// Another unit of which less is better, with its name.
     Less(&'static str),
 }
 
@@ -48,8 +48,8 @@ impl Row {
         }
     }
 
-    /// Another number of rounds that count, an odd one: for a row that takes long,
-    /// or that comes to the same every time.
+    /// Sets another, odd number of rounds that count, for a row that takes long or gives
+    /// the same figure every time.
     pub(crate) fn rounds(self, rounds: usize) -> Row {
         debug_assert!(rounds % 2 == 1);
         Row { rounds, ..self }
@@ -60,8 +60,8 @@ impl Row {
         self
     }
 
-    /// Measures every column in each round. Rounds begin with another column in
-    /// turn, so that none always follows the same one's leftovers.
+    /// Measures every column in each round. Each round begins with another column, so that
+    /// no column always follows the same one.
     pub(crate) fn measure(&self) -> Measured {
         let count = self.columns.len();
         let mut figures = vec![Vec::with_capacity(self.rounds); count];
@@ -84,7 +84,7 @@ impl Row {
     }
 }
 
-/// The figures of a row: for each column one per round.
+/// The figures of a row: one for each column and round.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) name: String,
@@ -92,7 +92,7 @@ pub(crate) struct Measured {
     columns: Vec<(Column, Vec<f64>)>,
 }
 
-/// How many times better switchback was than a rival, over the rounds.
+/// How many times better switchback was than a rival, over all rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
@@ -101,12 +101,12 @@ pub(crate) struct Ratio {
 }
 
 impl Measured {
-    /// The median figure of a column, if it applies to this row.
+    /// Returns the median figure of a column, if the column applies to this row.
     pub(crate) fn median(&self, column: Column) -> Option<f64> {
         self.figures(column).map(|figures| median(figures.to_vec()))
     }
 
-    /// The ratios between switchback and a rival, each within one round.
+    /// Returns the ratios between switchback and a rival, each within one round.
     pub(crate) fn ratio(&self, rival: Column) -> Option<Ratio> {
         let ours = self.figures(Column::Switchback)?;
         let theirs = self.figures(rival)?;

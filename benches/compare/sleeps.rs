@@ -1,10 +1,10 @@
-//! Rows `sleep-warm` and `sleep-cold`: a hundred thousand sleep at once, each for some
-//! time between 1 and 100 ms. What counts is the processor time, from before the
-//! first is spawned to when the last is joined.
+//! Rows `sleep-warm` and `sleep-cold`: a hundred thousand fibers or tasks sleep at once,
+//! each for some time between 1 and 100 ms. The figure is the processor time, from before
+//! the first is spawned until the last is joined.
 //!
-//! In `sleep-warm` all of them have slept once before, on a hub that keeps their stacks.
-//! In `sleep-cold` they are the first of a hub with default settings, which has to
-//! get their stacks from the system, and gives most of them back.
+//! In `sleep-warm` all of them have slept once before, on a hub that keeps their stacks. In
+//! `sleep-cold` they are the first on a hub with default settings, which has to get their
+//! stacks from the system and gives most of them back.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub(crate) fn rows() -> [Row; 2] {
     })
 }
 
-/// How long number `n` sleeps: random, and for all columns the same.
+/// Returns how long number `n` sleeps: random, but the same for all columns.
 fn pause(n: u64) -> Duration {
-    // The function that makes the output of SplitMix64, by Steele, Lea and Flood.
+    // The output function of SplitMix64, by Steele, Lea and Flood.
     let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,5 +1,5 @@
-//! Rows `spawn-join` and `spawn-join-async`: one child after the other is
-//! spawned and joined, by blocking-style code and by async code.
+//! Rows `spawn-join` and `spawn-join-async`: blocking-style code or async code spawns and
+//! joins one child after the other.
 
 use std::hint::black_box;
 use std::thread;
@@ -11,9 +11,9 @@ use tokio::task::{spawn_blocking, spawn_local};
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_blocking, in_coroutine, in_fiber, in_task};
 
-/// Children per sample of what takes about a microsecond.
+/// Children per sample in columns that take about a microsecond for each.
 const MANY: u64 = 30_000;
-/// Children per sample of what starts or wakes a thread for each.
+/// Children per sample in columns that start or wake a thread for each.
 const FEW: u64 = 1_000;
 
 pub(crate) fn rows() -> [Row; 2] {

@@ -15,7 +15,7 @@ const RIVALS: [(Column, &str); 6] = [
     (Column::Corosensei, "bare corosensei"),
 ];
 
-/// The table, with a line above that explains its cells.
+/// Renders the table, with a line above it that explains its cells.
 pub(crate) fn render(results: &[Measured]) -> String {
     let mut lines = vec![heading()];
     lines.extend(results.iter().map(line));
@@ -87,7 +87,8 @@ fn width(cell: &str) -> usize {
     cell.chars().count()
 }
 
-/// Two or three significant digits, or whole with its thousands set apart.
+/// Formats a figure with two or three significant digits, or as a whole number with its
+/// thousands set apart.
 fn number(figure: f64) -> String {
     if figure < 99.5 {
         return factor(figure);

@@ -1,4 +1,4 @@
-//! The worlds that code can run in: one function for each.
+//! The environments that code can run in, with one function for each.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -6,9 +6,9 @@ use std::task::Poll;
 use switchback::HubBuilder;
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime};
 
-/// A runtime on this thread, for fibers and for tasks alike. `spawn_local` puts
-/// a task straight into its queue, without a `LocalSet` in between. Its blocking
-/// pool is large enough for a thread per connection.
+/// Creates a runtime on this thread, for fibers and tasks alike. `spawn_local` puts a task
+/// straight into its queue, without a `LocalSet` in between. Its blocking pool is large
+/// enough for a thread per connection.
 fn runtime() -> LocalRuntime {
     Builder::new_current_thread()
         .enable_all()
@@ -44,7 +44,7 @@ pub(crate) fn in_fiber<T: 'static>(body: impl FnOnce() -> T + 'static) -> T {
 
 /// Runs `body` in the root fiber of a hub with settings of its own.
 pub(crate) fn in_hub<T: 'static>(hub: HubBuilder, body: impl FnOnce() -> T + 'static) -> T {
-    // Ctrl-C is to end the program, not only a sample.
+    // Ctrl-C must end the program, not only a sample.
     let result = hub.ignore_interrupt(true).run(body);
     result.expect("the fiber does not panic")
 }
@@ -80,14 +80,14 @@ where
     may::go!(body).join().expect("the coroutine does not panic")
 }
 
-/// One worker, as all others have one thread; and not bound to a core, since no
-/// other is. To be called before anything else of `may`.
+/// Gives `may` one worker, because all others have one thread, and does not bind it to a
+/// core, because no other is bound. Must be called before anything else of `may`.
 pub(crate) fn set_up_may() {
     may::config().set_workers(1).set_worker_pin(false);
 }
 
-/// Gives way in a tokio task by waking it at once. Tokio's own `yield_now` has
-/// the task wait for a poll of the I/O driver too, which is more than this.
+/// Yields in a tokio task by waking it at once. Tokio's own `yield_now` also makes the task
+/// wait for a poll of the I/O driver, which is more than a fiber's yield does.
 pub(crate) async fn wake_self() {
     let mut woken = false;
     poll_fn(|cx| {

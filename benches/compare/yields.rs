@@ -1,8 +1,8 @@
-//! Rows `yield-N`: N fibers that give way in turn.
+//! Rows `yield-N`: N fibers that yield in turn.
 //!
-//! The clock runs from when the last of them has started to when the last has
-//! done its share. The floor is bare coroutines that are resumed in turn by a
-//! loop, with nothing that could be called a scheduler.
+//! The clock runs from when the last of them has started to when the last has done its
+//! share. For comparison, bare coroutines are resumed in turn by a loop, without a
+//! scheduler.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,11 +15,11 @@ use switchback::{Builder, prelude::*};
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, on_runtime, wake_self};
 
-/// About how often a sample gives way.
+/// The approximate number of yields per sample.
 const YIELDS: usize = 1_000_000;
 
-/// Stacks that are a mapping each, with a guard that is another, as the others
-/// have: there can be no more of them than some 32,000.
+/// The maximum number of stacks of the other crates. Each takes a mapping and another for
+/// its guard, so some 32,000 of them are possible.
 const MOST_MAPPED: usize = 30_000;
 
 pub(crate) fn row(count: usize) -> Row {
@@ -33,9 +33,9 @@ pub(crate) fn row(count: usize) -> Row {
         .column(Column::Corosensei, move || bare_coroutines(count))
 }
 
-/// Starts when all have arrived and stops when all have left. It can be shared
-/// between threads because `may` asks for that; it is touched outside of what is
-/// measured, but for the turns in which the rest arrive.
+/// Starts when all have arrived and stops when all have left. It can be shared between
+/// threads, because `may` requires that. It is touched outside of the measured part, except
+/// for the turns in which the rest arrive.
 struct Clock {
     fibers: usize,
     turns: usize,
@@ -70,8 +70,8 @@ impl Clock {
     fn leave(&self) {
         if self.left.fetch_add(1, Ordering::Relaxed) + 1 == self.fibers {
             let begin = self.begin.lock().unwrap().expect("all have arrived");
-            // The one more: all but one still had to come back from waiting for
-            // the last to arrive.
+            // One turn more: all but one still had to return from waiting for the last to
+            // arrive.
             let yields = self.fibers * (self.turns + 1) - 1;
             let nanos = begin.elapsed().as_nanos() as f64 / yields as f64;
             *self.nanos_per_yield.lock().unwrap() = Some(nanos);
@@ -83,9 +83,9 @@ impl Clock {
         nanos.expect("all have left")
     }
 
-    /// What each fiber does, for those that give way by a call. (There is one call, so
-    /// that it is compiled into the loop.) None ends before all are done: to end, and to
-    /// give back a stack, is not part of it.
+    /// The body of each fiber whose yield is a call. (There is a single call, so that it is
+    /// inlined into the loop.) No fiber ends before all are done, because ending a fiber
+    /// and giving back its stack are not measured.
     #[inline(always)]
     fn run(&self, give_way: impl Fn()) {
         self.arrive();

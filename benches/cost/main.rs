@@ -1,7 +1,8 @@
-//! Does one thing so and so often: what `ci/cost.sh` counts the instructions of.
+//! Repeats one operation a given number of times, for `ci/cost.sh` to count its
+//! instructions.
 //!
-//! Run with: `cargo bench --bench cost -- THING COUNT`. Without a thing it does each
-//! of them a few times, and lists them.
+//! Run with: `cargo bench --bench cost -- THING COUNT`. Without a thing it runs each
+//! operation a few times, and lists them.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::task::{Poll, Waker};
 
 use switchback::{prelude::*, spawn, yield_now};
 
-/// A thing to do, and what does it.
+/// An operation, by name, and the function that repeats it.
 type Thing = (&'static str, fn(u64));
 
 const THINGS: [Thing; 5] = [
@@ -53,7 +54,7 @@ fn in_fiber(f: impl FnOnce() + 'static) {
     switchback::run(f).expect("the fiber does not panic");
 }
 
-/// Ten fibers give way, `count` times all together.
+/// Ten fibers yield, `count` times in total.
 fn yields(count: u64) {
     const FIBERS: u64 = 10;
     in_fiber(move || {
@@ -65,7 +66,7 @@ fn yields(count: u64) {
     });
 }
 
-/// One fiber after the other is made and joined by a fiber, on a warm stack.
+/// A fiber spawns and joins one fiber after the other, on a warm stack.
 fn spawns_and_joins(count: u64) {
     in_fiber(move || {
         for n in 0..count {
@@ -75,7 +76,7 @@ fn spawns_and_joins(count: u64) {
     });
 }
 
-/// The same, by async code.
+/// Async code spawns and joins one fiber after the other.
 fn spawns_and_joins_async(count: u64) {
     switchback_in_task(async move {
         for n in 0..count {
@@ -91,8 +92,8 @@ fn switchback_in_task(future: impl Future<Output = ()> + 'static) {
     tokio::task::LocalSet::new().block_on(&runtime, future);
 }
 
-/// Two fibers wake each other in turn: each of the `count` wakes suspends the one
-/// who wakes and resumes the one who is woken.
+/// Two fibers wake each other in turn: each of the `count` wakes suspends the waking fiber
+/// and resumes the other.
 fn wakes(count: u64) {
     #[derive(Default)]
     struct Cell {
@@ -134,7 +135,7 @@ fn wakes(count: u64) {
     });
 }
 
-/// A fiber waits for what is ready.
+/// A fiber waits for futures that are ready.
 fn ready_waits(count: u64) {
     in_fiber(move || {
         for n in 0..count {

@@ -1,11 +1,10 @@
-//! Written for threads, long ago: it has never heard of futures.
+//! Old code, written for threads: it knows nothing of futures.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::iter::Peekable;
 use std::str::SplitWhitespace;
 
-/// Calculates sums and products of names, whose values it asks a store for over
-/// `stream`.
+/// Calculates sums and products of names. It asks a store for their values over `stream`.
 pub(crate) fn calculate(expression: &str, stream: impl Read + Write) -> io::Result<usize> {
     let mut parser = Parser {
         words: expression.split_whitespace().peekable(),
@@ -18,7 +17,7 @@ pub(crate) fn calculate(expression: &str, stream: impl Read + Write) -> io::Resu
     }
 }
 
-/// A client of the store's protocol: a line there, and a line back.
+/// A client of the store's protocol: one line for the request, and one for the answer.
 struct Store<S>(BufReader<S>);
 
 impl<S: Read + Write> Store<S> {
@@ -30,7 +29,7 @@ impl<S: Read + Write> Store<S> {
     }
 }
 
-/// A parser by recursive descent, which needs values in the middle of it.
+/// A recursive-descent parser, which needs values while it parses.
 struct Parser<'a, S> {
     words: Peekable<SplitWhitespace<'a>>,
     store: Store<S>,

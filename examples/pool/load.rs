@@ -1,4 +1,4 @@
-//! The clients: what they ask for, what they expect, and how fast they get it.
+//! The clients: they send requests, check the answers and measure the time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,13 +28,13 @@ pub(crate) async fn run(server: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// One request after the other on one connection; returns the longest time that
-/// one took.
+/// Sends requests one after the other on one connection. Returns the longest time that one
+/// took.
 async fn run_client(server: SocketAddr, client: usize) -> io::Result<f64> {
     let mut stream = BufReader::new(TcpStream::connect(server).await?);
     let mut slowest = 0.0_f64;
     for request in 0..REQUESTS {
-        // Names of these lengths.
+        // The lengths of the names.
         let (a, b, c, d) = (client % 7 + 1, request + 1, 3, client % 5 + 2);
         let name = |length| "x".repeat(length);
         let body = format!("( {} + {} ) * {} + {}", name(a), name(b), name(c), name(d));
@@ -49,7 +49,7 @@ async fn run_client(server: SocketAddr, client: usize) -> io::Result<f64> {
     Ok(slowest)
 }
 
-/// As much of an HTTP client as this needs.
+/// An HTTP client with just the parts that this program needs.
 async fn post(stream: &mut BufReader<TcpStream>, body: &str) -> io::Result<(String, String)> {
     let length = body.len();
     let request =

@@ -1,6 +1,6 @@
-//! An HTTP server on tokio's multi-thread runtime whose handler calls synchronous
-//! code through a pool of hubs: a parser that asks a store for numbers, over TCP,
-//! in the depth of its recursion. It loads itself with clients, checks each
+//! An HTTP server on tokio's multi-thread runtime whose handler calls synchronous code
+//! through a pool of hubs. The code is a parser that asks a store for numbers, over TCP,
+//! deep in its recursion. The program runs clients against the server, checks each
 //! response, prints figures and ends.
 //!
 //! Run with: `cargo run --release --example pool`
@@ -23,7 +23,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-/// What the handler needs.
+/// The state that the handler needs.
 #[derive(Clone)]
 struct App {
     pool: Arc<HubPool>,
@@ -46,7 +46,7 @@ async fn calculate_in_fiber(app: App, expression: String) -> io::Result<usize> {
     fiber.await?
 }
 
-/// The store: the value of a name is its length, which takes it a millisecond.
+/// The store: the value of a name is its length, and each answer takes a millisecond.
 async fn serve_store(listener: TcpListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
@@ -64,7 +64,7 @@ async fn serve_store(listener: TcpListener) -> io::Result<()> {
     }
 }
 
-/// As many connections may wait here as there are clients.
+/// Listens with room for the connections of all clients.
 fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(([127, 0, 0, 1], 0).into())?;

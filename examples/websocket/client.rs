@@ -1,4 +1,4 @@
-//! The clients: tungstenite too, in fibers.
+//! The clients, which also use tungstenite in fibers.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -18,7 +18,7 @@ pub(crate) fn run(address: SocketAddr, clients: usize, messages: usize) -> Resul
         let mut sockets = Vec::new();
         for number in 0..clients {
             let mut socket = connect(address)?;
-            exchange(&mut socket, number, 0)?; // the clock does not run yet
+            exchange(&mut socket, number, 0)?; // before the clock starts
             sockets.push(socket);
         }
 

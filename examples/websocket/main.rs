@@ -1,14 +1,15 @@
-//! A synchronous WebSocket server, tungstenite, unmodified: 2,000 clients at once on
-//! one thread, beside the same server on a thread for each client and beside
+//! A synchronous WebSocket server with unmodified tungstenite: 2,000 clients at once on one
+//! thread, compared with the same server with a thread for each client, and with
 //! tokio-tungstenite.
 //!
 //! Run with: `cargo run --release --example websocket`
 //!
-//! Each server runs in a process of its own, so that its memory can be told, and its
-//! clients, fibers with tungstenite too, in another. On a machine that is busy with other
-//! things, many threads get more of it than one does; the processor time still tells. For one of them, or for another
-//! size: `cargo run --release --example websocket -- fibers 2000 100`, with `threads` or
-//! `tokio` for the others, the number of clients, and the messages of each.
+//! Each server runs in a process of its own, so that its memory can be measured. Its
+//! clients, which are fibers with tungstenite too, run in another process. On a busy
+//! machine, many threads get a larger share than one does; the processor time is still
+//! comparable. To run a single server, or another size: `cargo run --release --example
+//! websocket -- fibers 2000 100`, with `threads` or `tokio` for the other servers, the
+//! number of clients, and the messages of each.
 
 mod client;
 mod server;
@@ -49,7 +50,7 @@ fn main() -> Result<(), Failed> {
     }
 }
 
-/// Runs all three in turn, three times, and says how they compare.
+/// Runs all three servers in turn, three times, and prints how they compare.
 fn compare(clients: usize, messages: usize) -> Result<(), Failed> {
     println!("{clients} clients, {messages} messages of {SIZE} bytes each, every one checked");
     let (clients, messages) = (clients.to_string(), messages.to_string());
@@ -75,7 +76,7 @@ fn median(mut ratios: Vec<f64>) -> f64 {
     ratios[ratios.len() / 2]
 }
 
-/// Runs this program as something else and returns what it prints.
+/// Runs this program with other arguments, and returns its output.
 fn in_process(arguments: &[&str]) -> Result<String, Failed> {
     // Many systems allow a process 1,024 open files unless it asks for more.
     let more_files = r#"ulimit -n "$(ulimit -Hn)"; exec "$0" "$@""#;

@@ -8,7 +8,7 @@ use tokio_tungstenite::accept_async_with_config;
 
 use crate::{Failed, config, in_process, usage};
 
-/// Runs a server and its clients; prints their rate, and the memory of the server.
+/// Runs a server and its clients. Prints their rate, and the memory of the server.
 pub(crate) fn run(kind: &str, clients: &str, messages: &str) -> Result<(), Failed> {
     let number = clients.parse()?;
     let (clients, messages) = (clients.to_owned(), messages.to_owned());
@@ -33,13 +33,13 @@ type Clients = thread::JoinHandle<Result<String, Failed>>;
 /// Runs the clients of the server at an address.
 type Start = Box<dyn FnOnce(SocketAddr) -> Clients>;
 
-/// Plain synchronous code: tungstenite over whatever reads and writes.
+/// Plain synchronous code: tungstenite over any stream that reads and writes.
 fn serve(stream: impl io::Read + io::Write) {
     let mut socket = tungstenite::accept_with_config(stream, Some(config())).expect("a handshake");
     loop {
         let message = socket.read().expect("a message");
         if message.is_close() {
-            let _ = socket.flush(); // answers it
+            let _ = socket.flush(); // answers the close
             return;
         }
         socket.send(message).expect("the client reads");

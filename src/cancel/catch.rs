@@ -9,7 +9,7 @@ use crate::shared::Cancelled;
 /// Delivers a pending cancel here, without giving way to others.
 ///
 /// For long computations that do not wait. Outside of a fiber, and where a
-/// cancel would stay pending ([`shield()`],
+/// cancel would stay pending ([`shield`](crate::shield()),
 /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), a stack that
 /// unwinds), it does nothing.
 ///

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`interrupt`] | what a wait does instead of going on |
 //! | [`catch`] | catching a cancel, and delivering one without a wait |
-//! | [`shield`] | a part of a fiber that is not to be cancelled |
+//! | [`mod@shield`] | a part of a fiber that is not to be cancelled |
 //! | [`timeout`] | a deadline over blocking-style code |
 //! | [`redeliver`] | user code that runs where nothing may unwind |
 

@@ -1,5 +1,5 @@
 //! [`with_timeout`]: a deadline over blocking-style code. How it reaches the waits inside is in
-//! [`Deadlines`](crate::current::Deadlines).
+//! `Deadlines`, in [`crate::current`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;

@@ -1,12 +1,16 @@
 //! [`Locals`]: the fiber-locals of a stack or a thread.
 //!
-//! There is no unsafe code here, and nothing is borrowed while user code (an initialiser, a closure,
-//! a destructor) runs: the user of a value holds a count of its `Rc`.
+//! This module has no unsafe code, and nothing is borrowed while user code (an initialiser,
+//! a closure, a destructor) runs: each use of a value holds a count of its `Rc`. User code
+//! may therefore do anything, including wait. At worst, a value lives until its last user
+//! is gone.
 //!
-//! When the body of a fiber or bridge is over, it calls [`Locals::end`] on its own stack, where
-//! destructors may wait. A value passes through two lists of its [`Table`]: `live`, then, just
-//! before it is dropped, `gone`. What is in `gone` is not initialised again, so each key comes up at
-//! most once after the end has begun, and the end comes to an end.
+//! # The end
+//!
+//! When the body of a fiber or bridge has ended, it calls [`Locals::end`] on its own stack,
+//! where destructors may wait. A value passes through two lists of its [`Table`]: `live`
+//! and then, just before it is dropped, `gone`. A key in `gone` is not initialised again,
+//! so each key comes up at most once after the end has begun, and the loop terminates.
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -19,7 +23,8 @@ use std::rc::Rc;
 use crate::base::report;
 use crate::shared::Cause;
 
-/// A fiber-local was used after it was dropped, or while it is being dropped.
+/// The error of a fiber-local that was used after it was dropped, or while it was being
+/// dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessError;
@@ -38,10 +43,10 @@ impl fmt::Display for AccessError {
 
 impl Error for AccessError {}
 
-/// Tells one fiber-local from another.
+/// Identifies a fiber-local.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LocalId {
-    /// Of a static that is not zero-sized.
+    /// The address of the static, which is not zero-sized.
     pub(crate) address: usize,
     pub(crate) type_id: TypeId,
 }
@@ -49,9 +54,9 @@ pub(crate) struct LocalId {
 /// The fiber-locals of a fiber, a bridge or a thread.
 #[derive(Debug)]
 pub(crate) struct Locals {
-    /// Made for the first of them, since most fibers have none.
+    /// Allocated for the first value, because most fibers have none.
     table: OnceCell<Box<RefCell<Table>>>,
-    /// Whether everything is gone, also what never was.
+    /// Set once all values are gone. From then on no value is initialised.
     ended: Cell<bool>,
 }
 
@@ -59,7 +64,7 @@ pub(crate) struct Locals {
 struct Table {
     /// In the order of initialisation.
     live: Vec<Local>,
-    /// What was dropped or is being dropped.
+    /// The keys of values that were dropped or are being dropped.
     gone: Vec<LocalId>,
 }
 
@@ -77,7 +82,7 @@ impl Locals {
         }
     }
 
-    /// Whether there is nothing to drop.
+    /// Returns whether there is nothing to drop.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         match self.table.get() {
@@ -86,7 +91,7 @@ impl Locals {
         }
     }
 
-    /// The value, if there is one yet.
+    /// Returns the value, if it has been initialised.
     pub(crate) fn get(&self, id: LocalId) -> Result<Option<Rc<dyn Any>>, AccessError> {
         if self.ended.get() {
             return Err(AccessError);
@@ -102,7 +107,7 @@ impl Locals {
         }
     }
 
-    /// Puts a value in, unless there is one. Returns the one that is there now.
+    /// Inserts a value unless there is one. Returns the value that is stored now.
     pub(crate) fn insert(
         &self,
         id: LocalId,
@@ -117,8 +122,8 @@ impl Locals {
         Ok(made.clone())
     }
 
-    /// Drops everything, and what is initialised meanwhile. `fiber` is the name of the fiber, if it
-    /// is one's.
+    /// Drops all values, including those that are initialised meanwhile. `fiber` is the name
+    /// of the fiber, if the values belong to one.
     pub(crate) fn end(&self, fiber: Option<&dyn fmt::Display>) {
         while let Some(last) = self.take_last() {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(last))) {
@@ -128,7 +133,7 @@ impl Locals {
         self.ended.set(true);
     }
 
-    /// The value that was initialised last, which is gone from now on.
+    /// Removes the value that was initialised last and marks it as gone.
     fn take_last(&self) -> Option<Local> {
         let mut table = self.table.get()?.borrow_mut();
         let last = table.live.pop()?;
@@ -139,12 +144,13 @@ impl Locals {
 
 impl Drop for Locals {
     fn drop(&mut self) {
-        // The state that they are part of is going: no place for user code.
+        // The state that contains these values is being freed, and user code must not run
+        // here.
         debug_assert!(self.is_empty(), "they end before what has them");
     }
 }
 
-/// Reports the panic of a destructor. A cancel is none.
+/// Reports the panic of a destructor. A cancel is not reported.
 fn report_panic(fiber: Option<&dyn fmt::Display>, payload: Box<dyn Any + Send>) {
     let cause = Cause::from_panic(payload);
     if let Cause::Panic { .. } = cause {
@@ -155,6 +161,6 @@ fn report_panic(fiber: Option<&dyn fmt::Display>, payload: Box<dyn Any + Send>) 
             None => report::error(format_args!("a destructor of a fiber-local {cause}")),
         }
     }
-    // The payload's destructor could panic again, and so on.
+    // The payload's drop could panic again.
     mem::forget(cause);
 }

@@ -164,7 +164,8 @@ impl Refusal {
 }
 
 thread_local! {
-    /// How many `assert_no_switchpoints` the thread is in, outside of stacks of ours.
+    /// The number of `assert_no_switchpoints` calls that the thread is in, outside of our
+    /// stacks.
     static FORBIDDEN: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -178,6 +179,8 @@ impl Forbidden {
         Forbidden(())
     }
 
+    /// Returns whether the running code, outside of our stacks, is in
+    /// `assert_no_switchpoints`.
     fn holds() -> bool {
         FORBIDDEN.get() > 0
     }

@@ -25,7 +25,7 @@ use crate::shared::HubMetrics;
 /// fibers that call `spawn_local` there, use [`Hub::run_until`].
 ///
 /// On the main task of a multi-thread runtime, [`Hub::run_until`] drives one. A
-/// program with a synchronous `main` has one by [`run`].
+/// program with a synchronous `main` has one by [`run`](crate::run).
 ///
 /// A `Hub` value is a handle to it, for its own thread.
 #[derive(Clone)]
@@ -103,7 +103,7 @@ impl Hub {
     /// Closes the hub: it takes no new fibers, cancels those that it has, at each
     /// wait, and the future is ready when all of them have ended.
     ///
-    /// In the root fiber of [`run`], and only there among fibers, it
+    /// In the root fiber of [`run`](crate::run), and only there among fibers, it
     /// can be waited for: the root is not cancelled, and not waited for. In async
     /// code it can always be awaited. The close begins when the future is first
     /// polled, and goes on if it is dropped.
@@ -149,7 +149,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// The future gives a [`CloseTimeout`] with the names of the fibers that had
+    /// The future gives a [`CloseTimeout`](crate::CloseTimeout) with the names of the fibers that had
     /// not ended.
     ///
     /// # Panics
@@ -203,10 +203,10 @@ impl Hub {
     }
 
     /// Sets whether Ctrl-C does nothing from now on, however often it comes,
-    /// instead of what [`run`](run#ctrl-c) says. What came before still counts.
+    /// instead of what [`run`](crate::run#ctrl-c) says. What came before still counts.
     ///
-    /// It holds until it is set again, also when [`run`] has returned. Where the
-    /// hub does not answer Ctrl-C anyway, which is everywhere but under [`run`] on
+    /// It holds until it is set again, also when [`run`](crate::run) has returned. Where the
+    /// hub does not answer Ctrl-C anyway, which is everywhere but under [`run`](crate::run) on
     /// the main thread, it has no effect.
     ///
     /// # Examples

@@ -5,8 +5,7 @@ use crate::handles::JoinError;
 
 /// Runs `f` as the root fiber of a hub of its own, and returns its result.
 ///
-/// It makes a [`LocalRuntime`] with I/O and time
-/// enabled, so every tokio future can be waited for and `spawn_local` works.
+/// It makes a [`LocalRuntime`](tokio::runtime::LocalRuntime) with I/O and time enabled, so every tokio future can be waited for and `spawn_local` works.
 /// When `f` has ended, the hub closes: fibers that are left are cancelled, at
 /// each wait, and run returns when all of them have ended. Then the runtime and
 /// its tasks are dropped.

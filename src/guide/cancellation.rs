@@ -1,112 +1,113 @@
-//! Cancellation, deadlines and every way to end.
+//! Cancellation, deadlines and all the ways a fiber or hub can end.
 //!
 //! # What a cancel is
 //!
-//! [`cancel`](crate::Fiber::cancel) asks a fiber to end. The fiber learns it at the
-//! wait that it is in, or at the next one it reaches (or at
-//! [`check_cancelled`](crate::check_cancelled)): that call does not return but
-//! unwinds the stack with a [`Cancelled`](crate::Cancelled), as a panic would, so
-//! destructors run. The panic hook is not called. The fiber's joiner gets a
-//! [`JoinError`](crate::JoinError) with [`is_cancelled`](crate::JoinError::is_cancelled).
+//! [`cancel`](crate::Fiber::cancel) asks a fiber to end. The cancel is delivered at the
+//! fiber's current wait, or at the next wait or [`check_cancelled`](crate::check_cancelled)
+//! it reaches: that call does not return but unwinds the stack with a
+//! [`Cancelled`](crate::Cancelled), as a panic would, so destructors run. The panic hook is
+//! not called. The fiber's joiner receives a [`JoinError`](crate::JoinError) for which
+//! [`is_cancelled`](crate::JoinError::is_cancelled) is true.
 //!
-//! * A fiber that has not run yet never runs; its closure is dropped, on its stack.
-//! * One call is delivered once. Code that catches it, with
-//!   [`catch_cancel`](crate::catch_cancel) or because it catches all panics, goes
-//!   on, and can be cancelled again.
-//! * Several cancels before the delivery are one; the first message counts.
-//! * It is looked at before the future is polled. So if what a fiber waits for and
-//!   a cancel arrive together, the cancel wins and what has arrived is not taken.
-//! * It is held off in [`shield`](crate::shield), in
-//!   [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that
-//!   is, or may be, unwinding. Then it stays pending.
-//! * [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns it instead. That is the way for
-//!   `extern "C"` callbacks, through which nothing may unwind (the process aborts,
-//!   as for any panic there), and for destructors.
-//! * Once the fiber's closure has returned, a cancel does not change its result any
-//!   more. It may still end a destructor of a [`fiber_local!`](crate::fiber_local)
-//!   that waits, and only that destructor.
+//! * A fiber that has not run yet never runs. Its closure is dropped on its stack.
+//! * Each cancel is delivered once. Code that catches it, with
+//!   [`catch_cancel`](crate::catch_cancel) or because it catches all panics, continues and
+//!   can be cancelled again.
+//! * Several cancels before the delivery count as one, with the message of the first.
+//! * The cancel is checked before the future is polled. If a cancel and the awaited value
+//!   arrive together, the cancel wins and the value is not taken.
+//! * The cancel stays pending inside [`shield`](crate::shield), inside
+//!   [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that is, or
+//!   may be, unwinding.
+//! * [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns the cancel as an error
+//!   instead of unwinding. Use it in destructors and in `extern "C"` callbacks, which must
+//!   not unwind (the process aborts, as for any panic there).
+//! * Once the fiber's closure has returned, a cancel no longer changes its result. It can
+//!   still end a waiting destructor of a [`fiber_local!`](crate::fiber_local), and only
+//!   that destructor.
 //!
-//! Ctrl-C under [`run`](crate::run#ctrl-c) is a cancel of the root fiber.
+//! Ctrl-C under [`run`](crate::run#ctrl-c) cancels the root fiber.
 //!
-//! A *deadline* of [`with_timeout`](crate::with_timeout) is delivered like a
-//! cancel, but at each wait inside its call until that call has ended. A *close*
-//! of the hub is delivered at each wait of each fiber.
+//! A *deadline* set by [`with_timeout`](crate::with_timeout) is delivered like a cancel,
+//! but at every wait inside that call until the call has ended. The *close* of a hub is
+//! delivered at every wait of every fiber.
 //!
 //! # What is lost
 //!
-//! Waiting is as cancel safe as dropping the future that is waited for: nothing is
-//! taken from it once it is cancelled. What matters is what the future holds.
+//! Cancelling a wait is equivalent to dropping its future: a cancelled wait takes nothing
+//! more from the future. What is lost depends on what the future holds.
 //!
-//! | call | when it is cancelled or runs out of time |
+//! | call | what is lost if it is cancelled or times out |
 //! |---|---|
-//! | `future.wait()`, `wait_or_cancelled`, `wait_timeout`, `wait_until` | the future is dropped; lost is what it would lose by that |
-//! | ... of `mpsc::Receiver::recv`, `Notify::notified`, `Semaphore::acquire`, `Mutex::lock` | nothing: the message, permit or lock goes to the next |
-//! | ... of a `oneshot::Receiver` | the receiver, so the sender learns it; `(&mut receiver).wait()` loses nothing |
+//! | `future.wait()`, `wait_or_cancelled`, `wait_timeout`, `wait_until` | what the future loses when it is dropped |
+//! | ... of `mpsc::Receiver::recv`, `Notify::notified`, `Semaphore::acquire`, `Mutex::lock` | nothing: the message, permit or lock goes to the next waiter |
+//! | ... of a `oneshot::Receiver` | the receiver, so the sender sees it closed; `(&mut receiver).wait()` loses nothing |
 //! | ... of `mpsc::Sender::send` | the message that was being sent; `reserve().wait()` first loses nothing |
 //! | ... of `AsyncReadExt::read`, `TcpListener::accept` | nothing |
-//! | ... of `read_exact`, `read_to_end`, `write_all` | how far it had come: bytes may have been moved |
-//! | `read`, `fill_buf`, `write`, `flush` of an [`io::Blocking`](crate::io::Blocking) | nothing; `read_exact`, `write_all` and the like are several of these, and lose how far they had come |
+//! | ... of `read_exact`, `read_to_end`, `write_all` | its progress: bytes may have been transferred |
+//! | `read`, `fill_buf`, `write`, `flush` of an [`io::Blocking`](crate::io::Blocking) | nothing; `read_exact`, `write_all` and similar consist of several calls, and lose their progress |
 //! | `next` of a [`WaitIter`](crate::stream::WaitIter) | no item |
 //! | [`wait_send`, `wait_feed`](crate::stream::WaitSink) | the item, unless it was sent |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
-//! | [`park`](crate::park) | nothing: it takes no token |
-//! | [`SwitchBack`](crate::SwitchBack) | it is dropped, with what it was fired with, and its cleanups run; `(&mut switch_back).wait()` loses nothing |
+//! | [`park`](crate::park) | nothing: the token is not taken |
+//! | [`SwitchBack`](crate::SwitchBack) | the `SwitchBack` and the value it was fired with; its cleanups run; `(&mut switch_back).wait()` loses nothing |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
-//! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled and waited for |
-//! | [`bridge`](crate::bridge()) | its body is unwound; with it what the body holds |
-//! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds what is inside |
-//! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing was written; a flush or shutdown goes on with the next call |
-//! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close goes on |
+//! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled, and the scope waits for them |
+//! | [`bridge`](crate::bridge()) | what its body holds: the body is unwound |
+//! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds the body inside |
+//! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing: no byte of a cancelled write was written; the next call continues a flush or shutdown |
+//! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close continues |
 //! | [`Hub::run_until`](crate::Hub::run_until) (dropped) | the hub ends abruptly, see below |
 //!
 //! # Waiting in destructors
 //!
-//! A destructor may wait. While its fiber is not unwinding there is nothing
-//! special about it.
+//! A destructor may wait. If its fiber is not unwinding, no special rules apply.
 //!
-//! While the fiber unwinds, by its own panic or by a cancel, std counts a panic for
-//! the whole thread. If the fiber suspended there, everybody else on the thread
-//! would see [`std::thread::panicking`]: std's mutexes, unlocked meanwhile, would
-//! be poisoned. So:
+//! While a fiber unwinds, from its own panic or from a cancel, std counts a panic for the
+//! whole thread. If the fiber suspended there, every other fiber and task on the thread
+//! would see [`std::thread::panicking`] return true, and std mutexes that they unlock would
+//! be poisoned. Therefore:
 //!
-//! * a wait that can return an error polls once and, if that is not enough, returns
-//!   it: [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), [`wait_timeout`](crate::Wait::wait_timeout),
-//!   [`wait_until`](crate::Wait::wait_until), the calls of an
-//!   [`io::Blocking`](crate::io::Blocking), so that a `BufWriter` in a fiber that is
-//!   cancelled flushes what there is room for, and an
-//!   [`io::Sink`](crate::io::Sink). Prefer these in destructors;
-//! * a bare [`wait`](crate::Wait::wait) has no error to return, and suspends. Until
-//!   that destructor is done, cancels and deadlines of other fibers on the thread
-//!   that may themselves be unwinding are put off. (A fiber that began its wait
-//!   while nobody was unwinding gets its own at once.)
+//! * A wait that can return an error polls the future once, and returns the error if the
+//!   future is not ready. The waits of this kind are
+//!   [`wait_or_cancelled`](crate::Wait::wait_or_cancelled),
+//!   [`wait_timeout`](crate::Wait::wait_timeout), [`wait_until`](crate::Wait::wait_until),
+//!   and the calls of an [`io::Blocking`](crate::io::Blocking) or an
+//!   [`io::Sink`](crate::io::Sink). A `BufWriter` in a cancelled fiber, for example,
+//!   flushes as much as can be written at once. Prefer these calls in destructors.
+//! * A bare [`wait`](crate::Wait::wait) has no error to return, and suspends. Until that
+//!   destructor is done, cancels and deadlines of other fibers on the thread are put off if
+//!   those fibers may themselves be unwinding. A fiber that began its wait while nothing on
+//!   the thread was unwinding gets its cancel at once.
 //!
 //! # How a hub ends
 //!
-//! *Closed*, by [`Hub::close`](crate::Hub::close), at the end of
-//! [`run`](crate::run) and of [`Hub::run_until`](crate::Hub::run_until): new fibers
-//! are refused, the others are cancelled at each wait, and go on being run until
-//! they have ended. Destructors may wait.
+//! *Closed*, by [`Hub::close`](crate::Hub::close) or at the end of [`run`](crate::run) and
+//! of [`Hub::run_until`](crate::Hub::run_until): the hub refuses new fibers, cancels the
+//! others at each of their waits, and runs them until they have ended. Destructors may
+//! wait.
 //!
-//! *Abruptly*, when its runtime, its `run_until` or a bridge is dropped: each fiber
-//! is unwound at once, from the wait that it is in. There is nobody left to wake it,
-//! so it cannot wait again: what can return an error does, without a poll, and a
-//! bare `wait` *abandons* the fiber. Its stack is then leaked, with everything that
-//! is on it, never freed or reused, since others may hold pointers into it; a
-//! warning names the fiber, and its joiner gets an error. If it was unwinding just
-//! then, its thread counts as panicking for ever: from then on, cancels reach waits
-//! that begin there only through `wait_or_cancelled`, and a close ends those abruptly that
-//! it cannot reach. A borrowing bridge
-//! ([`bridge_borrowed`](crate::bridge_borrowed)) cannot be leaked, so the process
-//! is aborted instead.
+//! *Abruptly*, when its runtime, its `run_until` or a bridge is dropped: each fiber is
+//! unwound at once from its current wait. Nothing is left that could wake a fiber, so it
+//! cannot wait again. A call that can return an error returns it without a poll; a bare
+//! `wait` *abandons* the fiber. An abandoned stack is leaked with everything on it: it is
+//! never freed or reused, because others may hold pointers into it. A warning names the
+//! fiber, and its joiner gets an error.
 //!
-//! *With its thread*: nothing is resumed, unwound or freed when a thread ends with
-//! suspended fibers, since their frames may refer to thread-locals that are gone.
-//! All is leaked, with a warning.
+//! If the fiber was unwinding when it was abandoned, its thread counts as panicking from
+//! then on. Cancels then reach waits that begin on this thread only through
+//! `wait_or_cancelled`, and a close abruptly ends the fibers that it cannot reach. The
+//! stack of a borrowing bridge ([`bridge_borrowed`](crate::bridge_borrowed)) cannot be
+//! leaked, so the process aborts instead.
+//!
+//! *With its thread*: when a thread ends with suspended fibers, nothing is resumed, unwound
+//! or freed, because the fibers' frames may refer to destroyed thread-locals. Everything is
+//! leaked, with a warning.
 //!
 //! # Without unwinding
 //!
 //! In a build with `panic = "abort"`, a cancel, a deadline or a close reaches only
-//! `wait_or_cancelled`. [`with_timeout`](crate::with_timeout) panics, saying so. An abrupt
-//! end leaks the stacks of suspended fibers, and so does the end of
-//! [`run`](crate::run) for fibers that are left and did not end by themselves.
+//! `wait_or_cancelled`. [`with_timeout`](crate::with_timeout) panics with a message that
+//! says so. An abrupt end leaks the stacks of suspended fibers; so does the end of
+//! [`run`](crate::run) for fibers that have not returned on their own.

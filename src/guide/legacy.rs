@@ -1,22 +1,22 @@
-//! Synchronous libraries: where to run them, and the sandwich.
+//! Synchronous libraries: where to run them, and how to call async code from inside one.
 //!
 //! # Where
 //!
 //! | | [`spawn`](crate::spawn) | [`bridge`](crate::bridge()) | [`blocking`](crate::blocking) |
 //! |---|---|---|---|
-//! | runs | on a hub, by itself | inside the task that awaits it | on a thread of tokio's blocking pool |
-//! | needs | a hub: see the [crate's table](crate#where-fibers-run) | nothing, any executor will do | what it takes along has to be `Send` |
-//! | is for | connections and jobs, by the thousand | one call in the middle of async code | what blocks the operating system |
-//! | is ended by | a cancel, a deadline, the close of its hub | dropping the future | nothing: it runs to its end |
-//! | costs | a stack | a stack | a thread, of at most 512 |
+//! | runs | on a hub, independently | inside the task that awaits it | on a thread of tokio's blocking pool |
+//! | needs | a hub: see the [crate's table](crate#where-fibers-run) | nothing: any executor works | a closure that is `Send` |
+//! | is for | thousands of connections or jobs | one call in the middle of async code | calls that block the thread |
+//! | is ended by | a cancel, a deadline, the close of its hub | dropping the future | nothing: it runs to completion |
+//! | costs | a stack | a stack | one of at most 512 threads |
 //!
-//! The same library, which asks somebody's name over a stream, in each of them:
+//! Here the same library, which asks the peer for a name, runs in each of them:
 //!
 //! ```
 //! use std::io::{self, BufRead, BufReader, Read, Write};
 //! use switchback::{blocking, bridge, io::Blocking, spawn};
 //!
-//! /// Somebody else's.
+//! /// Synchronous code, which knows nothing of async.
 //! fn ask(mut stream: impl Read + Write) -> io::Result<String> {
 //!     stream.write_all(b"name?\n")?;
 //!     let mut name = String::new();
@@ -38,70 +38,70 @@
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> io::Result<()> {
 //! #   let address = peer()?;
-//!     // One of many: it goes on by itself.
+//!     // In a fiber: it runs independently, one of many.
 //!     let stream = tokio::net::TcpStream::connect(address).await?;
 //!     let mut fiber = spawn(|| ask(Blocking::new(stream)));
 //!     assert_eq!(fiber.join().await??, "Ann\n");
 //!
-//!     // In place: a part of this task.
+//!     // In place, as part of this task.
 //!     let stream = tokio::net::TcpStream::connect(address).await?;
 //!     let name = bridge(|| ask(Blocking::new(stream))).await?;
 //!     assert_eq!(name, "Ann\n");
 //!
-//!     // On a thread, since this is a socket that blocks it.
+//!     // On a thread, because std's socket blocks the thread.
 //!     let name = blocking(move || ask(std::net::TcpStream::connect(address)?)).await?;
 //!     assert_eq!(name, "Ann\n");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! What decides is what the library does when it has to wait.
+//! The choice depends on what the library does when it has to wait.
 //!
-//! * It waits in something that you give it: a stream (`Read`, `Write`), an iterator,
-//!   a trait that it calls back. Then it can run in a fiber or a bridge, where that
-//!   something waits with [`.wait()`](crate::Wait::wait), an
-//!   [`io::Blocking`](crate::io::Blocking) or a [`WaitIter`](crate::stream::WaitIter).
-//!   `spawn` it if there are many, or if it has a life of its own; `bridge` it if the
-//!   async code around it is to go on only with its result.
-//! * It opens sockets or files of its own, or takes locks for long. Then it stops every
-//!   fiber of the thread, and belongs on another: `blocking(f).wait()` in a fiber,
+//! * It waits in an object that you pass in: a stream (`Read`, `Write`), an iterator, or a
+//!   trait that it calls back. Run it in a fiber or a bridge, and let that object wait with
+//!   [`.wait()`](crate::Wait::wait), an [`io::Blocking`](crate::io::Blocking) or a
+//!   [`WaitIter`](crate::stream::WaitIter). `spawn` it if there are many calls, or if the
+//!   call outlives the code that starts it; `bridge` it if the async code around it
+//!   continues only with its result.
+//! * It opens its own sockets or files, or holds locks for long. It would stop every fiber
+//!   of the thread, so run it on another: `blocking(f).wait()` in a fiber,
 //!   `blocking(f).await` in async code.
-//! * It computes for long. That stops the thread as well: `compute(f)`, with the
-//!   feature of that name, has a pool of threads for that.
-//! * It has a runtime of its own inside. Tokio refuses that in a fiber, as in all async
-//!   code, with a panic. It belongs into `blocking` too.
+//! * It computes for long. This stops every fiber of the thread as well. `compute(f)`, with
+//!   the feature of that name, runs it on a pool of threads for computations.
+//! * It runs its own runtime inside. Tokio panics on that in a fiber, as in all async code.
+//!   Use `blocking` here too.
 //!
-//! A filter that is to be used from async code goes into an
-//! [`io::AsyncReader`](crate::io::AsyncReader) or
-//! [`AsyncWriter`](crate::io::AsyncWriter), an iterator into
-//! [`stream::from_iter`](crate::stream::from_iter()): these are bridges inside.
+//! To use a filter from async code, wrap it in an
+//! [`io::AsyncReader`](crate::io::AsyncReader) or [`AsyncWriter`](crate::io::AsyncWriter);
+//! to use an iterator, call [`stream::from_iter`](crate::stream::from_iter()). These are
+//! built on bridges.
 //!
 //! # Crates that were tried
 //!
-//! On 2026-11-22, on x86-64 Linux, unmodified.
+//! These were tested unmodified on 2026-11-22, on x86-64 Linux.
 //!
 //! | crate | where | what was tried |
 //! |---|---|---|
 //! | `tungstenite` 0.30 | fiber | `accept` and `client` over a `Blocking`: 2,000 at once |
-//! | `rustls` 0.23 | fiber | `StreamOwned` over a `Blocking`: 200 handshakes at once, and a deadline that unwinds through one |
+//! | `rustls` 0.23 | fiber | `StreamOwned` over a `Blocking`: 200 handshakes at once, and a deadline that unwinds one of them |
 //! | `imap` 3.0.0-alpha.15 | fiber | `Client::new` over a `Blocking`: 100 at once |
 //! | `flate2` 1.1, `tar` 0.4 | fiber | decoders and encoders over a `Blocking`; in an `AsyncReader` and an `AsyncWriter` |
 //! | `csv` 1.4, `serde_json` 1.0, `quick-xml` 0.38 | fiber | their readers over a `Blocking` whose bytes come a few at a time |
 //! | `redis` 1.8 | either | its `Parser` and packed commands over a `Blocking` in a fiber; its own connections open sockets: `blocking` |
-//! | `ureq` 3.5 | either | with a `Transport` of 15 lines over a `Blocking`: 50 requests at once in fibers; as it is, it blocks the thread, so it belongs into `blocking` |
+//! | `ureq` 3.5 | either | with a `Transport` of 15 lines over a `Blocking`: 50 requests at once in fibers; without it, it blocks the thread and needs `blocking` |
 //! | `mlua` 0.11 | fiber | Rust functions that wait, called by a script; a cancel unwinds through the script, but its `pcall` catches it like any error |
 //! | `rusqlite` 0.37 | `blocking` | SQL functions that wait work in a fiber, but a database in a file blocks the thread |
 //! | `reqwest::blocking` 0.12 | `blocking` | in a fiber it panics: "Cannot drop a runtime in a context where blocking is not allowed" |
 //! | `postgres` 0.19 | `blocking` | in a fiber it panics: "Cannot start a runtime from within a runtime" |
-//! | `std::fs`, `std::net`, `std::process` | `blocking` | they block the thread: tokio's own, with `.wait()`, do not |
+//! | `std::fs`, `std::net`, `std::process` | `blocking` | they block the thread; tokio's equivalents, with `.wait()`, do not |
 //!
 //! # The sandwich
 //!
-//! Async code calls a synchronous library, which calls back into a trait of yours,
-//! whose method has to await something.
+//! Async code calls a synchronous library, which calls back into one of your traits, whose
+//! method has to await something.
 //!
 //! ```
-//! /// Somebody else's.
+//! /// Synchronous code, which knows nothing of async.
 //! mod library {
 //!     pub trait Source {
 //!         fn value(&mut self, name: &str) -> String;
@@ -113,22 +113,22 @@
 //! }
 //! ```
 //!
-//! What is tried first:
+//! The usual attempts fall short:
 //!
 //! * `Handle::current().block_on(look_up(name))` in the method panics: "Cannot start a
 //!   runtime from within a runtime".
-//! * `futures::executor::block_on` is not refused, and worse: it stops the runtime that
-//!   the future waits for. On one thread nothing goes on, for ever.
-//! * `block_in_place` around that `block_on` works on a multi-thread runtime, and only
-//!   there. It takes a worker away for as long as the library runs, and everything
-//!   else in the same task stands still, the other branches of a `select!` included.
-//! * Tokio's `spawn_blocking` around the library, with `block_on` in the method, works: with a
-//!   thread for each call, at most 512 at once, and what the library takes along has
-//!   to be `Send` and `'static`. Dropping the future that waits for it stops nothing.
+//! * `futures::executor::block_on` does not panic, which is worse: it stops the runtime
+//!   that the future depends on. On a single thread, nothing makes progress again.
+//! * `block_in_place` around that `block_on` works on a multi-thread runtime only. It
+//!   occupies a worker for as long as the library runs, and everything else in the same
+//!   task stops, including the other branches of a `select!`.
+//! * Tokio's `spawn_blocking` around the library, with `block_on` in the method, works. It
+//!   takes a thread for each call, at most 512 at once, and the closure has to be `Send`
+//!   and `'static`. Dropping the future that waits for it stops nothing.
 //!
-//! With a stack of its own, the method just waits. *In place*, by a
-//! [`bridge`](crate::bridge()), on any executor, in any task that may hold what is not
-//! `Send`; what awaits it can drop it, and the library is unwound:
+//! On a stack of its own, the method just waits. *In place*, with a
+//! [`bridge`](crate::bridge()): it works on any executor, and in any task that may hold
+//! values that are not `Send`. Dropping the bridge unwinds the library:
 //!
 //! ```
 //! # mod library {
@@ -153,15 +153,15 @@
 //!     }
 //! }
 //!
-//! #[tokio::main] // of whatever flavor
+//! #[tokio::main] // any flavor
 //! async fn main() {
 //!     let text = bridge(|| library::render(&["a", "b"], &mut Waits)).await;
 //!     assert_eq!(text, "AB");
 //! }
 //! ```
 //!
-//! *In a fiber*, by [`spawn`](crate::spawn), on a current-thread runtime: it goes on by
-//! itself, and can be cancelled, joined, and put under
+//! *In a fiber*, with [`spawn`](crate::spawn) on a current-thread runtime: it runs
+//! independently, and can be cancelled, joined, and put under
 //! [`with_timeout`](crate::with_timeout):
 //!
 //! ```
@@ -185,9 +185,8 @@
 //! }
 //! ```
 //!
-//! *From a task of a multi-thread runtime*, which may move to another thread while a
-//! fiber or a bridge cannot: send the work to a hub, here one that is driven by the
-//! main task:
+//! *From a task of a multi-thread runtime*: the task may move to another thread, but a
+//! fiber or a bridge cannot. Send the work to a hub, here one that the main task drives:
 //!
 //! ```
 //! # mod library {
@@ -219,9 +218,9 @@
 //! }
 //! ```
 //!
-//! If the library calls back from C, see to it that no cancel unwinds through its
-//! frames: [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns it, [`shield`](crate::shield())
-//! puts it off.
+//! If the library is written in C, make sure that no cancel unwinds through its frames:
+//! [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns the cancel as an error,
+//! and [`shield`](crate::shield()) puts it off.
 //!
-//! The examples `websocket`, `tls`, `csv`, `imap` and `sandwich` are programs of this
-//! kind.
+//! The examples `websocket`, `tls`, `csv`, `imap` and `sandwich` are complete programs of
+//! this kind.

@@ -1,4 +1,4 @@
-//! Longer texts. There is no code here.
+//! The guide: pages that are longer than an item's docs.
 
 pub mod cancellation;
 pub mod legacy;

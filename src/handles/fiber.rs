@@ -44,6 +44,7 @@ use crate::shared::{
 /// when a second panic would abort the process, it returns a fiber that was
 /// cancelled instead.
 ///
+/// [`Builder::spawn`]: crate::Builder::spawn
 /// [`Hub::run_until`]: crate::Hub::run_until
 ///
 /// # Examples

@@ -1,12 +1,11 @@
-//! How deep fibers have come into their stacks, for those that are measured.
+//! Measures how deep fibers reach into their stacks.
 //!
-//! Nothing is written anywhere while a fiber runs. A fiber that is measured begins
-//! on a stack without memory: what was left by others goes back to the system
-//! before. The system then knows which pages were touched since, and is asked when
-//! somebody wants to know, and when the fiber ends. So the figure is in whole
-//! pages, and it counts what was reserved in a frame only where it was touched. A
-//! page that the system has swapped out counts only if there is a deeper one that it
-//! has not.
+//! Measuring writes nothing while a fiber runs. A measured fiber begins on a stack without
+//! memory: pages left by earlier fibers are given back to the system first. The system then
+//! knows which pages have been touched since. It is asked when the figure is requested and
+//! when the fiber ends. The figure is in whole pages, and counts the reserved part of a
+//! frame only where it was touched. A page that was swapped out counts only if a deeper
+//! page is still in memory.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -14,21 +13,21 @@ use std::collections::{BTreeMap, HashMap};
 use crate::shared::{FiberId, Header};
 use crate::stack::{self, Extent, Stack};
 
-/// Depths by name are kept for so many names. More are not useful, and names may
-/// be made up without end.
+/// The maximum number of names for which depths are kept. More are not useful, and a
+/// program may create names without end.
 const MAX_NAMES: usize = 1024;
 
-/// The fibers of one hub that are measured, and what came of it.
+/// The measured fibers of one hub, and the results.
 #[derive(Debug, Default)]
 pub(crate) struct Depths {
-    /// Those that have not ended.
+    /// The stacks of measured fibers that have not ended.
     measured: RefCell<HashMap<FiberId, Extent>>,
     deepest: Cell<usize>,
     by_name: RefCell<BTreeMap<Box<str>, usize>>,
 }
 
 impl Depths {
-    /// A fiber that is measured begins on this stack.
+    /// Starts to measure a fiber, which begins on this stack.
     #[cold]
     pub(crate) fn begin(&self, fiber: &Header, stack: &Stack) {
         stack.discard(0);
@@ -37,13 +36,13 @@ impl Depths {
             .insert(fiber.id(), stack.extent());
     }
 
-    /// Whether any fiber is measured: if not, `look` and `end` do nothing.
+    /// Returns whether any fiber is measured. If not, `look` and `end` do nothing.
     #[inline]
     pub(crate) fn any(&self) -> bool {
         !self.measured.borrow().is_empty()
     }
 
-    /// Measures a fiber that has not ended, on its hub's thread.
+    /// Measures a fiber that has not ended. Called on its hub's thread.
     pub(crate) fn look(&self, fiber: &Header) {
         let extent = self.measured.borrow().get(&fiber.id()).copied();
         if let Some(used) = extent.and_then(stack::used) {
@@ -55,8 +54,8 @@ impl Depths {
         }
     }
 
-    /// Measures a fiber whose body has ended, or was left for ever, for the last
-    /// time; its stack is still its own.
+    /// Measures a fiber for the last time, when its body has ended or was abandoned. It
+    /// still owns its stack.
     #[cold]
     pub(crate) fn end(&self, fiber: &Header) {
         self.look(fiber);
@@ -72,12 +71,12 @@ impl Depths {
         }
     }
 
-    /// The deepest that any fiber has come, in bytes; 0 if none was measured.
+    /// Returns the greatest depth of any fiber, in bytes, or 0 if none was measured.
     pub(crate) fn deepest(&self) -> usize {
         self.deepest.get()
     }
 
-    /// The deepest that a fiber of each name has come, in bytes.
+    /// Returns the greatest depth of any fiber of each name, in bytes.
     pub(crate) fn by_name(&self) -> Vec<(String, usize)> {
         let by_name = self.by_name.borrow();
         by_name

@@ -12,27 +12,27 @@ use tokio::task::coop;
 use super::capacity::DEFAULT_CAPACITY;
 use crate::generator::{Generator, Requests};
 
-/// Any [`Read`] that may wait, as tokio's [`AsyncRead`] and [`AsyncBufRead`].
+/// Adapts any [`Read`] that may wait to tokio's [`AsyncRead`] and [`AsyncBufRead`].
 ///
-/// The reader runs on a stack of its own inside the task that polls, as in a
-/// [`bridge`](crate::bridge()): there is no hub and no thread, and any executor will
-/// do. Inside, it reads from its source through a [`Blocking`](super::Blocking).
+/// The reader runs on a stack of its own inside the polling task, as in a
+/// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.
+/// It reads from its source through a [`Blocking`](super::Blocking).
 ///
-/// It runs only when it is polled and the buffer in between, of 8 KiB, is empty: so
-/// it is never more than that ahead. Each poll for more is one `read` of it. What
-/// the reader says is passed on as it is: its errors with their kind and source, and
-/// its end; a poll after an error, or after the end, calls `read` again. Only
-/// `Interrupted` is not passed on: the `read` is tried again, as std does.
+/// The reader runs only when it is polled and the buffer in between, of 8 KiB, is empty, so
+/// it is never further ahead than that. Each poll for more data calls `read` once. Its
+/// results are passed on unchanged: errors with their kind and source, and the end of the
+/// data; a poll after an error, or after the end, calls `read` again. The one exception is
+/// `Interrupted`: the `read` is retried, as std does.
 ///
 /// # Cancel safety
 ///
-/// A read that is dropped loses nothing. Dropping the `AsyncReader` unwinds the
-/// reader from the wait that it is in, so its destructors run.
+/// Dropping a read loses nothing. Dropping the `AsyncReader` unwinds the reader from its
+/// current wait, so its destructors run.
 ///
 /// # Panics
 ///
-/// A panic of the reader is resumed by the poll that it happens in. After that, polls
-/// return an error.
+/// If the reader panics, the poll that runs it resumes the panic. Later polls return an
+/// error.
 ///
 /// # Examples
 ///
@@ -58,21 +58,21 @@ use crate::generator::{Generator, Requests};
 /// ```
 pub struct AsyncReader {
     reader: Generator<Buffer, (Buffer, io::Result<usize>)>,
-    /// Here unless the reader has it.
+    /// Present unless the reader has it.
     buffer: Option<Buffer>,
-    /// What of the buffer has been read and not been taken.
+    /// The part of the buffer that has been read and not yet consumed.
     filled: Range<usize>,
 }
 
 type Buffer = Box<[u8]>;
 
 impl AsyncReader {
-    /// Runs the reader that `make` makes. It is made by the first poll, on the
-    /// reader's stack, where it may read already.
+    /// Creates an adapter for the reader that `make` returns. `make` runs at the first
+    /// poll, on the reader's stack, and may already read there.
     ///
     /// # Panics
     ///
-    /// If no stack can be had.
+    /// Panics if no stack can be allocated.
     #[track_caller]
     pub fn new<R, F>(make: F) -> AsyncReader
     where
@@ -82,11 +82,11 @@ impl AsyncReader {
         AsyncReader::with_capacity(DEFAULT_CAPACITY, make)
     }
 
-    /// As [`new`](AsyncReader::new), with a buffer of `capacity` bytes, at least one.
+    /// Like [`new`](AsyncReader::new), with a buffer of `capacity` bytes, at least one.
     ///
     /// # Panics
     ///
-    /// If no stack can be had.
+    /// Panics if no stack can be allocated.
     #[track_caller]
     pub fn with_capacity<R, F>(capacity: usize, make: F) -> AsyncReader
     where
@@ -156,7 +156,7 @@ impl AsyncBufRead for AsyncReader {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         if this.filled.is_empty() {
-            // A reader that never waits must spend the task's budget all the same.
+            // A reader that never waits must still spend the task's budget.
             let budget = ready!(coop::poll_proceed(cx));
             let filled = ready!(this.poll_fill(cx));
             budget.made_progress();

@@ -15,39 +15,38 @@ use super::capacity::DEFAULT_CAPACITY;
 use crate::base::lock::lock;
 use crate::generator::{Generator, Requests};
 
-/// Any [`Write`] that writes into another one, as tokio's [`AsyncWrite`].
+/// Adapts any [`Write`] that writes into another one to tokio's [`AsyncWrite`].
 ///
-/// The writer runs on a stack of its own inside the task that polls, as in a
-/// [`bridge`](crate::bridge()): there is no hub and no thread, and any executor will
-/// do. What it writes to is a [`Sink`], which writes to `T`.
+/// The writer runs on a stack of its own inside the polling task, as in a
+/// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.
+/// It writes to a [`Sink`], which in turn writes to `T`.
 ///
-/// Bytes go to the writer through a buffer of 8 KiB: a write is ready when its bytes
-/// are in the buffer, and the next one when the writer has taken them all, so a slow
-/// `T` holds up whoever writes. A flush flushes the writer and waits for it.
+/// Bytes reach the writer through a buffer of 8 KiB. A write is ready once its bytes are in
+/// the buffer, and the next write is ready once the writer has taken them all, so a slow
+/// `T` slows down the caller.
 ///
-/// **A shutdown has to be awaited**: it runs `finish`, which writes what the encoder
-/// holds back, and then shuts down `T`. Without it the end of the data is missing, as
-/// with every encoder that is dropped.
+/// **Await a shutdown at the end.** It runs `finish`, which writes what the encoder holds
+/// back, and then shuts down `T`. Without it the end of the data is missing, as with every
+/// encoder that is dropped early.
 ///
 /// # Cancel safety
 ///
-/// A write that is dropped has written nothing. A flush or shutdown that is dropped
-/// goes on with the next call. Dropping the `AsyncWriter` unwinds the writer, so its
-/// destructors run; what they write then is refused with an error, and nothing
-/// reaches `T`.
+/// A dropped write has written nothing. After a dropped flush or shutdown, the next call
+/// continues it. Dropping the `AsyncWriter` unwinds the writer, so its destructors run;
+/// their writes are refused with an error, and nothing more reaches `T`.
 ///
 /// # Errors
 ///
-/// An error of the writer or of `finish` is returned as it is, with its kind and
-/// source, by the call that is in progress or the next one. It is the end: how much of
-/// the data was written is not known, so later calls return an error of the same
-/// kind ([`Other`](io::ErrorKind::Other) after `Interrupted`, which asks for another
-/// try). So do calls after a panic. After a shutdown, writes are
+/// An error of the writer or of `finish` is returned unchanged, with its kind and source,
+/// by the call in progress or by the next one. Such an error is final, because it is not
+/// known how much of the data was written: later calls return an error of the same kind
+/// ([`Other`](io::ErrorKind::Other) after `Interrupted`, which would ask callers to retry).
+/// Calls after a panic return an error as well. Writes after a shutdown return
 /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
 /// # Panics
 ///
-/// A panic of the writer is resumed by the poll that it happens in.
+/// If the writer panics, the poll that runs it resumes the panic.
 ///
 /// # Examples
 ///
@@ -75,7 +74,7 @@ use crate::generator::{Generator, Requests};
 pub struct AsyncWriter<T> {
     writer: Generator<Request, Answer>,
     state: State,
-    /// Here unless the writer has it.
+    /// Present unless the writer has it.
     buffer: Option<Buffer>,
     inner: Lent<T>,
 }
@@ -83,38 +82,38 @@ pub struct AsyncWriter<T> {
 type Buffer = Box<[u8]>;
 
 enum Request {
-    /// That many bytes of the buffer.
+    /// Write this many bytes of the buffer.
     Write(Buffer, usize),
     Flush,
     Finish,
 }
 
-/// What came of a request, and the buffer if it came with one.
+/// The outcome of a request, with the buffer if the request came with one.
 type Answer = io::Result<Option<Buffer>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The writer waits for a request.
+    /// The writer is waiting for a request.
     Idle,
-    /// It is at one.
+    /// The writer is handling a request of this kind.
     Writing,
     Flushing,
     Finishing,
-    /// It has been finished; `T` has not been shut down.
+    /// The writer has been finished; `T` has not been shut down.
     Finished,
     ShutDown,
-    /// It has failed, with an error of this kind.
+    /// The writer has failed with an error of this kind.
     Failed(io::ErrorKind),
 }
 
 impl<T: AsyncWrite + Unpin + 'static> AsyncWriter<T> {
-    /// Runs the writer that `make` makes over `inner`. It is made by the first poll,
-    /// on the writer's stack, where it may write already. `finish` is run by the
-    /// shutdown.
+    /// Creates an adapter for the writer that `make` returns, over `inner`. `make` runs at
+    /// the first poll, on the writer's stack, and may already write there. The shutdown
+    /// runs `finish`.
     ///
     /// # Panics
     ///
-    /// If no stack can be had.
+    /// Panics if no stack can be allocated.
     #[track_caller]
     pub fn new<W, M, F>(inner: T, make: M, finish: F) -> AsyncWriter<T>
     where
@@ -125,11 +124,11 @@ impl<T: AsyncWrite + Unpin + 'static> AsyncWriter<T> {
         AsyncWriter::with_capacity(DEFAULT_CAPACITY, inner, make, finish)
     }
 
-    /// As [`new`](AsyncWriter::new), with a buffer of `capacity` bytes, at least one.
+    /// Like [`new`](AsyncWriter::new), with a buffer of `capacity` bytes, at least one.
     ///
     /// # Panics
     ///
-    /// If no stack can be had.
+    /// Panics if no stack can be allocated.
     #[track_caller]
     pub fn with_capacity<W, M, F>(capacity: usize, inner: T, make: M, finish: F) -> AsyncWriter<T>
     where
@@ -148,7 +147,7 @@ impl<T: AsyncWrite + Unpin + 'static> AsyncWriter<T> {
     }
 }
 
-/// Runs the writer until it is finished or fails.
+/// Serves requests until the writer is finished or fails.
 fn serve<W: Write>(
     requests: &Requests<Request, Answer>,
     mut writer: W,
@@ -169,7 +168,7 @@ fn serve<W: Write>(
         let failed = answer.is_err();
         requests.answer(answer);
         if failed {
-            // Its destructor may well wait. The answer is out by then.
+            // The writer's destructor may wait. The answer has been delivered by then.
             return;
         }
     }
@@ -185,13 +184,13 @@ fn flush(writer: &mut impl Write) -> io::Result<()> {
 }
 
 impl<T> AsyncWriter<T> {
-    /// Gives back what was written to. A writer that was not shut down is dropped
-    /// first, and what it held back is lost.
+    /// Returns the underlying `T`. A writer that was not shut down is dropped first, and
+    /// the bytes that it held back are lost.
     ///
     /// # Panics
     ///
-    /// If the writer has given its [`Sink`] to another thread, which is writing to it
-    /// at this moment.
+    /// Panics if the writer has given its [`Sink`] to another thread and that thread is
+    /// writing to it at this moment.
     #[track_caller]
     pub fn into_inner(self) -> T {
         drop(self.writer);
@@ -207,14 +206,14 @@ impl<T> AsyncWriter<T> {
         self.writer.request(request);
     }
 
-    /// Waits until the writer is at no request. An error is returned once.
+    /// Waits until the writer has no request left. An error is returned once.
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = match self.state {
             State::Writing | State::Flushing => State::Idle,
             State::Finishing => State::Finished,
             _ => return Poll::Ready(Ok(())),
         };
-        // In case of a panic.
+        // This state stays if the poll panics.
         let before = std::mem::replace(&mut self.state, State::Failed(io::ErrorKind::Other));
         match self.writer.poll(cx) {
             Poll::Pending => {
@@ -226,7 +225,8 @@ impl<T> AsyncWriter<T> {
                 self.state = done;
             }
             Poll::Ready(Some(Err(e))) => {
-                // Whoever is interrupted tries again, for ever if it were told so again.
+                // Callers retry after `Interrupted`, and would do so for ever if they kept
+                // getting it.
                 self.state = State::Failed(match e.kind() {
                     io::ErrorKind::Interrupted => io::ErrorKind::Other,
                     kind => kind,
@@ -238,7 +238,7 @@ impl<T> AsyncWriter<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes bytes from `bufs`, in turn, as many as there is room for.
+    /// Copies bytes from `bufs`, in turn, as many as there is room for.
     fn poll_accept(
         &mut self,
         cx: &mut Context<'_>,
@@ -269,8 +269,8 @@ impl<T> AsyncWriter<T> {
             len += amount;
         }
         self.request(Request::Write(buffer, len));
-        // As far as it gets at once. The rest is done by the next call, or by the one
-        // after that: the waker may have changed by then.
+        // Run the writer as far as it gets at once. The next call does the rest, and passes
+        // its own waker, which may be a different one.
         match self.poll_settle(cx) {
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(len)),
@@ -310,7 +310,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for AsyncWriter<T> {
             let was_flushing = this.state == State::Flushing;
             ready!(this.poll_settle(cx))?;
             match this.state {
-                // Nothing has been written since that flush began.
+                // Nothing has been written since this flush began.
                 State::Idle if was_flushing => return Poll::Ready(Ok(())),
                 State::Failed(kind) => return Poll::Ready(Err(failed_before(kind))),
                 State::Finished => return this.inner.poll(|inner| inner.poll_flush(cx)),
@@ -346,13 +346,13 @@ impl<T> fmt::Debug for AsyncWriter<T> {
     }
 }
 
-/// What the writer of an [`AsyncWriter`] writes to: a [`Write`] that writes to `T` and
-/// waits while that is not ready.
+/// The target of the writer in an [`AsyncWriter`]: a [`Write`] that writes to `T`, and
+/// waits while `T` is not ready.
 ///
 /// # Errors
 ///
-/// Those of `T`; and, as for [`Blocking`](super::Blocking#errors), one that says so
-/// while the writer unwinds.
+/// The errors are those of `T`. While the writer unwinds, a call returns an error as
+/// described for [`Blocking`](super::Blocking#errors).
 pub struct Sink<T>(Lent<T>);
 
 impl<T: AsyncWrite + Unpin> Write for Sink<T> {
@@ -381,8 +381,8 @@ impl<T> fmt::Debug for Sink<T> {
     }
 }
 
-/// Something that an [`AsyncWriter`] and its [`Sink`] poll in turn. Whoever polls has
-/// it out of the lock meanwhile.
+/// A value that an [`AsyncWriter`] and its [`Sink`] poll in turn. A poll takes the value
+/// out of the lock and puts it back afterwards.
 struct Lent<T>(Arc<Mutex<Option<Box<T>>>>);
 
 impl<T> Lent<T> {
@@ -419,7 +419,7 @@ impl<T> Lent<T> {
     }
 }
 
-/// Puts it back when dropped, also on unwind.
+/// Puts the value back when dropped, also on unwind.
 struct Borrowed<'a, T> {
     inner: Option<Box<T>>,
     lent: &'a Lent<T>,

@@ -20,51 +20,49 @@ use crate::current::{Place, WaitSite, with_place};
 use crate::shared::Cancelled;
 use crate::wait::block_on;
 
-/// A stream of tokio's traits with std's: [`Read`], [`Write`], [`BufRead`] and
-/// [`Seek`], wherever `T` has their async counterpart.
+/// Wraps a stream with tokio's I/O traits and implements std's: [`Read`], [`Write`],
+/// [`BufRead`] and [`Seek`], wherever `T` implements their async counterpart.
 ///
-/// Each call waits as [`.wait()`](crate::Wait::wait) does: in a fiber it suspends the
-/// fiber, on a plain thread it blocks the thread, in async code it panics. What is
-/// ready at once is returned at once (until tokio's budget is spent, so that a stream
-/// that is always ready starves nobody). So code that was written against std's traits
-/// runs in a fiber as it is.
+/// Each call waits as [`.wait()`](crate::Wait::wait) does: it suspends a fiber, blocks a
+/// plain thread, and panics in async code. A call that is ready at once returns at once,
+/// until tokio's budget is spent; a stream that is always ready therefore starves nothing.
+/// Code written against std's traits runs in a fiber unchanged.
 ///
-/// Results, errors and the end of the stream are those of `T`: of tokio's sockets,
-/// those that std's sockets give. Nothing is buffered, and
+/// Results, errors and the end of the stream are those of `T`; for tokio's sockets, they
+/// are the ones that std's sockets give. Nothing is buffered, and
 /// [`Interrupted`](io::ErrorKind::Interrupted) is never added.
 ///
-/// `T` has to be `Unpin`; wrap one that is not as `Blocking::new(Box::pin(stream))`.
+/// `T` has to be `Unpin`. Wrap a stream that is not as `Blocking::new(Box::pin(stream))`.
 ///
 /// # Both directions at once
 ///
-/// A `&Blocking<TcpStream>` reads and writes, as a `&std::net::TcpStream` does, and
-/// so for each `T` that is [`SharedRead`] and [`SharedWrite`]. Any other stream comes apart with
-/// [`into_split`](Blocking::into_split).
+/// A `&Blocking<TcpStream>` reads and writes, as a `&std::net::TcpStream` does. The same
+/// holds for every `T` that is [`SharedRead`] and [`SharedWrite`]. Any other stream can be
+/// divided with [`into_split`](Blocking::into_split).
 ///
 /// # Timeouts
 ///
-/// As on std's sockets there is one for reads and one for writes, none at first. A
-/// call that is over it returns an error of the kind
-/// [`TimedOut`](io::ErrorKind::TimedOut), on every platform; never `WouldBlock`.
+/// As on std's sockets, there is one timeout for reads and one for writes, and neither is
+/// set at first. A call that exceeds its timeout returns an error of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut) on every platform, never `WouldBlock`.
 ///
 /// # Cancel safety
 ///
-/// A cancel unwinds with [`Cancelled`], it is no
-/// [`io::Error`]. One call is as cancel safe as tokio's call of that name: `read`,
-/// `fill_buf` and `write` lose nothing; `read_exact` and `write_all` are several
-/// calls, and lose how far they had come.
+/// A cancel unwinds with [`Cancelled`]; it is not an [`io::Error`]. Each call is as cancel
+/// safe as tokio's call of the same name: `read`, `fill_buf` and `write` lose nothing.
+/// `read_exact` and `write_all` consist of several calls, and lose their progress.
 ///
 /// # Errors
 ///
-/// While the fiber unwinds, a call polls once, and what is not ready at once is an
-/// error of the kind [`Other`](io::ErrorKind::Other) that says so: a `BufWriter` that
-/// flushes in its destructor does not hold up the unwinding. The same error comes in
-/// a fiber whose hub has ended, without a poll.
+/// While the fiber unwinds, a call polls once. If it is not ready, it returns an error of
+/// the kind [`Other`](io::ErrorKind::Other) that says so, so a `BufWriter` that flushes in
+/// its destructor does not hold up the unwinding. In a fiber whose hub has ended, a call
+/// returns the same error without a poll.
 ///
 /// # Panics
 ///
-/// Where [`.wait()`](crate::Wait::wait) panics. With a timeout, if the runtime's
-/// timers are not enabled.
+/// Panics where [`.wait()`](crate::Wait::wait) does. A call with a timeout panics if the
+/// runtime's timers are not enabled.
 ///
 /// # Examples
 ///
@@ -73,7 +71,7 @@ use crate::wait::block_on;
 /// use switchback::{io::Blocking, prelude::*, spawn};
 /// use tokio::net::{TcpListener, TcpStream};
 ///
-/// /// Knows nothing of fibers.
+/// /// This function knows nothing of fibers.
 /// fn ask(mut stream: impl std::io::Read + Write) -> std::io::Result<String> {
 ///     stream.write_all(b"who?\n")?;
 ///     let mut answer = String::new();
@@ -110,67 +108,68 @@ impl<T> Blocking<T> {
         }
     }
 
-    /// The stream itself.
+    /// Returns a reference to the stream.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The stream itself.
+    /// Returns a mutable reference to the stream.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Gives the stream back.
+    /// Returns the stream.
     pub fn into_inner(self) -> T {
         self.inner
     }
 
-    /// Sets how long a read may wait; `None` is for ever.
+    /// Sets how long a read may wait. `None` means that it may wait for ever.
     ///
-    /// It holds for calls that begin later, with the resolution of tokio's timers
+    /// The timeout applies to calls that begin later, with the resolution of tokio's timers
     /// (one millisecond). A read that is ready at once never times out.
     ///
     /// # Errors
     ///
-    /// A timeout of zero is refused with
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput), as std's sockets do.
+    /// A timeout of zero is refused with [`InvalidInput`](io::ErrorKind::InvalidInput), as
+    /// std's sockets do.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.read_timeout.set(timeout)
     }
 
-    /// Sets how long a write, a flush or a shutdown may wait; `None` is for ever.
+    /// Sets how long a write, a flush or a shutdown may wait. `None` means that it may wait
+    /// for ever.
     ///
     /// # Errors
     ///
-    /// As [`set_read_timeout`](Blocking::set_read_timeout).
+    /// The errors are those of [`set_read_timeout`](Blocking::set_read_timeout).
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.write_timeout.set(timeout)
     }
 
-    /// How long a read may wait.
+    /// Returns how long a read may wait.
     ///
     /// # Errors
     ///
-    /// None. It has std's signature so that code need not change.
+    /// This method never fails. It has std's signature so that callers need not change.
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.read_timeout.get())
     }
 
-    /// How long a write, a flush or a shutdown may wait.
+    /// Returns how long a write, a flush or a shutdown may wait.
     ///
     /// # Errors
     ///
-    /// None. It has std's signature so that code need not change.
+    /// This method never fails. It has std's signature so that callers need not change.
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
         Ok(self.write_timeout.get())
     }
 
-    /// Parts the stream into a half that reads and one that writes, for two fibers.
+    /// Splits the stream into a half that reads and a half that writes, for two fibers.
     ///
-    /// The timeouts go with their halves. This works for any `T`, with tokio's
-    /// [`split`], so a lock is taken for each poll; the halves can be joined again
-    /// with [`unsplit`](ReadHalf::unsplit). A stream that has halves of its own needs
-    /// no lock: `stream.into_inner().into_split()`, and each into a `Blocking`.
+    /// Each half keeps its timeout. This works for any `T` through tokio's [`split`], which
+    /// takes a lock for each poll; [`unsplit`](ReadHalf::unsplit) joins the halves again. A
+    /// stream that has halves of its own needs no lock: call
+    /// `stream.into_inner().into_split()` and wrap each half in a `Blocking`.
     ///
     /// # Examples
     ///
@@ -217,19 +216,19 @@ impl<T> Blocking<T> {
         (read, write)
     }
 
-    /// Ends the writing direction: waits until everything is written and the peer
-    /// will see the end of the stream. It can still be read.
+    /// Shuts down the writing direction: waits until everything is written and the peer
+    /// will see the end of the stream. The stream can still be read.
     ///
-    /// It is tokio's [`shutdown`](AsyncWrite::poll_shutdown): of a TCP stream it
-    /// shuts down the writing half, of a TLS stream it says goodbye first.
+    /// This calls tokio's [`shutdown`](AsyncWrite::poll_shutdown). It shuts down the
+    /// writing half of a TCP stream; a TLS stream sends its closing alert first.
     ///
     /// # Errors
     ///
-    /// Those of `T`, and as for [all calls](Blocking#errors).
+    /// The errors are those of `T`, and those of [all calls](Blocking#errors).
     ///
     /// # Panics
     ///
-    /// As [all calls](Blocking#panics).
+    /// Panics where [all calls](Blocking#panics) do.
     #[track_caller]
     pub fn shutdown(&mut self) -> io::Result<()>
     where
@@ -242,7 +241,7 @@ impl<T> Blocking<T> {
     }
 }
 
-/// Waits for one call of an I/O trait, named `call`.
+/// Waits for one call of an I/O trait. `call` is its name.
 #[track_caller]
 #[inline]
 pub(super) fn complete<F, R>(call: &str, limit: Option<Duration>, operation: F) -> io::Result<R>
@@ -253,7 +252,7 @@ where
         return Err(refused(Interrupt::Unwinding));
     };
     match limit {
-        // While the fiber unwinds it polls once, for which there is no need of a timer.
+        // An unwinding fiber polls once, which needs no timer.
         Some(limit) if !unwinding() => complete_within(site, limit, operation),
         _ => wait_at(site, operation)?,
     }
@@ -266,7 +265,7 @@ fn unwinding() -> bool {
     })
 }
 
-/// A timer is set only if the operation is not ready at once.
+/// Waits with a timeout. The timer is set only if the operation is not ready at once.
 #[track_caller]
 fn complete_within<F, R>(site: WaitSite, limit: Duration, operation: F) -> io::Result<R>
 where
@@ -284,7 +283,7 @@ where
     }
 }
 
-/// Waits for `future`. A cancel unwinds; where there is no waiting, that is an error.
+/// Waits for `future`. A cancel unwinds; where waiting is impossible, an error is returned.
 #[inline(always)]
 fn wait_at<F: Future>(site: WaitSite, future: F) -> io::Result<F::Output> {
     match block_on(site, future, OnInterrupt::UnwindOrError) {
@@ -315,10 +314,10 @@ impl<T: AsyncRead + Unpin> Read for Blocking<T> {
         Ok(buf.filled().len())
     }
 
-    /// Reads once and spreads what came over the buffers.
+    /// Reads once and spreads the bytes over the buffers.
     ///
-    /// Tokio's trait reads into one buffer. So as long as the first is small, the
-    /// bytes go through one of 4 KiB on the stack; otherwise only the first is filled.
+    /// Tokio's trait reads into a single buffer. If the first buffer is small, the bytes go
+    /// through a buffer of 4 KiB on the stack; otherwise only the first one is filled.
     #[track_caller]
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         const CALL: &str = "`Blocking::read_vectored`";
@@ -395,8 +394,8 @@ impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
     }
 }
 
-/// A write of no bytes is passed on, for its errors, but does not wait: std's sockets
-/// take it when they are full, tokio's wait until they are not.
+/// Passes on a write of no bytes, for its errors, but does not let it wait: std's sockets
+/// accept an empty write when they are full, while tokio's wait for room.
 #[inline]
 fn nothing_needs_no_room(
     written: Poll<io::Result<usize>>,
@@ -454,7 +453,8 @@ impl<T: SharedWrite> Write for &Blocking<T> {
         )
     }
 
-    /// Does nothing: what can be written through a shared reference has no buffer.
+    /// Does nothing, because a stream that can be written through a shared reference has no
+    /// buffer.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -466,7 +466,7 @@ impl<T: AsyncBufRead + Unpin> BufRead for Blocking<T> {
         const CALL: &str = "`Blocking::fill_buf`";
         let limit = self.read_timeout.get();
         let inner = &mut self.inner;
-        // A poll that may have to be repeated cannot return what it borrows.
+        // A poll that may be repeated cannot return what it borrows.
         let fill = poll_fn(|cx| {
             let filled = task::ready!(Pin::new(&mut *inner).poll_fill_buf(cx))?;
             Poll::Ready(Ok(filled.is_empty()))
@@ -494,9 +494,9 @@ impl<T: AsyncBufRead + Unpin> BufRead for Blocking<T> {
 }
 
 impl<T: AsyncSeek + Unpin> Seek for Blocking<T> {
-    /// Waits until the seek is done; timeouts do not apply.
+    /// Waits until the seek is done. Timeouts do not apply.
     ///
-    /// A seek that is cancelled half way goes on, and the next one waits for it.
+    /// A seek that is cancelled stays in progress, and the next one completes it first.
     #[track_caller]
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let mut started = false;
@@ -504,7 +504,7 @@ impl<T: AsyncSeek + Unpin> Seek for Blocking<T> {
         let seek = poll_fn(|cx: &mut Context<'_>| {
             let mut inner = Pin::new(&mut *inner);
             if !started {
-                // One that was begun earlier has to be done first.
+                // A seek that was begun earlier has to complete first.
                 task::ready!(inner.as_mut().poll_complete(cx))?;
                 inner.as_mut().start_seek(to)?;
                 started = true;
@@ -563,8 +563,9 @@ mod windows {
     }
 }
 
-/// A timeout that is set through a shared reference, in nanoseconds. Zero, which
-/// is refused, stands for none; what is too large, for some 584 years.
+/// A timeout, in nanoseconds, that is set through a shared reference. Zero, which callers
+/// cannot set, means that there is none. A timeout that is too large is stored as the
+/// maximum, some 584 years.
 struct Limit(AtomicU64);
 
 impl Limit {
@@ -583,7 +584,7 @@ impl Limit {
             Some(timeout) => u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
             None => 0,
         };
-        // Ordering: it protects nothing else.
+        // Ordering: the value protects no other data.
         self.0.store(nanos, Ordering::Relaxed);
         Ok(())
     }

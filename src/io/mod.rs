@@ -1,21 +1,21 @@
-//! std's `Read` and `Write` over async I/O, and the other way round.
+//! Adapters between std's `Read` and `Write` and tokio's async I/O.
 //!
-//! | there is | and what is needed | use |
+//! | you have | you need | use |
 //! |---|---|---|
-//! | a stream of tokio's traits | std's `Read`, `Write`, `BufRead`, `Seek`, for a synchronous library | [`Blocking`] |
+//! | a stream with tokio's traits | std's `Read`, `Write`, `BufRead`, `Seek`, for a synchronous library | [`Blocking`] |
 //! | a decoder that is `Read` over a `Read` | `AsyncRead` | [`AsyncReader`] |
 //! | an encoder that is `Write` over a `Write` | `AsyncWrite` | [`AsyncWriter`] |
 //!
 //! # Before you use it
 //!
-//! * What only computes needs none of this: to hash or to parse what fits into
+//! * Code that only computes needs none of this. To hash or parse data that fits into
 //!   memory, read it with `.await` or `.wait()` and call the library on a slice.
-//! * Where an async library does the same work as well, use that.
-//! * A library that opens its own sockets or files blocks the thread whatever it is
-//!   given here. It belongs on a thread: [`blocking`](crate::blocking).
-//! * What an encoder holds back comes out only when it is finished: call `shutdown`
-//!   on an [`AsyncWriter`], and `flush` on what buffers over a [`Blocking`]. A
-//!   destructor cannot do it for you, since it may run while the fiber unwinds.
+//! * If an async library does the same work as well, use that.
+//! * A library that opens its own sockets or files blocks the thread even over these
+//!   adapters. Run it on a thread with [`blocking`](crate::blocking).
+//! * An encoder writes its last bytes only when it is finished. Call `shutdown` on an
+//!   [`AsyncWriter`], and `flush` on any buffer over a [`Blocking`]. A destructor cannot do
+//!   it for you, because it may run while the fiber unwinds.
 #![forbid(unsafe_code)]
 
 mod async_reader;

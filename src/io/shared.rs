@@ -1,4 +1,4 @@
-//! [`SharedRead`] and [`SharedWrite`]: streams that many can use at once.
+//! [`SharedRead`] and [`SharedWrite`]: streams that several fibers can use at once.
 
 use std::io::{self, IoSlice, IoSliceMut};
 
@@ -7,11 +7,11 @@ use tokio::task::coop;
 /// A stream that can be read through a shared reference, so that
 /// `&`[`Blocking`](super::Blocking)`<Self>` is [`Read`](std::io::Read).
 ///
-/// Tokio's `AsyncRead` needs `&mut self` and keeps one reader's waker; std's sockets
-/// are read through `&self`, by any number of threads. What tokio's sockets have for
-/// that, `try_read` and `readable`, is this trait.
+/// Tokio's `AsyncRead` needs `&mut self` and stores the waker of a single reader, while
+/// std's sockets can be read through `&self` by any number of threads. This trait covers
+/// what tokio's sockets offer for that purpose, `try_read` and `readable`.
 ///
-/// It is implemented for tokio's `TcpStream`, `UnixStream`, their owned halves, and
+/// This trait is implemented for tokio's `TcpStream`, `UnixStream`, their owned halves, and
 /// pipes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read through a shared reference",
@@ -23,15 +23,15 @@ pub trait SharedRead {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing to read yet.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing to read yet.
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// As [`try_read`](SharedRead::try_read), into several buffers in turn. By
-    /// default only into the first that is not empty.
+    /// Like [`try_read`](SharedRead::try_read), but fills several buffers in turn. The
+    /// default implementation fills only the first buffer that is not empty.
     ///
     /// # Errors
     ///
-    /// As [`try_read`](SharedRead::try_read).
+    /// The errors are those of [`try_read`](SharedRead::try_read).
     fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         match bufs.iter_mut().find(|buf| !buf.is_empty()) {
             Some(buf) => self.try_read(buf),
@@ -39,15 +39,15 @@ pub trait SharedRead {
         }
     }
 
-    /// Waits until [`try_read`](SharedRead::try_read) is worth trying again. Any
-    /// number of these may wait at once, and each has to be woken.
+    /// Waits until [`try_read`](SharedRead::try_read) is worth trying again. Any number of
+    /// callers may wait at once, and an implementation must wake all of them.
     fn readable(&self) -> impl Future<Output = io::Result<()>>;
 }
 
 /// A stream that can be written through a shared reference, so that
 /// `&`[`Blocking`](super::Blocking)`<Self>` is [`Write`](std::io::Write).
 ///
-/// It is for streams without a buffer of their own: `flush` does nothing. See
+/// This trait is for streams without a buffer of their own, so `flush` does nothing. See
 /// [`SharedRead`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written through a shared reference",
@@ -59,15 +59,15 @@ pub trait SharedWrite {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room yet.
+    /// Returns [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room yet.
     fn try_write(&self, buf: &[u8]) -> io::Result<usize>;
 
-    /// As [`try_write`](SharedWrite::try_write), from several buffers in turn. By
-    /// default only from the first that is not empty.
+    /// Like [`try_write`](SharedWrite::try_write), but writes from several buffers in turn.
+    /// The default implementation writes only from the first buffer that is not empty.
     ///
     /// # Errors
     ///
-    /// As [`try_write`](SharedWrite::try_write).
+    /// The errors are those of [`try_write`](SharedWrite::try_write).
     fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match bufs.iter().find(|buf| !buf.is_empty()) {
             Some(buf) => self.try_write(buf),
@@ -75,17 +75,17 @@ pub trait SharedWrite {
         }
     }
 
-    /// Waits until [`try_write`](SharedWrite::try_write) is worth trying again. Any
-    /// number of these may wait at once, and each has to be woken.
+    /// Waits until [`try_write`](SharedWrite::try_write) is worth trying again. Any number
+    /// of callers may wait at once, and an implementation must wake all of them.
     fn writable(&self) -> impl Future<Output = io::Result<()>>;
 }
 
-/// Reads with `attempt` as soon as it does not have to wait.
+/// Calls `attempt` until it reads without having to wait.
 pub(super) async fn read_shared<T: SharedRead>(
     stream: &T,
     mut attempt: impl FnMut(&T) -> io::Result<usize>,
 ) -> io::Result<usize> {
-    // What never has to wait must spend its budget all the same.
+    // A stream that is always ready must still spend the task's budget.
     coop::cooperative(async {
         loop {
             match attempt(stream) {
@@ -97,7 +97,7 @@ pub(super) async fn read_shared<T: SharedRead>(
     .await
 }
 
-/// Writes with `attempt` as soon as it does not have to wait.
+/// Calls `attempt` until it writes without having to wait.
 pub(super) async fn write_shared<T: SharedWrite>(
     stream: &T,
     mut attempt: impl FnMut(&T) -> io::Result<usize>,
@@ -113,7 +113,7 @@ pub(super) async fn write_shared<T: SharedWrite>(
     .await
 }
 
-/// The methods of tokio's types have the same names.
+/// Implements the traits with tokio's inherent methods of the same names.
 macro_rules! shared {
     (read: $($type:ty),* $(,)?) => {$(
         impl SharedRead for $type {

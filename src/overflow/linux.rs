@@ -1,38 +1,40 @@
-//! The report of an overflow, from a handler of SIGSEGV.
+//! The overflow report, from a handler of SIGSEGV.
 //!
-//! A stack that overflows runs into its guard, the kernel raises SIGSEGV, and the
-//! handler here compares the address with the guard of the stack that the thread is
-//! running on. If it is there, the handler says so and aborts, as std does for a
-//! thread. All else goes on to the handler that was there before. (On Linux a guard
-//! never raises SIGBUS, so that is left alone.)
+//! A stack that overflows runs into its guard, and the kernel raises SIGSEGV. The handler
+//! here compares the fault's address with the guard of the stack that the thread is running
+//! on. If the address is in the guard, it reports the overflow and aborts, as std does for
+//! a thread. Every other SIGSEGV goes on to the previous handler. (On Linux a guard never
+//! raises SIGBUS, so that signal is left alone.)
 //!
 //! # In a signal handler
 //!
-//! The code of the thread has been stopped anywhere, for instance while it held a
-//! lock of the allocator. So the handler takes no lock, allocates nothing, and calls
-//! of the system only what may be called there: `write`, `sigaction`, `raise`, `abort`.
+//! The thread may have been interrupted anywhere, for instance while it held a lock of the
+//! allocator. The handler therefore takes no lock, allocates nothing, and calls only system
+//! functions that are allowed there: `write`, `sigaction`, `raise`, `abort`.
 //!
-//! It runs on the thread's alternate stack, since there is no room on the one that
-//! overflowed. std gives one to each thread that it starts; a thread that has none
-//! gets one here, until it ends. Ours or std's, it is small: so is what the handler
-//! puts on it.
+//! It runs on the thread's alternate stack, because the one that overflowed has no room.
+//! std gives an alternate stack to each thread that it starts; a thread without one gets
+//! one here, until it ends. Every alternate stack is small, so the handler uses little of
+//! it.
 //!
-//! It reads three things, all written by the thread that it runs on, before the
-//! fault:
+//! The handler reads three things. The thread that it runs on has written all of them
+//! before the fault:
 //!
-//! * the thread's place, a pair of `thread_local!`s of [`crate::current::place`]. In a
-//!   library that is loaded at run time, the first use of these on a thread may
-//!   allocate. So it gets at them through a pointer that the thread left under a key of
-//!   `pthread_getspecific`, which is not in POSIX's list, but reads an array, in glibc
-//!   and in musl. A thread that never used a stack of ours left none there;
-//! * the state of the innermost stack of ours, at the root of that stack. It is
-//!   intact: what overflows is the other end;
-//! * the header that the state refers to, for the fiber's name. (A name is made when it is
-//!   first asked for. If there is none yet, or the fault comes in the middle, the
-//!   handler puts it together itself.)
+//! * The thread's place, a pair of `thread_local!`s of [`crate::current::place`]. In a
+//!   library that is loaded at run time, the first use of these on a thread may allocate.
+//!   The handler therefore reaches them through a pointer that the thread left under a key
+//!   of `pthread_getspecific`. That function is not in POSIX's list, but it only reads an
+//!   array, in glibc and in musl. A thread that never used a stack of ours has left no
+//!   pointer.
+//! * The state of the innermost stack of ours, at the root of that stack. It is intact,
+//!   because a stack overflows at the other end.
+//! * The header that the state refers to, for the fiber's name. A default name is created
+//!   when it is first requested. If there is none yet, or the fault comes in the middle of
+//!   that, the handler builds the name itself.
 //!
-//! While it runs, SIGSEGV is blocked: a fault in it ends the process. Before it passes
-//! a signal on, it calls nothing that changes `errno`, so it has none to put back.
+//! While the handler runs, SIGSEGV is blocked, and a fault in it ends the process. Before
+//! it passes a signal on, it calls nothing that changes `errno`, so it does not have to
+//! restore it.
 #![allow(unsafe_code)]
 
 use std::fmt::{self, Write as _};
@@ -51,19 +53,19 @@ use crate::stack::{GUARD, Guards, Mapping, page_size};
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// Where each thread that uses stacks of ours has left its [`Watched`]; `None` if
-/// the system has no more keys.
+/// The key under which each thread that uses stacks of ours has left its [`Watched`]. It is
+/// `None` if the system has no more keys.
 static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
 
-/// What was to be done at a SIGSEGV before us. Null until our handler is installed.
+/// The previous action for SIGSEGV. It is null until our handler is installed.
 static BEFORE: AtomicPtr<sigaction> = AtomicPtr::new(null_mut());
 
 pub(super) fn set_overflow_report(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
-/// Sees to it that an overflow on this thread is reported. Called when a hub is made and when a
-/// bridge takes a stack, so before the first stack is used here.
+/// Makes sure that an overflow on this thread is reported. Called when a hub is created and
+/// when a bridge takes a stack, and so before the first stack is used on this thread.
 pub(crate) fn arm() {
     if !ENABLED.load(Ordering::Relaxed) {
         return;
@@ -78,32 +80,32 @@ pub(crate) fn arm() {
             place: PlaceOfThread::this(),
             _alternate: AlternateStack::install_if_needed(),
         }));
-        // SAFETY: as above. What is left under the key is a box of this type.
+        // SAFETY: as above. The key's destructor expects a box of this type.
         if unsafe { libc::pthread_setspecific(key, watched.cast()) } != 0 {
-            // SAFETY: it was made above, and nobody else has it.
+            // SAFETY: it was created above, and has no other owner.
             drop(unsafe { Box::from_raw(watched) });
         }
     }
 }
 
-/// What the handler finds of a thread.
+/// The data of a thread that the handler reads.
 struct Watched {
     place: PlaceOfThread,
-    /// The thread's alternate stack if it is from here.
+    /// The thread's alternate stack, if it was created here.
     _alternate: Option<AlternateStack>,
 }
 
-/// The thread ends; its `thread_local!`s were dropped before.
+/// Frees the data of a thread that ends. Its `thread_local!`s were dropped before.
 unsafe extern "C" fn forget_thread(watched: *mut c_void) {
-    // SAFETY: the system calls this with what is under the key, which it has
-    // cleared: a box that was leaked by `arm`.
+    // SAFETY: the system calls this with the value of the key, which it has cleared. The
+    // value is a box that `arm` leaked.
     drop(unsafe { Box::from_raw(watched.cast::<Watched>()) });
 }
 
-/// A key for the threads, and the handler: once in the process.
+/// Creates the key for the threads and installs the handler, once in the process.
 fn install() -> Option<pthread_key_t> {
     let mut key = 0;
-    // SAFETY: `key` is written to. The destructor is for what `arm` leaves.
+    // SAFETY: `key` is writable. The destructor fits the values that `arm` stores.
     if unsafe { libc::pthread_key_create(&mut key, Some(forget_thread)) } != 0 {
         return None;
     }
@@ -114,26 +116,25 @@ fn install() -> Option<pthread_key_t> {
     // SAFETY: as above.
     let mut before: sigaction = unsafe { mem::zeroed() };
     // The handler may be called as soon as it is installed, and needs this then.
-    // SAFETY: `before` is written to.
+    // SAFETY: `before` is writable.
     unsafe { libc::sigaction(libc::SIGSEGV, ptr::null(), &mut before) };
     BEFORE.store(Box::into_raw(Box::new(before)), Ordering::Release);
     let mut replaced = before;
-    // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for; `replaced` is
-    // written to.
+    // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for; `replaced` is writable.
     unsafe { libc::sigaction(libc::SIGSEGV, &ours, &mut replaced) };
     if replaced.sa_sigaction != before.sa_sigaction {
-        // Another thread has installed one in between. The handler may be reading
-        // what is there already, so that stays.
+        // Another thread has installed a handler in between. Our handler may already be
+        // reading the first value, so that value is not freed.
         BEFORE.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
     }
     Some(key)
 }
 
-/// The handler.
+/// The signal handler.
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid `info`.
     let cause = unsafe { &*info };
-    // Otherwise somebody sent it, and there is no address.
+    // Otherwise a process sent the signal, and there is no address.
     let is_fault = cause.si_code > 0;
     if is_fault && ENABLED.load(Ordering::Relaxed) {
         // SAFETY: for a fault it holds the address.
@@ -150,23 +151,22 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut
     unsafe { pass_on(signal, info, context, is_fault) }
 }
 
-/// The innermost stack of ours that this thread is running on.
+/// Returns the state of the innermost stack of ours that this thread is running on.
 ///
 /// # Safety
 ///
-/// As [`PlaceOfThread::innermost`].
+/// The requirements are those of [`PlaceOfThread::innermost`].
 unsafe fn running<'a>() -> Option<&'a StackState> {
     let key = (*KEY.get()?)?;
     // SAFETY: the key was made and is never deleted.
     let watched = unsafe { libc::pthread_getspecific(key) };
-    // SAFETY: what is under the key is a box from `arm`, which only this thread
-    // frees.
+    // SAFETY: the value of the key is a box from `arm`, which only this thread frees.
     let watched = unsafe { watched.cast::<Watched>().as_ref() }?;
     // SAFETY: as promised by the caller; the place was taken by this thread.
     unsafe { watched.place.innermost() }
 }
 
-/// Says which stack overflowed, and ends the process as std does for a thread.
+/// Reports which stack overflowed, and ends the process as std does for a thread.
 fn report(state: &StackState) -> ! {
     let stderr = &mut Stderr;
     let extent = state.extent();
@@ -205,7 +205,7 @@ impl fmt::Write for Stderr {
             match usize::try_from(written) {
                 Ok(n) => rest = &rest[n..],
                 Err(_) if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
-                // Nobody can be told.
+                // There is no way to report this.
                 Err(_) => return Err(fmt::Error),
             }
         }
@@ -213,11 +213,11 @@ impl fmt::Write for Stderr {
     }
 }
 
-/// Has the signal handled as if we had not been there.
+/// Handles the signal as if our handler were not installed.
 ///
 /// # Safety
 ///
-/// The arguments are those of a handler of `signal`.
+/// The arguments must be those of a handler of `signal`.
 unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void, is_fault: bool) {
     // SAFETY: it was stored before the handler was installed, and is never freed.
     let before = unsafe { &*BEFORE.load(Ordering::Acquire) };
@@ -242,16 +242,16 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void, is_
     }
 }
 
-/// Has the kernel end the process by `signal`, when the handler has returned.
+/// Makes the kernel end the process by `signal` once the handler has returned.
 fn die(signal: c_int, is_fault: bool) {
     // SAFETY: no signals, no flags and the default action are valid.
     let default: sigaction = unsafe { mem::zeroed() };
     // SAFETY: as above.
     unsafe { libc::sigaction(signal, &default, null_mut()) };
     if !is_fault {
-        // A fault happens again by itself. This is delivered when the handler, in
-        // which the signal is blocked, has returned.
-        // SAFETY: there is nothing to keep in mind.
+        // A fault recurs when the handler returns. A signal that was sent is raised again
+        // here, and delivered then, because it is blocked in the handler.
+        // SAFETY: this call has no preconditions.
         unsafe { libc::raise(signal) };
     }
 }
@@ -262,16 +262,16 @@ struct AlternateStack {
 }
 
 impl AlternateStack {
-    /// What our handler needs, and the one that it passes on to, on top of what the
-    /// kernel puts there, in bytes.
+    /// The room, in bytes, for our handler and for the one that it passes on to, beyond
+    /// what the kernel stores there.
     const ROOM: usize = 32 * 1024;
 
-    /// `None` if the thread has one, or can have none.
+    /// Returns `None` if the thread has one already, or cannot have one.
     fn install_if_needed() -> Option<AlternateStack> {
         if current().ss_flags & libc::SS_DISABLE == 0 {
             return None;
         }
-        // SAFETY: there is nothing to keep in mind.
+        // SAFETY: this call has no preconditions.
         let saved = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
         let page = page_size();
         let size = (saved.max(libc::MINSIGSTKSZ) + Self::ROOM).next_multiple_of(page);
@@ -283,7 +283,7 @@ impl AlternateStack {
             ss_flags: 0,
             ss_size: size,
         };
-        // SAFETY: the memory is not used otherwise, and stays until the thread ends.
+        // SAFETY: the memory has no other use, and stays mapped until the thread ends.
         let result = unsafe { libc::sigaltstack(&ours, null_mut()) };
         (result == 0).then(|| AlternateStack {
             memory: ManuallyDrop::new(memory),
@@ -296,26 +296,26 @@ impl Drop for AlternateStack {
         let mut alternate = current();
         let start = self.memory.start();
         if !(start..start + self.memory.len()).contains(&(alternate.ss_sp as usize)) {
-            // Somebody has put another in its place, and may put it back: leaked.
+            // Other code has replaced it, and may restore it later, so it is leaked.
             return;
         }
         alternate.ss_flags = libc::SS_DISABLE;
-        // SAFETY: this is the thread that it was installed in, and no signal handler.
+        // SAFETY: this is the thread for which it was installed, and not a signal handler.
         if unsafe { libc::sigaltstack(&alternate, null_mut()) } == 0 {
-            // SAFETY: it is dropped once, here. The kernel does not use it any more.
+            // SAFETY: it is dropped once, here. The kernel no longer uses it.
             unsafe { ManuallyDrop::drop(&mut self.memory) };
         }
     }
 }
 
-/// The thread's alternate stack.
+/// Returns the thread's alternate stack.
 fn current() -> stack_t {
     let mut current = stack_t {
         ss_sp: null_mut(),
         ss_flags: libc::SS_DISABLE,
         ss_size: 0,
     };
-    // SAFETY: `current` is written to.
+    // SAFETY: `current` is writable.
     unsafe { libc::sigaltstack(ptr::null(), &mut current) };
     current
 }

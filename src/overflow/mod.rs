@@ -1,4 +1,4 @@
-//! The report of a stack's overflow.
+//! The report of a stack overflow.
 
 mod report;
 #[cfg(all(target_os = "linux", not(switchback_system_stacks)))]

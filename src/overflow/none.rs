@@ -1,4 +1,4 @@
-//! There is no report on this system.
+//! On this system, overflows are not reported.
 
 pub(super) fn set_overflow_report(_enabled: bool) {}
 

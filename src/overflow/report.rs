@@ -2,25 +2,23 @@
 
 use super::sys;
 
-/// Sets whether the overflow of a fiber's stack is reported. It is, unless this
-/// was called with `false`.
+/// Sets whether the overflow of a fiber's stack is reported. By default it is.
 ///
-/// A stack that overflows runs into a guard, and the process dies in any case.
-/// With the report it says before, on stderr, which fiber it was, how large the
-/// stack is and how it is made larger, and then aborts, as it does when a thread's
-/// stack overflows.
+/// A stack that overflows runs into a guard, and the process dies in any case. With the
+/// report, the process first prints to stderr which fiber overflowed, the size of its stack
+/// and how to enlarge it. It then aborts, as it does when a thread's stack overflows.
 ///
-/// For that, a handler of SIGSEGV is installed when the first stack of a fiber is
-/// made. Everything but such an overflow goes on to the handler that was there
-/// before, such as std's, which reports overflows of threads. (It is called as a
-/// function: of the flags that it was installed with, only `SA_SIGINFO` counts.) A
-/// thread that has no alternate signal stack, since std did not start it, gets one.
+/// The report needs a handler of SIGSEGV, which is installed when the first hub or bridge
+/// is created. It passes every other SIGSEGV on to the previous handler, such as std's,
+/// which reports overflows of threads. (The previous handler is called as a function: of
+/// the flags that it was installed with, only `SA_SIGINFO` counts.) A thread without an
+/// alternate signal stack, because std did not start it, gets one.
 ///
-/// The setting is the process's. To have no handler at all, turn it off before the
-/// first hub or bridge is made. Turned off later, the handler stays, and passes
-/// everything on.
+/// The setting applies to the whole process. To have no handler at all, turn the report off
+/// before the first hub or bridge is created. If it is turned off later, the handler stays
+/// installed and passes everything on.
 ///
-/// There is a report on Linux only; elsewhere this does nothing.
+/// The report exists on Linux only; elsewhere this does nothing.
 ///
 /// # Examples
 ///

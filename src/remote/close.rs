@@ -1,4 +1,4 @@
-//! The futures that wait for the end of hubs' threads.
+//! The futures that wait until the threads of hubs have ended.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use super::worker::Worker;
 use crate::base::{Timeout, deadline_after};
 use crate::handles::CloseTimeout;
 
-/// The future of [`HubThread::close`](crate::HubThread::close) and
-/// [`HubPool::close`](crate::HubPool::close).
+/// The future that [`HubThread::close`](crate::HubThread::close) and
+/// [`HubPool::close`](crate::HubPool::close) return.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct CloseThreads {
     workers: Vec<Arc<Worker>>,
     began: bool,
-    /// How many of the workers have left.
+    /// The number of workers that have left their hubs.
     left: usize,
     waiter: Option<ExitWaiter>,
 }
@@ -39,7 +39,7 @@ impl CloseThreads {
     }
 }
 
-/// Panics where the caller would wait for itself.
+/// Panics if the caller would wait for itself.
 #[track_caller]
 fn refuse_own(workers: &[Arc<Worker>]) {
     // While the thread is panicking, a second panic would abort the process.
@@ -67,7 +67,7 @@ impl Future for CloseThreads {
         if !this.began {
             refuse_own(&this.workers);
             this.began = true;
-            // All at once.
+            // All hubs close at the same time.
             for worker in &this.workers {
                 worker.hub.start_close();
             }
@@ -91,8 +91,8 @@ impl Future for CloseThreads {
 }
 
 pin_project! {
-    /// The future of [`HubThread::close_within`](crate::HubThread::close_within)
-    /// and [`HubPool::close_within`](crate::HubPool::close_within).
+    /// The future that [`HubThread::close_within`](crate::HubThread::close_within) and
+    /// [`HubPool::close_within`](crate::HubPool::close_within) return.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
     pub struct CloseThreadsWithin {

@@ -1,4 +1,4 @@
-//! [`Exit`]: how the end of a hub's thread is told to those who wait for it.
+//! [`Exit`]: tells waiters that the thread of a hub has ended.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -10,7 +10,7 @@ use std::thread::panicking;
 use crate::base::lock::{Mutex, lock};
 use crate::base::{WakerList, contain};
 
-/// Tells how far the thread of a hub has come.
+/// The exit state of a hub's thread.
 pub(super) struct Exit {
     state: Mutex<State>,
     waiting: WakerList,
@@ -19,25 +19,25 @@ pub(super) struct Exit {
 #[derive(Default)]
 struct State {
     way: Option<Way>,
-    /// What the thread panicked with, if nobody has taken it.
+    /// The payload of the thread's panic, until it is taken.
     panic: Option<Box<dyn Any + Send>>,
 }
 
-/// How a thread has left its hub.
+/// The way in which a thread has left its hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// It ends, and runs no user code any more.
+    /// The thread is ending, and runs no more user code.
     Over,
-    /// It stays for ever.
+    /// The thread stays parked for ever.
     Parked,
 }
 
 thread_local! {
-    /// Set before any other thread-local of the thread, so that it is the last to be destroyed.
+    /// Set before every other thread-local of the thread, so that it is destroyed last.
     static FAREWELL: OnceCell<Farewell> = const { OnceCell::new() };
 }
 
-/// Says, when it is dropped, that its thread is over.
+/// Reports the end of its thread when it is dropped.
 struct Farewell(Arc<Exit>);
 
 impl Drop for Farewell {
@@ -56,14 +56,15 @@ impl Default for Exit {
 }
 
 impl Exit {
-    /// Has the end of the calling thread told. To be called before anything else there.
+    /// Arranges that the end of the calling thread is reported. Must be called before
+    /// anything else on that thread.
     pub(super) fn tell_at_end(exit: &Arc<Exit>) {
         FAREWELL.with(|farewell| {
             let _ = farewell.set(Farewell(exit.clone()));
         });
     }
 
-    /// The thread has nothing to do with the hub any more.
+    /// Records that the thread has left its hub, and wakes the waiters.
     pub(super) fn leave(&self, way: Way) {
         lock(&self.state).way = Some(way);
         self.waiting.close();
@@ -73,7 +74,8 @@ impl Exit {
         lock(&self.state).panic = Some(payload);
     }
 
-    /// What the thread panicked with, for the first who asks where it can be resumed.
+    /// Takes the payload of the thread's panic, if it has not been taken. Returns `None`
+    /// while the calling thread is panicking, because the panic cannot be resumed there.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
         if panicking() {
             return None;
@@ -100,7 +102,7 @@ impl fmt::Debug for Exit {
     }
 }
 
-/// Waits for the end of a thread.
+/// A waiter for the end of a thread.
 #[derive(Debug)]
 pub(super) struct ExitWaiter {
     exit: Arc<Exit>,

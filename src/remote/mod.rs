@@ -1,15 +1,15 @@
-//! Hubs on threads of their own: one, or a pool of them.
+//! Hubs on threads of their own: a single one, or a pool.
 //!
 //! | part | noun |
 //! |---|---|
 //! | [`thread`] | [`HubThread`]: one hub on one thread |
-//! | [`pool`] | [`HubPool`]: several, and which of them gets a fiber |
-//! | [`worker`] | such a thread, from its start to its end |
-//! | [`exit`] | how its end is told |
-//! | [`close`] | the futures that wait for it |
+//! | [`pool`] | [`HubPool`]: several hubs, and the choice of the hub for a fiber |
+//! | [`worker`] | the thread of a hub, from start to end |
+//! | [`exit`] | how the end of the thread is reported |
+//! | [`close`] | the futures that wait for the end |
 //!
-//! Fibers do not move: what crosses threads are closures on their way to a hub,
-//! and results on their way back.
+//! Fibers never move. Only closures cross threads on their way to a hub, and results on
+//! their way back.
 #![forbid(unsafe_code)]
 
 mod close;

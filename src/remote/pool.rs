@@ -13,25 +13,24 @@ use crate::handles::{Fiber, HubHandle};
 use crate::hub::Config;
 use crate::shared::HubClosed;
 
-/// Several hubs, each on a thread of its own: the way to fibers for a program on
-/// tokio's multi-thread runtime.
+/// Several hubs, each on its own thread. This is how a program on tokio's multi-thread
+/// runtime runs fibers.
 ///
-/// Each thread is as that of a [`HubThread`](crate::HubThread), which also says how
-/// it ends. A fiber stays on the hub that it was given to; which that is, is decided
-/// when it is spawned:
+/// Each thread behaves and ends as described for [`HubThread`](crate::HubThread). A fiber
+/// stays on the hub that it is spawned on. The method decides which hub that is:
 ///
-/// | method | where |
+/// | method | hub |
 /// |---|---|
 /// | [`spawn`](HubPool::spawn) | the hub with the fewest fibers |
 /// | [`spawn_by_key`](HubPool::spawn_by_key) | the same hub for the same key |
 /// | [`run_on_all`](HubPool::run_on_all) | each hub |
-/// | [`handles`](HubPool::handles) | as you like |
+/// | [`handles`](HubPool::handles) | any hub you choose |
 ///
-/// A hub that was closed by its handle gets no more fibers.
+/// A hub that was closed through its handle receives no more fibers.
 ///
-/// How many hubs? As many as there are cores for what the fibers compute; waiting
-/// costs no core. Threads are not bound to cores; to do that, call what does it in
-/// [`run_on_all`](HubPool::run_on_all) when the pool is new.
+/// Choose one hub for each core that the fibers keep busy; waiting uses no core. Threads
+/// are not bound to cores. To bind them, do so from [`run_on_all`](HubPool::run_on_all)
+/// when the pool is new.
 ///
 /// # Examples
 ///
@@ -40,7 +39,7 @@ use crate::shared::HubClosed;
 /// use switchback::{HubPool, prelude::*, sleep};
 ///
 /// fn legacy(n: u32) -> u32 {
-///     sleep(Duration::from_millis(1)).wait(); // somewhere below
+///     sleep(Duration::from_millis(1)).wait(); // somewhere deep in the call
 ///     2 * n
 /// }
 ///
@@ -56,7 +55,8 @@ use crate::shared::HubClosed;
 #[derive(Debug)]
 pub struct HubPool {
     workers: Vec<Arc<Worker>>,
-    /// Where the search for the least loaded hub begins, so that ties go round.
+    /// The index at which the search for the least loaded hub begins. It advances so that
+    /// hubs with equal loads take turns.
     next: AtomicUsize,
     keys: RandomState,
 }
@@ -65,12 +65,12 @@ impl HubPool {
     /// Starts a pool of `count` hubs. For settings, see
     /// [`HubBuilder::start_pool`](crate::HubBuilder::start_pool).
     ///
-    /// It blocks until the hubs are there, a fraction of a millisecond each.
+    /// This blocks until the hubs run, a fraction of a millisecond for each.
     ///
     /// # Errors
     ///
-    /// If `count` is zero, or a thread or its runtime cannot be made; then the
-    /// hubs that were started are closed.
+    /// Returns an error if `count` is zero, or if a thread or its runtime cannot be
+    /// created. Hubs that were already started are then closed.
     pub fn new(count: usize) -> io::Result<HubPool> {
         HubPool::start(Config::default(), count)
     }
@@ -96,15 +96,15 @@ impl HubPool {
         Ok(pool)
     }
 
-    /// Makes a fiber that runs `f` on the hub that has the fewest of this pool's
-    /// fibers, and starts it. Where several have the fewest, they take turns.
+    /// Spawns a fiber that runs `f` on the hub with the fewest of this pool's fibers. Hubs
+    /// with equally few take turns.
     ///
-    /// The fiber can be awaited on any runtime, and waited for in any fiber and on
-    /// any thread. Dropping it detaches the fiber.
+    /// The fiber can be awaited on any runtime, and waited for in any fiber and on any
+    /// thread. Dropping the [`Fiber`] detaches it.
     ///
     /// # Errors
     ///
-    /// If every hub is closed; then `f` is dropped.
+    /// Returns an error if every hub is closed. `f` is then dropped.
     pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -120,15 +120,14 @@ impl HubPool {
         Err(HubClosed::new())
     }
 
-    /// Makes a fiber that runs `f` on the hub that `key` belongs to, and starts it.
+    /// Spawns a fiber that runs `f` on the hub that `key` belongs to.
     ///
-    /// Equal keys belong to the same hub of this pool, so what their fibers share
-    /// needs no lock across threads. How keys are spread over the hubs differs from
-    /// pool to pool.
+    /// Equal keys belong to the same hub of this pool, so data that their fibers share
+    /// needs no lock across threads. Each pool distributes keys over its hubs differently.
     ///
     /// # Errors
     ///
-    /// If that hub is closed.
+    /// Returns an error if that hub is closed.
     ///
     /// # Examples
     ///
@@ -153,12 +152,12 @@ impl HubPool {
         worker.spawn(f).map_err(|_| HubClosed::new())
     }
 
-    /// Runs `f` in a fiber on each hub that is not closed; returns the fibers, in
+    /// Spawns a fiber that runs `f` on each hub that is not closed. Returns the fibers in
     /// the order of the hubs.
     ///
     /// # Errors
     ///
-    /// If every hub is closed.
+    /// Returns an error if every hub is closed.
     ///
     /// # Examples
     ///
@@ -191,60 +190,60 @@ impl HubPool {
         }
     }
 
-    /// Handles to the hubs, in their order.
+    /// Returns handles to the hubs, in their order.
     pub fn handles(&self) -> impl ExactSizeIterator<Item = &HubHandle> {
         self.workers.iter().map(|worker| &worker.hub)
     }
 
-    /// How many hubs the pool has, closed or not: at least one.
-    // One that is empty cannot be made.
+    /// Returns the number of hubs in the pool, closed or not. It is at least one.
+    // An empty pool cannot be created.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.workers.len()
     }
 
-    /// Closes all hubs at once and ends their threads: see
+    /// Closes all hubs at once and ends their threads. See
     /// [`HubThread::close`](crate::HubThread::close).
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the close goes on, and calling it again
-    /// waits for the same one.
+    /// Dropping the future loses nothing: the close continues, and another call waits for
+    /// the same close.
     ///
     /// # Panics
     ///
-    /// In a fiber of one of the hubs, and in a blocking job of one of their
-    /// runtimes: they would wait for themselves. (To close the pool from there,
-    /// drop it.) The future resumes a panic of one of the threads, when all are
-    /// gone.
+    /// Panics in a fiber of one of the hubs and in a blocking job of one of their runtimes,
+    /// because they would wait for themselves. To close the pool from there, drop it. The
+    /// future resumes a panic of one of the threads once all threads are gone.
     #[track_caller]
     pub fn close(&self) -> CloseThreads {
         CloseThreads::new(self.workers.clone())
     }
 
-    /// As [`close`](HubPool::close), but waits no longer than `duration`.
+    /// Like [`close`](HubPool::close), but waits no longer than `duration`.
     ///
-    /// After a timeout the close goes on.
+    /// After a timeout the close continues.
     ///
     /// # Cancel safety
     ///
-    /// As [`close`](HubPool::close).
+    /// The rules are those of [`close`](HubPool::close).
     ///
     /// # Errors
     ///
-    /// The future gives a [`CloseTimeout`](crate::CloseTimeout) with the names of
-    /// the fibers, of all the hubs, that had not ended.
+    /// The future returns a [`CloseTimeout`](crate::CloseTimeout) with the names of the
+    /// fibers, of all the hubs, that had not ended.
     ///
     /// # Panics
     ///
-    /// As [`close`](HubPool::close), and if the current runtime's timers are not
-    /// enabled.
+    /// Panics where [`close`](HubPool::close) does, and if the current runtime's timers are
+    /// not enabled.
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseThreadsWithin {
         CloseThreadsWithin::new(self.workers.clone(), duration)
     }
 
-    /// The hub with the least to do, of those that are not known to be closed.
+    /// Returns the hub with the fewest fibers of this pool, among those not known to be
+    /// closed.
     fn least_loaded(&self) -> Option<&Arc<Worker>> {
         let count = self.workers.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed) % count;

@@ -16,22 +16,22 @@ use crate::hub::Config;
 use crate::scheduler::serve;
 use crate::switch;
 
-/// The thread of a hub, as those see it who give it work or wait for its end.
+/// The thread of a hub, as seen by the code that sends it work or waits for its end.
 pub(super) struct Worker {
     name: Box<str>,
     pub(super) hub: HubHandle,
     pub(super) exit: Arc<Exit>,
-    /// The fibers that were given to it and have not ended, those on their way
-    /// included. Ordering: it is a hint, so `Relaxed`.
+    /// The number of fibers that were sent to the worker and have not ended, including
+    /// those on their way. Ordering: it is a hint, so `Relaxed`.
     load: AtomicUsize,
-    /// Whether the hub was found closed: it gets no more work.
+    /// Whether the hub was found closed. If so, it receives no more work.
     closed: AtomicBool,
-    /// Taken by whoever waits until the thread is gone.
+    /// Taken by the first caller that joins the thread.
     os: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Worker {
-    /// Starts a thread with a hub, and waits until that is there.
+    /// Starts a thread with a hub, and waits until the hub runs.
     pub(super) fn start(config: Config) -> io::Result<Arc<Worker>> {
         let name = config.name.to_string();
         if name.contains('\0') {
@@ -72,13 +72,13 @@ impl Worker {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Whether the hub was found closed.
+    /// Returns whether the hub was found closed.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Gives the hub a fiber, and counts it until it has ended. A hub that is
-    /// closed gives `f` back.
+    /// Sends a fiber to the hub, and counts it until it has ended. Returns `f` if the hub
+    /// is closed.
     pub(super) fn spawn<F, T>(self: &Arc<Self>, f: F) -> Result<Fiber<T>, F>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -100,12 +100,12 @@ impl Worker {
         })
     }
 
-    /// Waits for the thread, which is over, to be gone. That is short: no user
-    /// code runs there any more.
+    /// Joins the thread, which is ending. This is short, because the thread runs no more
+    /// user code.
     pub(super) fn join(&self) {
         let mut os = lock(&self.os);
         if let Some(os) = os.take() {
-            // It has caught its panics, and told of them.
+            // The thread has caught and reported its own panics.
             let _ = os.join();
         }
     }
@@ -121,13 +121,13 @@ impl fmt::Debug for Worker {
     }
 }
 
-/// A fiber's closure, and its part of the load.
+/// A fiber's closure, and its share of the load.
 struct Counted<F> {
     f: F,
     load: Load,
 }
 
-/// One fiber of a worker's load, until it is dropped.
+/// Counts one fiber in a worker's load until it is dropped.
 struct Load(Arc<Worker>);
 
 impl Load {
@@ -143,7 +143,7 @@ impl Drop for Load {
     }
 }
 
-/// What the thread does.
+/// Runs the hub on its thread.
 fn run(config: Config, exit: &Arc<Exit>, started: SyncSender<io::Result<HubHandle>>) {
     Exit::tell_at_end(exit);
     let has_failed = started.clone();
@@ -170,8 +170,8 @@ fn run(config: Config, exit: &Arc<Exit>, started: SyncSender<io::Result<HubHandl
     }
 }
 
-/// Frames of a stack that was abandoned may refer to the thread's thread-locals,
-/// and other threads to those frames: the thread must not end.
+/// Parks the thread, which must not end: frames of an abandoned stack may refer to its
+/// thread-locals, and other threads may refer to those frames.
 fn park_for_ever(exit: &Exit) -> ! {
     report::warn(format_args!(
         "the thread {} of a hub stays parked for ever, since {} of its stacks could not be \

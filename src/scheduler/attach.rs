@@ -25,7 +25,7 @@ static ABOVE: Above = Above {
     schedule: &Registry,
     #[cfg(unix)]
     drop_poll_callback: |callback| {
-        // With the last handle to the hub it may be dropped in a fiber.
+        // The last handle to the hub may be dropped in a fiber, and the callback with it.
         Redeliver::default().run("the drop of a callback of `Hub::poll`", || drop(callback));
     },
 };

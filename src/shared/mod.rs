@@ -4,7 +4,7 @@
 //! | file | noun |
 //! |---|---|
 //! | [`header`] | what everybody may know of a fiber |
-//! | [`reference`] | a counted pointer to a header; it is also the fiber's waker |
+//! | [`mod@reference`] | a counted pointer to a header; it is also the fiber's waker |
 //! | [`hub_part`] | the part of a header that only the hub uses |
 //! | [`result`] | the way of a fiber's result from its stack to its joiner |
 //! | [`recycler`] | the allocations that ended fibers leave to new ones |

@@ -1,10 +1,10 @@
-//! [`Extent`]: where a stack is.
+//! [`Extent`]: the address range of a stack.
 
-/// Where a stack is.
+/// The address range of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// The lowest address, where the guard begins.
     pub(crate) limit: usize,
-    /// The address above the highest.
+    /// The address just above the highest one.
     pub(crate) base: usize,
 }

@@ -1,13 +1,13 @@
-//! The stacks that are kept for new fibers.
+//! Keeps stacks for new fibers.
 //!
-//! For each size there is a list, last in, first out: the stack that came back last
-//! has the warmest memory. To take one and to put it back touches that list only: no
-//! system call, no lock.
+//! There is a last-in first-out list for each size, because the stack that came back last
+//! has the warmest memory. Taking a stack and putting it back touch only that list: they
+//! need no system call and no lock.
 //!
-//! Memory goes back to the system in two ways. A stack that comes back when the
-//! list is full gives up all of its pages, and its place in its mapping. And when
-//! the hub has nothing to do, the stacks in the list give up all but their topmost
-//! pages, apart from the [`HOT`] that come next.
+//! Memory goes back to the system in two ways. A stack that comes back when the list is
+//! full gives up all of its pages and its place in its mapping. When the hub is idle, the
+//! stacks in the list give up all but their topmost pages, except for the [`HOT`] that are
+//! taken next.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,30 +17,32 @@ use std::time::Instant;
 use super::size::{refused, round_up};
 use super::sys::{Source, Stack};
 
-/// How many stacks, those that would be taken next, keep all their memory when the
-/// hub is idle.
+/// The number of stacks, counted from the one that is taken next, that keep all their
+/// memory when the hub is idle.
 pub(super) const HOT: usize = 32;
 
-/// What the others keep at their top, in bytes: as much as most fibers use.
+/// The memory, in bytes, that the other stacks keep at their top. It is as much as most
+/// fibers use.
 pub(super) const KEEP: usize = 16 * 1024;
 
-/// Stacks for new fibers, of whatever size.
+/// Stacks of all sizes for new fibers.
 pub(crate) struct StackPool {
-    /// How many stacks of each size are kept.
+    /// The maximum number of stacks of each size that are kept.
     max_cached: usize,
-    /// The size that is asked for if none is given.
+    /// The size that is requested if a caller gives none.
     default_size: usize,
     default: RefCell<Class>,
-    /// The other sizes that were ever asked for: one for each power of two at most.
+    /// The other sizes that have been requested. There is at most one for each power of
+    /// two.
     others: RefCell<Vec<Class>>,
-    /// How many stacks of these are kept.
+    /// The number of stacks kept in `others`.
     others_cached: Cell<usize>,
     trims: RefCell<Trims>,
 }
 
 impl StackPool {
     pub(crate) fn new(default_size: usize, max_cached: usize) -> StackPool {
-        // What cannot be rounded cannot be had either.
+        // A size that cannot be rounded cannot be allocated either.
         let rounded = round_up(default_size).unwrap_or(default_size);
         StackPool {
             max_cached,
@@ -52,8 +54,8 @@ impl StackPool {
         }
     }
 
-    /// A stack of at least `size` bytes, or of the default size. What is in its
-    /// memory is left from whoever had it before.
+    /// Takes a stack of at least `size` bytes, or of the default size. Its memory holds
+    /// whatever its previous user left there.
     #[inline]
     pub(crate) fn take(&self, size: Option<usize>) -> io::Result<Stack> {
         match size {
@@ -69,7 +71,7 @@ impl StackPool {
         self.with_class(rounded, |class| class.take(size))
     }
 
-    /// Takes back a stack.
+    /// Puts a stack back.
     #[inline]
     pub(crate) fn put(&self, stack: Stack) {
         let mut default = self.default.borrow_mut();
@@ -98,14 +100,14 @@ impl StackPool {
         result
     }
 
-    /// How many stacks wait for new fibers.
+    /// Returns the number of stacks that are kept for new fibers.
     #[inline]
     pub(crate) fn cached(&self) -> usize {
         self.default.borrow().cached.len() + self.others_cached.get()
     }
 
-    /// The hub has nothing to do: a good time to give back memory that was used
-    /// and may not be needed soon.
+    /// Gives back memory that was used and may not be needed soon. Called when the hub is
+    /// idle.
     #[inline]
     pub(crate) fn idle(&self) {
         let mut default = self.default.borrow_mut();
@@ -120,7 +122,7 @@ impl StackPool {
         }
     }
 
-    /// Gives back all that is not in use.
+    /// Gives back all stacks that are not in use.
     pub(crate) fn clear(&self) {
         self.others.take();
         self.others_cached.set(0);
@@ -142,14 +144,14 @@ impl fmt::Debug for StackPool {
 
 /// The stacks of one size.
 struct Class {
-    /// What each stack has, in bytes.
+    /// The size of each stack, in bytes.
     size: usize,
-    /// The last is taken first.
+    /// The last stack is taken first.
     cached: Vec<Stack>,
-    /// How many of these, from the first, have given up their memory since they
-    /// came back.
+    /// The number of `cached` stacks, from the first, that have given up their memory since
+    /// they came back.
     trimmed: usize,
-    /// Makes new ones.
+    /// Creates new stacks.
     source: Source,
 }
 
@@ -163,7 +165,8 @@ impl Class {
         }
     }
 
-    /// A stack; `wanted` is what was asked for, for the error.
+    /// Takes a stack, or creates one. `wanted` is the requested size, for the error
+    /// message.
     #[inline]
     fn take(&mut self, wanted: usize) -> io::Result<Stack> {
         let Some(stack) = self.cached.pop() else {
@@ -183,13 +186,13 @@ impl Class {
         }
     }
 
-    /// How many stacks have memory that can be spared.
+    /// Returns the number of stacks whose memory can be spared.
     #[inline]
     fn surplus(&self) -> usize {
         self.cached.len().saturating_sub(self.trimmed + HOT)
     }
 
-    /// Gives back what can be spared, as far as that is allowed.
+    /// Gives back the memory that can be spared, within the budget of `trims`.
     fn trim(&mut self, trims: &mut Trims) {
         let count = trims.spend(self.surplus());
         for stack in &self.cached[self.trimmed..][..count] {
@@ -199,9 +202,9 @@ impl Class {
     }
 }
 
-/// How many stacks may be trimmed: each costs a system call, and memory that is
-/// needed again has to be had anew. For a hub that is idle again and again, for an
-/// instant, that is limited to about a hundredth of the time.
+/// The budget of stacks that may be trimmed. Trimming one costs a system call, and memory
+/// that is needed again costs page faults. The budget limits trimming to about a hundredth
+/// of the time for a hub that is often idle for an instant.
 #[derive(Debug, Default)]
 struct Trims {
     left: usize,
@@ -209,7 +212,7 @@ struct Trims {
 }
 
 impl Trims {
-    /// A hub that was busy for this long may trim as many stacks as there are.
+    /// The number of stacks that a hub may trim for each millisecond since it last earned.
     const PER_MILLISECOND: usize = 10;
     const MAX: usize = 4096;
 

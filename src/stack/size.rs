@@ -2,24 +2,25 @@
 
 use std::io;
 
-/// Memory of a fiber's stack if nothing else is asked for: 1 MiB of address space.
-/// A suspended fiber that did little uses one or two pages of it.
+/// The default size of a fiber's stack: 1 MiB of address space. A suspended fiber that did
+/// little uses one or two pages of it.
 pub(crate) const DEFAULT_SIZE: usize = 1024 * 1024;
 
-/// Smaller sizes are raised to this: 64 KiB. Printing a backtrace alone takes
-/// about 21 KiB. It is a multiple of the page size everywhere.
+/// The minimum size of a stack, 64 KiB; smaller sizes are raised to it. Printing a
+/// backtrace alone takes about 21 KiB. The size is a multiple of the page size on every
+/// platform.
 pub(crate) const MIN_SIZE: usize = 64 * 1024;
 
-/// How many stacks of each size are kept for reuse if nothing else is asked for.
+/// The default number of stacks of each size that are kept for reuse.
 pub(crate) const DEFAULT_MAX_CACHED: usize = 1024;
 
-/// The size of the stack that is made for one that is asked for; `None` if it is
-/// more than can be counted.
+/// Rounds a requested size up to the size of the stack that is created. Returns `None` on
+/// overflow.
 pub(super) fn round_up(size: usize) -> Option<usize> {
     size.max(MIN_SIZE).checked_next_power_of_two()
 }
 
-/// A stack of `size` bytes could not be made.
+/// Returns the error for a stack of `size` bytes that could not be created.
 #[cold]
 pub(super) fn refused(size: usize, why: &str) -> io::Error {
     io::Error::new(

@@ -1,5 +1,5 @@
-//! The engine's own stacks: a mapping for each, with a guard page of the operating
-//! system. They are measured and their overflow reported by nobody.
+//! The engine's own stacks: each is a mapping with a guard page of the operating system.
+//! They are not measured, and their overflows are not reported.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -9,14 +9,14 @@ use corosensei::stack::{DefaultStack, Stack as Engine, StackPointer};
 use super::extent::Extent;
 use super::size::refused;
 
-/// A stack of the engine's.
+/// A stack of the engine.
 pub(crate) struct Stack {
     mapped: DefaultStack,
     size: usize,
 }
 
 impl Stack {
-    /// Its memory, in bytes.
+    /// Returns the size of the memory, in bytes.
     #[inline]
     pub(crate) fn size(&self) -> usize {
         self.size
@@ -30,11 +30,11 @@ impl Stack {
         }
     }
 
-    /// Memory goes back only with the stack.
+    /// Does nothing: memory goes back to the system only with the whole stack.
     pub(crate) fn discard(&self, _keep: usize) {}
 }
 
-// SAFETY: the stack is `mapped`, which keeps the contract.
+// SAFETY: every method forwards to `mapped`, which upholds the contract.
 unsafe impl Engine for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
@@ -60,7 +60,7 @@ unsafe impl Engine for Stack {
     }
 }
 
-/// Makes stacks of one size.
+/// Creates stacks of one size.
 #[derive(Debug)]
 pub(super) struct Source {
     size: usize,
@@ -73,8 +73,8 @@ impl Source {
 
     #[cold]
     pub(super) fn make(&mut self, wanted: usize) -> io::Result<Stack> {
-        // The engine panics where rounding up overflows; half the address space is
-        // out of reach in any case.
+        // The engine panics if rounding up overflows. Half the address space cannot be
+        // allocated in any case.
         if self.size > isize::MAX as usize {
             return Err(refused(wanted, "there is not so much address space"));
         }
@@ -92,7 +92,7 @@ impl Source {
     }
 }
 
-/// How much of a stack has ever been used is not known here.
+/// Returns `None`: how much of a stack was used is not known on these systems.
 pub(crate) fn used(_: Extent) -> Option<usize> {
     None
 }

@@ -9,23 +9,23 @@ use tokio::task::coop;
 
 use crate::generator::{Generator, Requests};
 
-/// A stream of the items of an iterator that may wait.
+/// Creates a stream of the items of an iterator that may wait.
 ///
-/// The iterator runs on a stack of its own inside the task that polls the stream, as
-/// in a [`bridge`](crate::bridge()): there is no hub, and any executor will do. `make`
-/// makes it there, when the stream is first polled. It runs only while the stream is
-/// polled for an item, so it is never ahead of whoever takes them. Once it has ended,
+/// The iterator runs on a stack of its own inside the task that polls the stream, as in a
+/// [`bridge`](crate::bridge()). It needs no hub, and works on any executor. `make` creates
+/// it on that stack when the stream is first polled. It runs only while the stream is
+/// polled for an item, so it is never ahead of its consumer. Once the iterator has ended,
 /// it is dropped and the stream stays at its end.
 ///
 /// # Cancel safety
 ///
-/// A `next` that is dropped loses nothing. Dropping the stream unwinds the iterator
-/// from the wait that it is in, so its destructors run.
+/// Dropping a `next` loses nothing. Dropping the stream unwinds the iterator from its
+/// current wait, so its destructors run.
 ///
 /// # Panics
 ///
-/// If no stack can be had. A panic of the iterator is resumed by the poll that it
-/// happens in; after that the stream has ended.
+/// Panics if no stack can be allocated. If the iterator panics, the poll that runs it
+/// resumes the panic, and the stream has ended.
 ///
 /// # Examples
 ///
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// The stream of [`from_iter`].
+/// The stream that [`from_iter`] returns.
 #[must_use = "streams do nothing unless polled"]
 pub struct FromIter<T> {
     items: Generator<(), T>,
@@ -92,9 +92,9 @@ impl<T> Stream for FromIter<T> {
             State::Ended => return Poll::Ready(None),
         }
         this.state = State::Asked;
-        // An iterator that never waits must spend the task's budget all the same.
+        // An iterator that never waits must still spend the task's budget.
         let budget = ready!(coop::poll_proceed(cx));
-        // In case of a panic.
+        // This state stays if the poll panics.
         this.state = State::Ended;
         let Poll::Ready(item) = this.items.poll(cx) else {
             this.state = State::Asked;
@@ -114,7 +114,7 @@ impl<T> FusedStream for FromIter<T> {
     }
 }
 
-// What is pinned is on the iterator's stack.
+// Everything that is pinned is on the iterator's stack.
 impl<T> Unpin for FromIter<T> {}
 
 impl<T> fmt::Debug for FromIter<T> {

@@ -1,6 +1,6 @@
 //! Streams and sinks in blocking-style code, and iterators that wait as streams.
 //!
-//! | there is | and what is needed | use |
+//! | you have | you need | use |
 //! |---|---|---|
 //! | a [`Stream`] | an [`Iterator`] | [`wait_iter`](WaitStream::wait_iter) |
 //! | a [`Sink`] | calls that wait | [`wait_send`](WaitSink::wait_send) |

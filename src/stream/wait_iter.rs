@@ -8,13 +8,13 @@ use crate::wait::wait_as;
 
 /// Iterates over a stream in blocking-style code.
 ///
-/// It is implemented for every [`Stream`].
+/// This trait is implemented for every [`Stream`].
 pub trait WaitStream: Stream {
-    /// An iterator over the items of the stream, each of which it waits for.
+    /// Returns an iterator that waits for each item of the stream.
     ///
-    /// A stream that is not `Unpin` has to be pinned before:
-    /// `Box::pin(stream).wait_iter()`. A `&mut` of a stream is a stream too, to iterate
-    /// over the first few.
+    /// A stream that is not `Unpin` has to be pinned first: `Box::pin(stream).wait_iter()`.
+    /// To take only the first few items, iterate over a `&mut` of the stream, which is a
+    /// stream too.
     ///
     /// # Examples
     ///
@@ -46,15 +46,14 @@ pub trait WaitStream: Stream {
 
 impl<S: Stream + ?Sized> WaitStream for S {}
 
-/// The iterator of [`wait_iter`](WaitStream::wait_iter).
+/// The iterator that [`wait_iter`](WaitStream::wait_iter) returns.
 ///
-/// `next` waits as [`.wait()`](crate::Wait::wait) does: in a fiber it suspends the
-/// fiber, on a plain thread it blocks the thread. It is fused: after the end, the
-/// stream is not asked again.
+/// `next` waits as [`.wait()`](crate::Wait::wait) does: it suspends a fiber, and blocks a
+/// plain thread. The iterator is fused: after the end, it does not poll the stream again.
 ///
 /// # Cancel safety
 ///
-/// No item is lost: a cancel is looked at before the stream is polled.
+/// No item is lost, because the cancel is checked before the stream is polled.
 ///
 /// # Panics
 ///
@@ -67,17 +66,17 @@ pub struct WaitIter<S> {
 }
 
 impl<S> WaitIter<S> {
-    /// The stream itself.
+    /// Returns a reference to the stream.
     pub fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// The stream itself.
+    /// Returns a mutable reference to the stream.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Gives the stream back, with the items that have not been taken.
+    /// Returns the stream, with the items that have not been taken.
     pub fn into_inner(self) -> S {
         self.stream
     }

@@ -6,9 +6,9 @@ use crate::wait::wait_as;
 
 /// Sends to a sink in blocking-style code.
 ///
-/// It is implemented for every [`Sink`] that is `Unpin`; pin others before. Each call
-/// waits as [`.wait()`](crate::Wait::wait) does: in a fiber it suspends the fiber, on a
-/// plain thread it blocks the thread, in async code it panics.
+/// This trait is implemented for every [`Sink`] that is `Unpin`; pin any other sink first.
+/// Each call waits as [`.wait()`](crate::Wait::wait) does: it suspends a fiber, blocks a
+/// plain thread, and panics in async code.
 ///
 /// # Examples
 ///
@@ -30,34 +30,34 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     ///
     /// # Cancel safety
     ///
-    /// When it is cancelled, the item was either sent or is dropped.
+    /// If the call is cancelled, the item has either been sent or is dropped.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors are those of the sink.
     ///
     /// # Panics
     ///
-    /// Where [`.wait()`](crate::Wait::wait) does.
+    /// Panics where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_send(&mut self, item: Item) -> Result<(), Self::Error> {
         wait_as("`.wait_send()`", self.send(item))
     }
 
-    /// Waits until there is room and sends `item`, without a flush: for several in a
-    /// row, with a [`wait_flush`](WaitSink::wait_flush) after the last.
+    /// Waits until there is room and sends `item`, without a flush. To send several items,
+    /// call [`wait_flush`](WaitSink::wait_flush) after the last.
     ///
     /// # Cancel safety
     ///
-    /// When it is cancelled, the item is dropped.
+    /// If the call is cancelled, the item is dropped.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors are those of the sink.
     ///
     /// # Panics
     ///
-    /// Where [`.wait()`](crate::Wait::wait) does.
+    /// Panics where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_feed(&mut self, item: Item) -> Result<(), Self::Error> {
         wait_as("`.wait_feed()`", self.feed(item))
@@ -67,15 +67,15 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost; it can be called again.
+    /// Nothing is lost; the call can be repeated.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors are those of the sink.
     ///
     /// # Panics
     ///
-    /// Where [`.wait()`](crate::Wait::wait) does.
+    /// Panics where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_flush(&mut self) -> Result<(), Self::Error> {
         wait_as("`.wait_flush()`", self.flush())
@@ -85,15 +85,15 @@ pub trait WaitSink<Item>: Sink<Item> + Unpin {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost; it can be called again.
+    /// Nothing is lost; the call can be repeated.
     ///
     /// # Errors
     ///
-    /// Those of the sink.
+    /// The errors are those of the sink.
     ///
     /// # Panics
     ///
-    /// Where [`.wait()`](crate::Wait::wait) does.
+    /// Panics where [`.wait()`](crate::Wait::wait) does.
     #[track_caller]
     fn wait_close(&mut self) -> Result<(), Self::Error> {
         wait_as("`.wait_close()`", self.close())

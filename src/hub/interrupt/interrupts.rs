@@ -1,16 +1,16 @@
-//! Ctrl-C, under [`run`](crate::run) on the main thread.
+//! Handles Ctrl-C under [`run`](crate::run) on the main thread.
 //!
-//! | an interrupt that comes | does |
+//! | when an interrupt comes | it |
 //! |---|---|
-//! | while no hub listens | what it does by default: it ends the process |
-//! | while one listens | cancels its root fiber |
-//! | while the one before has not been delivered | ends the process, as by default |
-//! | while the hub that listens ignores it | nothing |
+//! | while no hub listens | ends the process, as by default |
+//! | while a hub listens | cancels the hub's root fiber |
+//! | while the previous one has not been delivered | ends the process, as by default |
+//! | while the listening hub ignores interrupts | has no effect |
 //!
-//! The third must hold while the hub's thread is stuck, so it is decided where
-//! the system reports the interrupt, in [`sys`]. The rest is done on the hub's
-//! thread: when the runtime is woken for it, and before each turn of the hub, so
-//! that a fiber that gives way gets it at that very wait.
+//! The third rule must hold even while the hub's thread is stuck, so it is applied where
+//! the system reports the interrupt, in [`sys`]. The rest happens on the hub's thread: when
+//! the runtime is woken for the interrupt, and before each turn of the hub, so that a
+//! yielding fiber is cancelled at that very wait.
 
 use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
@@ -30,21 +30,21 @@ use crate::shared::FiberRef;
 pub(crate) struct Interrupts {
     signal: sys::Signal,
     root: OnceCell<FiberRef>,
-    /// Whether the root was sent a cancel that it has not been given yet.
+    /// Whether the root was sent a cancel that has not been delivered yet.
     sent: Cell<bool>,
-    /// Whether it was said that one came too late.
+    /// Whether a late interrupt has been reported.
     was_late: Cell<bool>,
     ignored: Cell<bool>,
     over: Cell<bool>,
 }
 
-/// Whether a hub listens. There is one main thread, but a program may call others
-/// so, and may run a hub while the runtime of another is dropped.
+/// Whether a hub listens. There is one main thread, but a program may give other threads
+/// the same name, and may run a hub while the runtime of another is dropped.
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
 impl Interrupts {
-    /// What the root fiber was given is the answer to the last interrupt, if it
-    /// was sent one.
+    /// Records that `fiber` was given a cancel. If it is the root fiber, the last interrupt
+    /// has been answered.
     pub(crate) fn delivered(&self, fiber: &FiberRef) {
         let is_root = matches!(self.root.get(), Some(root) if FiberRef::ptr_eq(root, fiber));
         if is_root && self.sent.replace(false) {
@@ -74,14 +74,14 @@ impl Interrupts {
         if self.over.get() || self.ignored.replace(ignored) == ignored {
             return;
         }
-        // What came before still counts.
+        // An interrupt that came earlier still counts.
         self.notice();
         if let Err(e) = self.signal.set_ignored(ignored) {
             warn_of(&e);
         }
     }
 
-    /// Says, once, that an interrupt came when the root had ended.
+    /// Reports, once, that an interrupt came after the root had ended.
     fn warn_late(&self, so: impl FnOnce() -> String) {
         if !self.was_late.replace(true) {
             report::warn(format_args!(
@@ -92,12 +92,12 @@ impl Interrupts {
     }
 }
 
-/// Listens for interrupts, on behalf of a hub, until it is dropped.
+/// Listens for interrupts on behalf of a hub, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Listener(Option<Rc<Interrupts>>);
 
 impl Listener {
-    /// Listens if this is the main thread. Needs a current runtime.
+    /// Listens if this is the main thread. A runtime must be current.
     pub(crate) fn new(ignored: bool) -> Listener {
         let is_main = thread::current().name() == Some("main");
         if !is_main || LISTENING.swap(true, Ordering::AcqRel) {
@@ -120,7 +120,8 @@ impl Listener {
         }
     }
 
-    /// From now on, interrupts cancel `root`. Its hub is to notice them too.
+    /// Makes interrupts cancel `root` from now on. The hub has to check the returned
+    /// interrupts too.
     pub(crate) fn cancels(&self, root: FiberRef) -> Option<Rc<Interrupts>> {
         let interrupts = self.0.as_ref()?;
         let set = interrupts.root.set(root);
@@ -133,7 +134,7 @@ impl Listener {
         self.beside_with(future, |_| {}).await
     }
 
-    /// As [`beside`](Self::beside), when the root has ended: an interrupt is
+    /// Like [`beside`](Self::beside), for a hub whose root has ended: an interrupt is
     /// reported, with the names of the fibers that are left.
     pub(crate) async fn beside_close<F: Future>(
         &self,

@@ -1,4 +1,4 @@
-//! Ctrl-C, under [`run`](crate::run) on the main thread.
+//! Handles Ctrl-C under [`run`](crate::run) on the main thread.
 
 mod interrupts;
 #[cfg(unix)]

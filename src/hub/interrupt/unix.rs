@@ -1,15 +1,15 @@
-//! SIGINT, through the safe actions of `signal-hook`. Its handler runs them in
-//! the order of their registration:
+//! Handles SIGINT with the safe actions of `signal-hook`. Its handler runs them in the
+//! order of their registration:
 //!
 //! | action | registered |
 //! |---|---|
 //! | end the process, as by default, if [`ARMED`] | at the first `run`, for ever |
 //! | set [`ARMED`] | while a hub listens and does not ignore interrupts |
-//! | write to a socket, which wakes the hub's runtime | so long too |
+//! | write to a socket, which wakes the hub's runtime | as long as the second |
 //!
-//! Whoever is woken so finds `ARMED` set. That is why this is not tokio's
-//! listener, whose action stays where it was first registered: in a later `run`
-//! it would come before the second, and could wake the hub too early.
+//! A runtime woken by the third action therefore finds `ARMED` set. This is why tokio's own
+//! listener is not used: its action stays where it was first registered. In a later `run`
+//! it would come before the second action and could wake the hub too early.
 
 use std::cell::Cell;
 use std::io;
@@ -24,11 +24,11 @@ use tokio::net::UnixStream;
 
 use crate::base::lock::lock;
 
-/// Whether the next SIGINT ends the process: no hub listens, or the one that
-/// does has not answered the last.
+/// Whether the next SIGINT ends the process: either no hub listens, or the listening hub
+/// has not answered the last SIGINT.
 ///
-/// Ordering: the actions are sequentially consistent. The hub's side goes through
-/// the kernel to see a set, and nothing else is published by it.
+/// Ordering: the actions are sequentially consistent. The hub learns of a set through the
+/// kernel, and the flag publishes nothing else.
 static ARMED: AtomicBool = AtomicBool::new(true);
 
 /// Whether the first action is registered.
@@ -60,12 +60,12 @@ impl Signal {
         if !ignored {
             signal.register()?;
         }
-        // Only now: until here SIGINT has done what it does by default.
+        // Until here SIGINT has had its default effect.
         ARMED.store(false, Ordering::SeqCst);
         Ok(signal)
     }
 
-    /// Has `cx` woken when a SIGINT comes.
+    /// Arranges for `cx` to be woken when a SIGINT comes.
     pub(super) fn poll(&self, cx: &mut Context<'_>) {
         while let Poll::Ready(Ok(())) = self.reader.poll_read_ready(cx) {
             match self.reader.try_read(&mut [0; 16]) {
@@ -76,13 +76,13 @@ impl Signal {
         }
     }
 
-    /// Whether a SIGINT has come that is not answered.
+    /// Returns whether a SIGINT has come that is not answered.
     #[inline]
     pub(super) fn has_come(&self) -> bool {
         ARMED.load(Ordering::SeqCst)
     }
 
-    /// The root fiber was given the cancel for it.
+    /// Records that the cancel was delivered to the root fiber.
     pub(super) fn answered(&self) {
         ARMED.store(false, Ordering::SeqCst);
     }
@@ -96,8 +96,8 @@ impl Signal {
         Ok(())
     }
 
-    /// From now on SIGINT does what it does by default, or nothing if it is
-    /// `ignored`. Returns whether one has come that was not answered.
+    /// Restores the default effect of SIGINT, or none if it is `ignored`. Returns whether a
+    /// SIGINT has come that was not answered.
     pub(super) fn stop(&self, ignored: bool) -> bool {
         let has_come = ARMED.swap(!ignored, Ordering::SeqCst);
         self.unregister();

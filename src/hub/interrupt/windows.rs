@@ -1,9 +1,9 @@
-//! Ctrl-C of the console, through tokio's listener.
+//! Handles Ctrl-C of the console with tokio's listener.
 //!
-//! Windows ends the process if nobody listens. So this listens only while an
-//! interrupt would be answered: not from the moment in which one is noticed until
-//! it has been. (One that the hub's thread is too busy to notice does not end the
-//! process, however many follow; Ctrl-Break does.)
+//! Windows ends the process if nothing listens. This therefore listens only while an
+//! interrupt would be answered, and stops between noticing an interrupt and answering it.
+//! (If the hub's thread is too busy to notice an interrupt, the process does not end,
+//! however many follow; Ctrl-Break ends it.)
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,7 +15,7 @@ use tokio::signal::windows::{CtrlC, ctrl_c};
 use crate::base::contain;
 use crate::base::lock::lock;
 
-/// Keeps the default away after a hub has ended that ignored interrupts.
+/// Suppresses the default effect after a hub that ignored interrupts has ended.
 static IGNORES: Mutex<Option<CtrlC>> = Mutex::new(None);
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Signal {
     listener: RefCell<Option<CtrlC>>,
     has_come: Cell<bool>,
     ignored: Cell<bool>,
-    /// Whoever polls this.
+    /// The waker of the task that polls this.
     waker: RefCell<Option<Waker>>,
 }
 
@@ -39,7 +39,7 @@ impl Signal {
         })
     }
 
-    /// Has `cx` woken when an interrupt comes.
+    /// Arranges for `cx` to be woken when an interrupt comes.
     pub(super) fn poll(&self, cx: &mut Context<'_>) {
         let waker = cx.waker().clone();
         drop(self.waker.replace(Some(waker)));
@@ -52,13 +52,13 @@ impl Signal {
         }
     }
 
-    /// Whether an interrupt has come that is not answered.
+    /// Returns whether an interrupt has come that is not answered.
     #[inline]
     pub(super) fn has_come(&self) -> bool {
         self.has_come.get()
     }
 
-    /// The root fiber was given the cancel for it.
+    /// Records that the cancel was delivered to the root fiber.
     pub(super) fn answered(&self) {
         self.has_come.set(false);
         self.listen_again();
@@ -72,8 +72,8 @@ impl Signal {
         Ok(())
     }
 
-    /// From now on an interrupt does what it does by default, or nothing if it is
-    /// `ignored`. Returns whether one has come that was not answered.
+    /// Restores the default effect of an interrupt, or none if it is `ignored`. Returns
+    /// whether an interrupt has come that was not answered.
     pub(super) fn stop(&self, ignored: bool) -> bool {
         let listener = self.listener.take();
         if ignored {
@@ -85,11 +85,11 @@ impl Signal {
     fn listen_again(&self) {
         let mut listener = self.listener.borrow_mut();
         if listener.is_none() {
-            // It has worked before; if it does not now, the default holds.
+            // This worked before. If it fails now, the default applies.
             *listener = ctrl_c().ok();
         }
         drop(listener);
-        // It has to be polled to be woken by.
+        // The new listener has to be polled before it can wake a task.
         let waker = self.waker.take();
         waker.into_iter().for_each(contain::wake);
     }

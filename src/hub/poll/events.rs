@@ -1,10 +1,9 @@
-//! [`Events`]: what a descriptor is ready for.
+//! [`Events`]: the readiness of a descriptor.
 
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// What a descriptor is ready for, or is asked about: nothing, reading, writing,
-/// or both.
+/// What a descriptor is ready for, or is polled for: nothing, reading, writing, or both.
 ///
 /// # Examples
 ///
@@ -20,30 +19,31 @@ use std::ops::{BitOr, BitOrAssign};
 pub struct Events(u8);
 
 impl Events {
-    /// Nothing.
+    /// No readiness.
     pub const NONE: Events = Events(0);
-    /// A read would not block: there is data, the peer has closed its side, or
-    /// there is an error to be read.
+    /// A read would not block: there is data, the peer has closed its side, or an error can
+    /// be read.
     pub const READABLE: Events = Events(1);
-    /// A write would not block: there is room, or there is an error to be told.
+    /// A write would not block: there is room, or an error can be reported.
     pub const WRITABLE: Events = Events(2);
 
-    /// Whether all of `other` is in it. [`NONE`](Events::NONE) is in everything.
+    /// Returns whether `self` contains all of `other`. Every value contains
+    /// [`NONE`](Events::NONE).
     pub const fn contains(self, other: Events) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether it is [`NONE`](Events::NONE).
+    /// Returns whether this is [`NONE`](Events::NONE).
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// What is in both.
+    /// Returns the events in both `self` and `other`.
     pub(super) fn and(self, other: Events) -> Events {
         Events(self.0 & other.0)
     }
 
-    /// What is not in `other`.
+    /// Returns the events in `self` that are not in `other`.
     pub(super) fn without(self, other: Events) -> Events {
         Events(self.0 & !other.0)
     }

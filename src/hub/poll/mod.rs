@@ -2,17 +2,17 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`poller`] | what calls back |
+//! | [`poller`] | the poller, which calls the callbacks |
 //! | [`entries`] | the callbacks of one descriptor |
-//! | [`events`] | what a descriptor is ready for |
-//! | [`table`] | the callbacks, and the descriptors that they are for |
-//! | [`set`] | what the operating system watches |
-//! | [`signal`] | what makes the hub look |
+//! | [`events`] | the readiness of a descriptor |
+//! | [`table`] | the descriptors and their callbacks |
+//! | [`set`] | the descriptors that the operating system watches |
+//! | [`signal`] | the waker that makes the hub look for ready descriptors |
 
 mod entries;
 mod events;
 mod poller;
-// Where there is neither epoll, kqueue nor event ports.
+// These systems have neither epoll, kqueue nor event ports.
 #[cfg_attr(
     any(
         target_os = "aix",

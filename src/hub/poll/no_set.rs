@@ -1,4 +1,5 @@
-//! [`PollSet`] where a poll set of the operating system cannot itself be polled.
+//! [`PollSet`] for systems on which a poll set of the operating system cannot itself be
+//! polled.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -6,7 +7,7 @@ use std::task::Context;
 
 use super::events::Events;
 
-/// There is none.
+/// A poll set, which cannot be created.
 #[derive(Debug)]
 pub(super) enum PollSet {}
 

@@ -2,39 +2,39 @@
 //!
 //! # A poll set of our own
 //!
-//! The callers' descriptors are not given to tokio. Each hub that polls has a
-//! poll set of its own (an epoll, a kqueue), and that is the one thing that tokio
-//! watches, with an `AsyncFd`. For three reasons:
+//! The callers' descriptors are not registered with tokio. Each hub that polls has a poll
+//! set of its own (an epoll or a kqueue), and tokio watches only that set, with an
+//! `AsyncFd`. There are three reasons:
 //!
-//! * A descriptor stays its owner's, who may close it. An `AsyncFd` for a number
-//!   that somebody else closes is unsound: what tokio has registered with the
-//!   operating system is a pointer, which outlives the `AsyncFd` if the open file
-//!   lives on under another number. In our set it is a number, and one that is
-//!   not known any more does no harm. (To watch a duplicate instead would keep
-//!   the file open, so that a peer would not notice that it was closed.)
-//! * An `AsyncFd` is edge-triggered, and caches: it cannot tell whether a
-//!   descriptor is ready *still*. Here a descriptor is taken out of the set when
-//!   its callbacks are about to be called, so it is ready then, and is armed
-//!   again before they run (`EPOLL_CTL_MOD`), so it is found again if it is ready
-//!   still. That is level-triggered at the cost of two calls to the operating
-//!   system for each descriptor that is ready, and two for each pass. And unlike
-//!   the level-triggered mode of the operating system it does not find for ever
-//!   what nobody asked for, such as a hang-up where only writing is of interest.
-//! * Arming a descriptor again fails if its number stands for another file now,
-//!   or none.
+//! * The owner of a descriptor may close it at any time. An `AsyncFd` for a number that
+//!   other code closes is unsound: tokio registers a pointer with the operating system, and
+//!   the registration outlives the `AsyncFd` if the open file lives on under another
+//!   number. Our set registers a number, and an unknown number does no harm. (Watching a
+//!   duplicate instead would keep the file open, so the peer would not notice that it was
+//!   closed.)
+//! * An `AsyncFd` is edge-triggered and caches readiness, so it cannot tell whether a
+//!   descriptor is *still* ready. Here a descriptor is taken out of the set just before its
+//!   callbacks are called, so it is ready then. It is armed again (`EPOLL_CTL_MOD`) before
+//!   they run, so it is found again if it is still ready. This makes polling
+//!   level-triggered, at the cost of two system calls for each ready descriptor and two for
+//!   each pass. Unlike the level-triggered mode of the operating system, it does not keep
+//!   finding events that no callback asked for, such as a hang-up where only writing is of
+//!   interest.
+//! * Arming a descriptor again fails if its number now stands for another file, or for
+//!   none.
 //!
 //! # A pass
 //!
-//! 1. When tokio polls for I/O and finds that the set has something, it wakes the
-//!    [`Signal`], which puts an entry into the hub's ready queue.
-//! 2. When its turn comes, one ready descriptor is taken out of the set and its
-//!    callbacks are called, in the order of their registration. Then the entry
-//!    goes to the end of the queue again.
-//! 3. If a descriptor is found that has had its turn, the pass is over. The next
-//!    begins when tokio has polled for I/O, and in another turn of the hub.
-//! 4. If none is found, nothing happens until tokio finds something.
+//! 1. When tokio polls for I/O and finds the set ready, it wakes the [`Signal`], which puts
+//!    an entry into the hub's ready queue.
+//! 2. When the entry's turn comes, one ready descriptor is taken out of the set and its
+//!    callbacks are called in the order of their registration. The entry then goes back to
+//!    the end of the queue.
+//! 3. If the descriptor found has already had its turn, the pass is over. The next pass
+//!    begins after tokio has polled for I/O, in another turn of the hub.
+//! 4. If no descriptor is found, the pass stops until tokio finds the set ready again.
 //!
-//! So callbacks that are called for ever starve nothing, nor each other.
+//! Callbacks that are always ready therefore starve neither each other nor anything else.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -56,41 +56,39 @@ use crate::shared::{HubClosed, Mailbox};
 
 /// Calls back when file descriptors are ready: see [`Hub::poll`](crate::Hub::poll).
 ///
-/// It is for libraries that do their own reading and writing and have to be told
-/// when. Where nobody insists on callbacks, wait for a tokio socket instead.
+/// Use it for libraries that do their own reading and writing, and need to be told when
+/// they can. If you do not need callbacks, wait for a tokio socket instead.
 ///
-/// It is level-triggered: a callback is called again and again while its
-/// descriptor is ready for something that it asked for, with everything else
-/// getting its turn in between. If it does not read what is there, have it ask
-/// for [`Events::NONE`] meanwhile, since polling keeps the thread busy. A peer
-/// that has closed its side makes a descriptor readable; an error makes it
-/// readable and writable.
+/// Polling is level-triggered: a callback is called repeatedly while its descriptor is
+/// ready for an event that it asked for, and everything else gets its turn in between. If a
+/// callback does not read the available data, have it ask for [`Events::NONE`] meanwhile,
+/// because polling keeps the thread busy. A descriptor becomes readable when its peer has
+/// closed its side, and both readable and writable on an error.
 ///
-/// Callbacks run on the hub's thread outside of any fiber, as those of
-/// [`Hub::run_callback`](crate::Hub::run_callback) do. They must not wait; they
-/// may spawn a fiber that does. They may add, update and remove callbacks, each
-/// other and themselves. If one panics, that is reported, and it stays.
+/// Callbacks run on the hub's thread outside of any fiber, like those of
+/// [`Hub::run_callback`](crate::Hub::run_callback). They must not wait, but may spawn a
+/// fiber that does. They may add, update and remove callbacks, including themselves. If a
+/// callback panics, the panic is reported, and the callback stays registered.
 ///
 /// # Descriptors
 ///
-/// A descriptor stays the caller's, who makes it non-blocking if its callbacks
-/// read or write: when the second one is called, the first may have read
-/// everything. Remove its callbacks before it is closed. If it is closed before,
-/// they are not called any more; they must be removed nevertheless, and its number
-/// may be used again. There are two exceptions: callbacks that all ask for nothing
-/// at that time, and systems with kqueue (macOS, the BSDs), where it is not
-/// noticed that a number stands for another file.
+/// A descriptor still belongs to the caller. If its callbacks read or write, the caller
+/// makes it non-blocking: when the second callback is called, the first may have read
+/// everything. Remove the callbacks before closing the descriptor. If it is closed first,
+/// its callbacks are no longer called; they must still be removed, and the number may be
+/// reused. There are two exceptions, in which it goes unnoticed that a number stands for
+/// another file: while all callbacks of a descriptor ask for nothing, and on systems with
+/// kqueue (macOS, the BSDs).
 ///
-/// Whatever can be polled can be added: sockets, pipes, terminals. Files and
+/// Every descriptor that can be polled can be added: sockets, pipes, terminals. Files and
 /// directories cannot.
 ///
 /// # The end of the hub
 ///
-/// When the hub has closed or ended, no callback is called any more. Callbacks do
-/// not keep it from closing; they are called while it has fibers. They are dropped
-/// with the last handle to the hub, on its thread; one that itself holds a
-/// [`Hub`](crate::Hub) has to be removed. If the hub's thread ends first, they are
-/// leaked.
+/// Once the hub has closed or ended, no callback is called. Callbacks do not keep a hub
+/// from closing, and are called while it has fibers. They are dropped on the hub's thread,
+/// with the last handle to the hub; a callback that itself holds a [`Hub`](crate::Hub) has
+/// to be removed explicitly. If the hub's thread ends first, they are leaked.
 ///
 /// # Examples
 ///
@@ -125,15 +123,15 @@ use crate::shared::{HubClosed, Mailbox};
 /// ```
 pub struct Poller {
     hub: Arc<Mailbox>,
-    /// That of the hub: unlike that of any other.
+    /// The number of the hub, which no other hub has.
     number: u64,
-    /// Whether the hub takes callbacks.
+    /// Whether the hub accepts callbacks.
     open: Cell<bool>,
     table: RefCell<Table>,
     signal: Arc<Signal>,
-    /// Drops a callback that will not be called again, which may wait in its destructor.
+    /// Drops a callback that will not be called again. The callback's destructor may wait.
     drop_callback: fn(Callback),
-    /// The turn of the hub in which the last pass was over.
+    /// The turn of the hub in which the last pass ended.
     over_in: Cell<u64>,
 }
 
@@ -155,32 +153,33 @@ impl Poller {
         }
     }
 
-    /// Has `callback` called while the descriptor `fd` is ready for some of
-    /// `events`; with the descriptor, and what of `events` it is ready for.
+    /// Registers `callback`, which is called while the descriptor `fd` is ready for any of
+    /// `events`. Its arguments are the descriptor and those of `events` that it is ready
+    /// for.
     ///
-    /// With [`Events::NONE`] it is not called before an
-    /// [`update`](Poller::update). It stays until it is removed, also if the
-    /// handle is dropped. A descriptor can have several callbacks, which are
-    /// called in the order in which they were added.
+    /// With [`Events::NONE`], the callback is not called before an
+    /// [`update`](Poller::update). It stays registered until it is removed, even if the
+    /// handle is dropped. A descriptor can have several callbacks, which are called in the
+    /// order in which they were added.
     ///
     /// # Errors
     ///
-    /// If there is no such descriptor, or it cannot be polled, as files cannot;
-    /// the message names it, and the error's source is that of the operating
-    /// system. If the hub is closed: [`HubClosed`]. If the process has no descriptor
-    /// left to poll with. On a system without epoll, kqueue or event ports, such as
-    /// Haiku: [`Unsupported`](io::ErrorKind::Unsupported).
+    /// Returns an error if the descriptor does not exist or cannot be polled, as files
+    /// cannot; the message names it, and the source is the error of the operating system.
+    /// Returns [`HubClosed`] if the hub is closed, an error if the process has no
+    /// descriptor left to poll with, and [`Unsupported`](io::ErrorKind::Unsupported) on a
+    /// system without epoll, kqueue or event ports, such as Haiku.
     ///
     /// # Panics
     ///
-    /// If the runtime's I/O is not enabled.
+    /// Panics if the runtime's I/O is not enabled.
     #[track_caller]
     pub fn add<F>(&self, fd: RawFd, events: Events, callback: F) -> io::Result<PollHandle>
     where
         F: FnMut(RawFd, Events) + 'static,
     {
         self.check_open()?;
-        // Dropped, if there is an error or a panic, after the borrow has ended.
+        // On an error or a panic, the callback is dropped after the borrow has ended.
         let mut callback = Some(Box::new(callback) as Callback);
         let key = self.table.borrow_mut().add(fd, events, &mut callback);
         self.see_to_it();
@@ -191,14 +190,14 @@ impl Poller {
         })
     }
 
-    /// Changes what a callback is called for. That holds at once, also in a
-    /// callback.
+    /// Changes the events that a callback is called for. This takes effect at once, also
+    /// inside a callback.
     ///
     /// # Errors
     ///
-    /// If the callback was removed, or belongs to another hub; the kind is
-    /// [`NotFound`](io::ErrorKind::NotFound). If the descriptor was closed, where
-    /// that is noticed. If the hub is closed: [`HubClosed`].
+    /// Returns an error of the kind [`NotFound`](io::ErrorKind::NotFound) if the callback
+    /// was removed, belongs to another hub, or is for a descriptor that was closed (where
+    /// that is noticed). Returns [`HubClosed`] if the hub is closed.
     pub fn update(&self, handle: &PollHandle, events: Events) -> io::Result<()> {
         let why = |why| CannotPoll::error(handle.fd, io::Error::new(io::ErrorKind::NotFound, why));
         if handle.poller != self.number {
@@ -213,19 +212,18 @@ impl Poller {
         }
     }
 
-    /// Removes a callback, and drops it in this call; one that is running is
-    /// dropped when it returns. False if it was removed before, or belongs to
-    /// another hub.
+    /// Removes a callback and drops it in this call; a callback that is running is dropped
+    /// when it returns. Returns false if it was already removed, or belongs to another hub.
     ///
-    /// With the last callback of a descriptor the hub lets go of it, and with the
-    /// last descriptor of what it polls with.
+    /// With the last callback of a descriptor, the hub stops watching the descriptor. With
+    /// the last descriptor, it closes its poll set.
     pub fn remove(&self, handle: &PollHandle) -> bool {
         if handle.poller != self.number {
             return false;
         }
         let removed = self.table.borrow_mut().remove(handle.key);
         self.see_to_it();
-        // Dropped here, on the caller's stack: the borrow has ended.
+        // The callback is dropped here, on the caller's stack, after the borrow has ended.
         removed.is_some()
     }
 
@@ -236,14 +234,15 @@ impl Poller {
         }
     }
 
-    /// A new poll set has to be looked at once, to be woken by it.
+    /// Queues a poll if the set is new: a set has to be polled once before it can wake the
+    /// hub.
     fn see_to_it(&self) {
         if self.table.borrow_mut().take_unpolled() {
             self.signal.wake_by_ref();
         }
     }
 
-    /// Handles the entry of the hub's ready queue, in this turn of it: calls the
+    /// Handles the poll entry of the hub's ready queue in the given turn: calls the
     /// callbacks of one descriptor, if one is ready.
     pub(crate) fn step(&self, turn: u64) {
         self.signal.clear();
@@ -263,12 +262,12 @@ impl Poller {
         self.signal.wake_by_ref();
     }
 
-    /// Whether a pass was over in this turn of the hub.
+    /// Returns whether a pass ended in this turn of the hub.
     pub(crate) fn is_over_in(&self, turn: u64) -> bool {
         self.over_in.get() == turn
     }
 
-    /// Calls the callbacks of a descriptor that is ready.
+    /// Calls the callbacks of a ready descriptor.
     fn call(&self, mut ready: Ready) {
         loop {
             let call = self.table.borrow_mut().take(&mut ready);
@@ -281,8 +280,8 @@ impl Poller {
         }
     }
 
-    /// No callback is called any more, and nothing is watched. Those that there
-    /// are stay: they may be the user's.
+    /// Stops all calls and all watching. The callbacks themselves stay, because they may
+    /// own the user's values.
     pub(crate) fn stop(&self) {
         if self.open.replace(false) {
             self.table.borrow_mut().stop();
@@ -328,7 +327,7 @@ impl fmt::Debug for PollHandle {
     }
 }
 
-/// What is in the errors of a [`Poller`].
+/// The payload of a [`Poller`]'s errors.
 #[derive(Debug)]
 struct CannotPoll {
     fd: RawFd,

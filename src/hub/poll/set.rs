@@ -16,26 +16,25 @@ use tokio::task::coop;
 use super::events::Events;
 use crate::base::report;
 
-/// A poll set of the operating system (an epoll, a kqueue), whose own readiness
-/// tokio watches.
+/// A poll set of the operating system (an epoll or a kqueue). Tokio watches its readiness.
 ///
-/// It is edge-triggered: what was found is found again only if something happens
-/// or after [`modify`](PollSet::modify), and then only if it is ready still.
+/// The set is edge-triggered: a descriptor that was found is found again only after a new
+/// event or after [`modify`](PollSet::modify), and only if it is still ready.
 pub(super) struct PollSet {
     poll: AsyncFd<mio::Poll>,
-    /// Room for one: each descriptor is found when its turn has come, so that it
-    /// is ready then.
+    /// Holds a single event: a descriptor is looked up only when its turn has come, so that
+    /// it is ready at that moment.
     found: mio::Events,
 }
 
 impl PollSet {
-    /// An empty set, watched by the current runtime.
+    /// Creates an empty set, watched by the current runtime.
     #[track_caller]
     pub(super) fn new() -> io::Result<PollSet> {
         let poll = mio::Poll::new()?;
-        // Deprecated in favour of an unsafe one, since what a descriptor's owner
-        // does can make it dangle. This one is ours, and closed by `AsyncFd`. The
-        // unsafe one is too new for the lowest tokio that we allow.
+        // This function is deprecated in favour of an unsafe one, because the owner of a
+        // descriptor can make it dangle. This descriptor is ours, and `AsyncFd` closes it.
+        // The unsafe function is newer than the oldest tokio that we support.
         #[allow(deprecated)]
         let poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
         Ok(PollSet {
@@ -44,7 +43,7 @@ impl PollSet {
         })
     }
 
-    /// Takes a descriptor in. What is ready is found, and `token` tells it.
+    /// Adds a descriptor. [`next`](PollSet::next) finds it under `token` when it is ready.
     pub(super) fn add(&self, fd: RawFd, token: usize, events: Events) -> io::Result<()> {
         let registry = self.poll.get_ref().registry();
         match interest(events) {
@@ -53,12 +52,13 @@ impl PollSet {
         }
     }
 
-    /// Changes what is asked of a descriptor. What is ready is found again.
+    /// Changes the events that a descriptor is polled for. If it is ready, it is found
+    /// again.
     ///
     /// # Errors
     ///
-    /// If the number does not stand for the open file that was added. (With
-    /// kqueue, if it stands for none.)
+    /// Returns an error if the number does not stand for the open file that was added (with
+    /// kqueue, if it stands for no file).
     pub(super) fn modify(&self, fd: RawFd, token: usize, events: Events) -> io::Result<()> {
         let registry = self.poll.get_ref().registry();
         match interest(events) {
@@ -67,21 +67,21 @@ impl PollSet {
         }
     }
 
-    /// Lets go of a descriptor.
+    /// Removes a descriptor.
     ///
     /// # Errors
     ///
-    /// As [`modify`](PollSet::modify). Then the set may go on to find what the
-    /// number stood for.
+    /// Returns the errors of [`modify`](PollSet::modify). After an error the set may still
+    /// find the file that the number stood for.
     pub(super) fn remove(&self, fd: RawFd) -> io::Result<()> {
         self.modify(fd, 0, Events::NONE)
     }
 
-    /// Takes out a descriptor that is ready now, and for what. If there is none,
+    /// Takes out a ready descriptor, with the events it is ready for. If there is none,
     /// `cx` will be woken.
     pub(super) fn next(&mut self, cx: &mut Context<'_>) -> Option<(usize, Events)> {
-        // What limits the hub is its bound on entries; a waker that is called at
-        // once, for want of budget, would be called under a borrow.
+        // This is unconstrained, because the hub's bound on entries limits it already, and
+        // because without budget the waker would be called at once, under a borrow.
         let found = coop::unconstrained(poll_fn(|cx| self.poll_next(cx)));
         match pin!(found).poll(cx) {
             Poll::Ready(found) => Some(found),
@@ -93,7 +93,7 @@ impl PollSet {
         loop {
             let mut ready = match self.poll.poll_read_ready_mut(cx) {
                 Poll::Ready(Ok(ready)) => ready,
-                // The runtime is going, and the hub with it.
+                // The runtime is being dropped, and the hub with it.
                 Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
             };
             let polled = ready
@@ -110,9 +110,9 @@ impl PollSet {
             if let Some(event) = self.found.iter().next() {
                 return Poll::Ready((event.token().0, events(event)));
             }
-            // Nothing is lost if something became ready since: clearing spares
-            // what tokio has noticed after `ready` was made, and what it notices
-            // later it notes later.
+            // A descriptor that has become ready since is not lost: clearing keeps any
+            // event that tokio noticed after `ready` was created, and later events are
+            // noted later.
             ready.clear_ready();
         }
     }

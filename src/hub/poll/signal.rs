@@ -6,17 +6,17 @@ use std::task::Wake;
 
 use crate::shared::Mailbox;
 
-/// Puts an entry into a hub's ready queue, from whatever thread; one at a time.
+/// Puts an entry into a hub's ready queue, from any thread. At most one entry exists at a
+/// time.
 ///
-/// On the main task of a multi-thread runtime, tokio notices what is ready on
-/// another thread.
+/// For a hub on the main task of a multi-thread runtime, tokio notices readiness on another
+/// thread.
 #[derive(Debug)]
 pub(super) struct Signal {
     hub: Arc<Mailbox>,
     /// Whether the entry is queued or on its way.
     ///
-    /// Ordering: cleared by the hub before it looks, so a signal after that is a
-    /// new one.
+    /// Ordering: the hub clears it before it polls, so a later signal queues a new entry.
     queued: AtomicBool,
 }
 
@@ -28,7 +28,7 @@ impl Signal {
         })
     }
 
-    /// The entry has left the queue.
+    /// Records that the entry has left the queue.
     pub(super) fn clear(&self) {
         self.queued.swap(false, Ordering::AcqRel);
     }

@@ -1,8 +1,7 @@
-//! [`Table`]: the callbacks of one hub, and the descriptors that they are for.
+//! [`Table`]: the callbacks of one hub and their descriptors.
 //!
-//! A descriptor is watched under a token that is used once, so what is found
-//! late, for a descriptor that is gone, is told from what is found for the one
-//! that has got its number.
+//! A descriptor is watched under a token that is used only once. A late event for a closed
+//! descriptor is therefore not taken for an event of a new descriptor with the same number.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,14 +21,14 @@ pub(super) struct Table {
     runtime: Handle,
     /// Present while a descriptor is watched.
     set: Option<PollSet>,
-    /// Whether nobody waits for the set yet.
+    /// Set while the set is new and has not been polled.
     unpolled: bool,
     watches: HashMap<usize, Watch>,
     /// The watch of each descriptor that is not known to have been closed.
     numbers: HashMap<RawFd, usize>,
     last_watch: usize,
     last_entry: u64,
-    /// Counts the passes.
+    /// The number of the current pass.
     pass: u64,
 }
 
@@ -37,46 +36,48 @@ pub(super) struct Table {
 struct Watch {
     fd: RawFd,
     entries: Entries,
-    /// What the poll set has been asked for.
+    /// The events that the poll set polls for.
     armed: Events,
-    /// The number does not stand for what was registered: nothing is called.
+    /// Set once the number no longer stands for the registered file. No callback is called
+    /// then.
     closed: bool,
-    /// The last pass in which it was found, and for what so far.
+    /// The last pass in which the descriptor was found, and the events found in it so far.
     found: (u64, Events),
 }
 
-/// Where a callback is in the table.
+/// The place of a callback in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     watch: usize,
     entry: u64,
 }
 
-/// What there is to do next.
+/// The next step of a pass.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Call the callbacks of a descriptor that is ready.
+    /// Call the callbacks of a ready descriptor.
     Call(Ready),
-    /// Nobody asked for what was found: look again.
+    /// No callback asked for the event that was found: look again.
     Skip,
-    /// Everything that was ready has had its turn, and something is ready again.
+    /// Every ready descriptor has had its turn, and one of them is ready again.
     PassOver,
     /// Nothing is ready.
     Idle,
 }
 
-/// A descriptor that is ready, and how far its callbacks have been called.
+/// A ready descriptor, and the position among its callbacks.
 #[derive(Debug)]
 pub(super) struct Ready {
     watch: usize,
     events: Events,
     /// The number of the callback that was called last; 0 if none was.
     after: u64,
-    /// The number of the last one that is called: not of those added meanwhile.
+    /// The number of the last callback to call. Callbacks that are added meanwhile have greater
+    /// numbers.
     until: u64,
 }
 
-/// A callback that is taken out to be called.
+/// A callback that was taken out to be called.
 pub(super) struct Call {
     pub(super) key: Key,
     pub(super) fd: RawFd,
@@ -104,7 +105,7 @@ impl Table {
         }
     }
 
-    /// Takes a callback out of `callback`, unless the descriptor cannot be
+    /// Adds the callback in `callback`, and leaves it there if the descriptor cannot be
     /// watched.
     #[track_caller]
     pub(super) fn add(
@@ -113,7 +114,7 @@ impl Table {
         events: Events,
         callback: &mut Option<Callback>,
     ) -> io::Result<Key> {
-        // This may panic, before anything has changed.
+        // This may panic. Nothing has changed yet.
         self.set()?;
         self.last_entry += 1;
         let entry = self.last_entry;
@@ -128,8 +129,8 @@ impl Table {
         Ok(key)
     }
 
-    /// Adds an entry to the watch of a number, if there is one, and it is not
-    /// that of a descriptor that was closed.
+    /// Adds an entry to the watch of a number. Returns `None` if there is no watch, or if the
+    /// watch is that of a closed descriptor.
     fn join(&mut self, fd: RawFd, entry: u64, events: Events) -> Option<usize> {
         let watch = *self.numbers.get(&fd)?;
         self.entries(watch).add(entry, events);
@@ -141,13 +142,13 @@ impl Table {
         None
     }
 
-    /// A new watch, with one entry.
+    /// Creates a watch with one entry.
     fn watch(&mut self, fd: RawFd, entry: u64, events: Events) -> io::Result<usize> {
         self.last_watch += 1;
         let watch = self.last_watch;
         let set = self.set()?;
         if events.is_empty() {
-            // This tells whether it can be watched.
+            // This fails if the descriptor cannot be watched.
             set.add(fd, watch, Events::READABLE)?;
             set.remove(fd)?;
         } else {
@@ -167,7 +168,8 @@ impl Table {
         Ok(watch)
     }
 
-    /// Changes what a callback is called for; `None` if it is not there.
+    /// Changes the events that a callback is called for. Returns `None` if it is not
+    /// registered.
     pub(super) fn update(&mut self, key: Key, events: Events) -> Option<io::Result<()>> {
         let watch = self.watches.get_mut(&key.watch)?;
         let before = watch.entries.set_events(key.entry, events)?;
@@ -186,8 +188,8 @@ impl Table {
         Some(armed)
     }
 
-    /// Takes a callback out for good; `None` if it is not there. What it gives is
-    /// absent if it is running.
+    /// Removes a callback. Returns `None` if it is not registered, and `Some(None)` if it
+    /// is running.
     pub(super) fn remove(&mut self, key: Key) -> Option<Option<Callback>> {
         let entries = &mut self.watches.get_mut(&key.watch)?.entries;
         let entry = entries.remove(key.entry)?;
@@ -216,20 +218,21 @@ impl Table {
             // See `renew`.
             return Next::Skip;
         };
-        // Nothing of one that was closed.
+        // A closed descriptor has nothing armed.
         let asked = found.and(watch.armed);
         if asked.is_empty() {
-            // Not armed again: a hang-up is found whether asked for or not.
+            // It is not armed again, because a hang-up is found even if no callback asked
+            // for it.
             return Next::Skip;
         }
         if watch.found.0 != self.pass {
             watch.found = (self.pass, Events::NONE);
         }
-        // With kqueue, what it can be read and written for is found apart.
+        // With kqueue, readability and writability are found separately.
         let news = asked.without(watch.found.1);
         watch.found.1 |= news;
-        // Found again as long as it is ready. This also tells whether it was
-        // closed.
+        // Arm it again, so that it is found while it is still ready. This also detects
+        // whether it was closed.
         if self.arm(number).is_err() {
             self.lose(number);
             return Next::Skip;
@@ -246,12 +249,12 @@ impl Table {
         })
     }
 
-    /// Takes out the next callback of a descriptor.
+    /// Takes out the next callback of a ready descriptor.
     pub(super) fn take(&mut self, ready: &mut Ready) -> Option<Call> {
         let watch = self.watches.get(&ready.watch)?;
         let next = watch.entries.next(ready.after, ready.until, ready.events);
         let (id, events) = next?;
-        // The one before may have closed the descriptor.
+        // The previous callback may have closed the descriptor.
         if ready.after > 0 && !watch.closed && self.arm(ready.watch).is_err() {
             self.lose(ready.watch);
         }
@@ -271,7 +274,7 @@ impl Table {
         })
     }
 
-    /// Puts back a callback that was called; gives it back if it was removed.
+    /// Puts back a callback that was called. Returns it if it has been removed meanwhile.
     pub(super) fn put_back(&mut self, key: Key, callback: Callback) -> Option<Callback> {
         match self
             .watches
@@ -283,7 +286,7 @@ impl Table {
         }
     }
 
-    /// Lets go of everything but the callbacks.
+    /// Stops watching all descriptors and keeps the callbacks.
     pub(super) fn stop(&mut self) {
         for watch in self.watches.values_mut() {
             watch.armed = Events::NONE;
@@ -305,18 +308,18 @@ impl Table {
             .collect()
     }
 
-    /// Whether there is a poll set that nobody waits for; asked once.
+    /// Returns whether the poll set is new and has not been polled, and clears the flag.
     pub(super) fn take_unpolled(&mut self) -> bool {
         std::mem::take(&mut self.unpolled)
     }
 
-    /// How many descriptors and callbacks there are.
+    /// Returns the number of descriptors and of callbacks.
     pub(super) fn sizes(&self) -> (usize, usize) {
         let callbacks = self.watches.values().map(|watch| watch.entries.len());
         (self.watches.len(), callbacks.sum())
     }
 
-    /// The poll set, made if need be.
+    /// Returns the poll set, and creates it if necessary.
     #[track_caller]
     fn set(&mut self) -> io::Result<&mut PollSet> {
         if self.set.is_none() {
@@ -338,8 +341,8 @@ impl Table {
         &mut watch.expect("a number has a watch").entries
     }
 
-    /// Asks the poll set for what the callbacks of a watch ask for, and to find
-    /// what is ready again.
+    /// Makes the poll set poll for the events that the callbacks of a watch ask for, and
+    /// find them again if they are ready.
     fn arm(&mut self, number: usize) -> io::Result<()> {
         let watch = &self.watches[&number];
         if watch.closed {
@@ -358,8 +361,9 @@ impl Table {
         Ok(())
     }
 
-    /// The number of a watch does not stand for what was registered. That may
-    /// live on under another number, and would be found for ever.
+    /// Handles a watch whose number no longer stands for the registered file. That file may
+    /// live on under another number, and the set would keep finding it, so the set is
+    /// replaced.
     fn lose(&mut self, number: usize) {
         self.forget_number(number);
         if let Some(watch) = self.watches.get_mut(&number) {
@@ -369,7 +373,7 @@ impl Table {
         self.renew();
     }
 
-    /// Takes a watch out of the table.
+    /// Removes a watch from the table.
     fn forget(&mut self, number: usize) {
         self.forget_number(number);
         self.watches.remove(&number);
@@ -383,7 +387,7 @@ impl Table {
         }
     }
 
-    /// Lets go of the poll set if no descriptor needs it.
+    /// Drops the poll set if no descriptor needs it.
     fn tidy(&mut self) {
         if self.numbers.is_empty() {
             self.set = None;
@@ -391,7 +395,7 @@ impl Table {
         }
     }
 
-    /// Replaces the poll set by one that has nothing in it but what is watched.
+    /// Replaces the poll set by a new one that contains only the watched descriptors.
     fn renew(&mut self) {
         self.tidy();
         if self.set.is_none() {
@@ -399,8 +403,8 @@ impl Table {
         }
         let set = match self.new_set() {
             Ok(set) => set,
-            // There is no descriptor left. What is found of files that are not
-            // watched any more is skipped.
+            // The process has no descriptor left. Events of files that are no longer
+            // watched are skipped.
             Err(_) => return,
         };
         self.set = Some(set);

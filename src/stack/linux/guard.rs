@@ -1,9 +1,9 @@
-//! Guards: pieces of a mapping that fault on every access.
+//! Guards: parts of a mapping that fault on every access.
 //!
-//! A kernel from 6.13 on marks the pages of a guard where it keeps track of pages
-//! (`MADV_GUARD_INSTALL`), which costs no mapping. An older one has to make a
-//! mapping of each guard, and so of each stack: a process may have 65,530 mappings
-//! unless `vm.max_map_count` is raised, so that is the end after about 32,000 stacks.
+//! Since Linux 6.13, the kernel can mark guard pages in its page tables
+//! (`MADV_GUARD_INSTALL`), which needs no extra mapping. An older kernel needs a mapping
+//! for each guard, and therefore one for each stack. A process may have 65,530 mappings
+//! unless `vm.max_map_count` is raised, which is enough for about 32,000 stacks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -13,29 +13,29 @@ use libc::{c_int, c_void};
 
 use super::map::{Mapping, faults, page_size};
 
-/// Not in `libc` yet.
+/// The constant is not in `libc` yet.
 const MADV_GUARD_INSTALL: c_int = 102;
 
 #[cfg(test)]
 thread_local! {
-    /// What the system is to be taken to have.
+    /// The kind of guards that the system is assumed to have.
     pub(super) static FORCED: std::cell::Cell<Option<Guards>> =
         const { std::cell::Cell::new(None) };
-    /// Whether no guard can be made.
+    /// Whether installing a guard fails.
     pub(super) static FAILS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// How guards are made.
+/// The kinds of guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guards {
-    /// Marks of pages.
+    /// Marks on pages.
     Marks,
-    /// Mappings.
+    /// Mappings without access.
     Mappings,
 }
 
 impl Guards {
-    /// What this system has, found out by trying.
+    /// Returns the kind that this system supports, determined by trying.
     pub(super) fn available() -> io::Result<Guards> {
         #[cfg(test)]
         if let Some(forced) = FORCED.get() {
@@ -46,9 +46,9 @@ impl Guards {
             return Ok(*known);
         }
         let page = Mapping::new(page_size())?;
-        // SAFETY: nobody else knows the page.
+        // SAFETY: no other code knows the page.
         let marked = unsafe { mark(page.start(), page.len()) };
-        // An emulator may say yes to whatever it takes for advice.
+        // An emulator may accept any unknown advice.
         let available = match marked.is_ok() && faults(page.start()) {
             true => Guards::Marks,
             false => Guards::Mappings,
@@ -56,11 +56,12 @@ impl Guards {
         Ok(*AVAILABLE.get_or_init(|| available))
     }
 
-    /// Makes a guard of the pages from `start` on.
+    /// Makes a guard of the pages in the `len` bytes at `start`.
     ///
     /// # Safety
     ///
-    /// They are part of a mapping of the caller's, and nothing will access them.
+    /// The pages must be part of a mapping that the caller owns, and nothing may access
+    /// them afterwards.
     pub(crate) unsafe fn install(self, start: usize, len: usize) -> io::Result<()> {
         #[cfg(test)]
         if FAILS.get() {
@@ -69,7 +70,7 @@ impl Guards {
         if self == Guards::Marks {
             // SAFETY: as promised by the caller.
             match unsafe { mark(start, len) } {
-                // This mapping cannot have marks; memory that is locked cannot.
+                // This mapping cannot have marks, for example because it is locked memory.
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
                 done => return done,
             }
@@ -84,9 +85,9 @@ impl Guards {
 
 /// # Safety
 ///
-/// As [`Guards::install`].
+/// The requirements are those of [`Guards::install`].
 unsafe fn mark(start: usize, len: usize) -> io::Result<()> {
-    // SAFETY: as promised by the caller: the memory is lost and faults.
+    // SAFETY: the caller promises that the memory may be lost and may fault.
     match unsafe { libc::madvise(start as *mut c_void, len, MADV_GUARD_INSTALL) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

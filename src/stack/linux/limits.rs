@@ -1,12 +1,13 @@
-//! Why there is no memory for a stack: what ran out, and which setting limits it.
+//! Explains why a stack could not be allocated: which resource ran out, and which setting
+//! limits it.
 //!
-//! The kernel says no more than that it is out of memory. So this compares what the
-//! process has with what it may have. It can be wrong where other threads change
-//! that in the meantime; it is for a message.
+//! The kernel reports only that it is out of memory, so this module compares what the
+//! process uses with its limits. The answer can be wrong if other threads change that
+//! meanwhile; it is used only for a message.
 //!
-//! A program may try again and again, so it takes no more than some microseconds: the
-//! mappings of a process can be counted only by listing them, up to 65,530 lines and
-//! more, so one more is tried instead.
+//! A program may retry often, so this takes only a few microseconds. Counting the mappings
+//! of a process means listing them, 65,530 lines and more, so this tries to create one more
+//! instead.
 
 use std::fs::read_to_string;
 use std::io;
@@ -14,17 +15,17 @@ use std::io;
 use super::guard::Guards;
 use super::map::{Mapping, page_size};
 
-/// What could not be had.
+/// The resource that could not be allocated.
 #[derive(Debug)]
 pub(super) enum MapError {
-    /// So many bytes of address space.
+    /// This many bytes of address space.
     Space(usize, io::Error),
     /// A guard.
     Guard(io::Error),
 }
 
 impl MapError {
-    /// What ran out, and what limits it.
+    /// Describes which resource ran out, and which setting limits it.
     #[cold]
     pub(super) fn explain(&self) -> String {
         let (found, error) = match self {
@@ -55,12 +56,12 @@ fn mappings() -> Option<String> {
     ))
 }
 
-/// Makes a mapping, and of its middle another, for a moment.
+/// Creates a mapping for a moment, and splits it by another mapping in its middle.
 #[allow(unsafe_code)]
 fn another_guard() -> io::Result<()> {
     let page = page_size();
     let memory = Mapping::new(3 * page)?;
-    // SAFETY: nobody else knows the memory.
+    // SAFETY: no other code knows the memory.
     unsafe { Guards::Mappings.install(memory.start() + page, page) }
 }
 
@@ -95,24 +96,24 @@ fn commit() -> Option<String> {
     })
 }
 
-/// What the process uses of something, in bytes.
+/// Returns how much of a resource the process uses, in bytes.
 fn used(what: &str) -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     let kib: u64 = number(line(&status, what)?)?;
     Some(kib.saturating_mul(1024))
 }
 
-/// What the process may use of something, in bytes, if that is limited.
+/// Returns how much of a resource the process may use, in bytes, if there is a limit.
 fn soft_limit(what: &str) -> Option<u64> {
     number(line(&read_to_string("/proc/self/limits").ok()?, what)?)
 }
 
-/// The rest of the line that begins with `what`.
+/// Returns the rest of the line that begins with `what`.
 fn line<'a>(text: &'a str, what: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(what))
 }
 
-/// The first word of a text, if it is a number.
+/// Returns the first word of a text as a number.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.split_whitespace().next()?.parse().ok()
 }

@@ -3,10 +3,10 @@
 //! | part | noun |
 //! |---|---|
 //! | [`slab`] | one mapping that many stacks of one size are cut from |
-//! | [`map`] | a mapping, and what can be asked of its memory |
-//! | [`layout`] | how stacks lie in their mapping |
-//! | [`guard`] | how a guard is made |
-//! | [`limits`] | what ran out, and who limits it |
+//! | [`map`] | a mapping, and queries about its memory |
+//! | [`layout`] | the layout of stacks in their mapping |
+//! | [`guard`] | how a guard is installed |
+//! | [`limits`] | which resource ran out, and which setting limits it |
 
 mod guard;
 mod layout;

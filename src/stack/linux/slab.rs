@@ -1,14 +1,13 @@
 //! Slabs: mappings that stacks are cut from.
 //!
-//! A slab has places for stacks of one size, each with its guard below it. Guards
-//! are installed one by one, when a place is used for the first time. A stack that
-//! is dropped gives its memory back to the system, and its place to the slab; the
-//! guard stays. The slab is unmapped when neither a stack of it nor its
-//! source needs it.
+//! A slab has places for stacks of one size, each with its guard below it. A guard is
+//! installed when its place is first used. A stack that is dropped gives its memory back to
+//! the system and its place to the slab; the guard stays. The slab is unmapped when neither
+//! a stack of it nor its source needs it.
 //!
-//! Slabs grow with the number of stacks that there are, so that a million of them
-//! need some forty mappings, and one needs no more address space than it has to. Where
-//! a large one cannot be had, a smaller one is tried.
+//! Slabs grow with the number of stacks, so that a million stacks need some forty mappings,
+//! while a single stack needs little address space. If a large slab cannot be mapped, a
+//! smaller one is tried.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -27,15 +26,15 @@ use super::layout::GUARD;
 use super::limits::MapError;
 use super::map::Mapping;
 
-/// The address space of the first slab of a size and, for 64 and for 32 bits, of the
-/// largest; unless a single stack needs more.
+/// The address space of the first slab of a size, and of the largest slab on 64-bit and on
+/// 32-bit targets. A slab is larger only if a single stack needs more.
 const FIRST: usize = 16 * 1024 * 1024;
 #[cfg(target_pointer_width = "64")]
 const LARGEST: usize = 4 * 1024 * 1024 * 1024;
 #[cfg(not(target_pointer_width = "64"))]
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// A stack with a guard below it: see [`super::super`].
+/// A stack with a guard below it. See [`super::super`].
 pub(crate) struct Stack {
     base: NonZeroUsize,
     /// Keeps the memory mapped.
@@ -43,7 +42,7 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Its memory, in bytes.
+    /// Returns the size of the memory, in bytes.
     #[inline]
     pub(crate) fn size(&self) -> usize {
         self.slab.size
@@ -58,19 +57,19 @@ impl Stack {
         }
     }
 
-    /// Gives back its memory, but for `keep` bytes below its base.
+    /// Gives back the memory except for the `keep` bytes below the base.
     pub(crate) fn discard(&self, keep: usize) {
         let base = self.base.get();
         debug_assert!(keep <= self.size());
-        // SAFETY: by the Idle Stack Invariant nothing that lives is there.
+        // SAFETY: by the Idle Stack Invariant the range holds no live frames.
         unsafe { self.slab.memory.discard(base - self.size()..base - keep) };
     }
 }
 
-// SAFETY: `base` is aligned to pages, and so is `limit`, since sizes and guards are
-// whole pages. Below is a guard, which `limit` includes (Guard Invariant). There are
-// at least 64 KiB of memory that stay mapped and are nobody else's (Mapping and
-// Single Owner Invariant).
+// SAFETY: `base` is page-aligned, and so is `limit`, because sizes and guards are whole
+// pages. The guard lies at the bottom, and `limit` includes it (Guard Invariant). At least
+// 64 KiB of memory stay mapped and belong to this stack alone (Mapping and Single Owner
+// Invariant).
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
@@ -102,24 +101,25 @@ impl fmt::Debug for Stack {
 
 /// A mapping that stacks of one size are cut from.
 struct Slab {
-    /// Valgrind knows each stack; it forgets them before they are unmapped.
+    /// The registrations of the stacks with valgrind. They are dropped before the memory is
+    /// unmapped.
     registered: RefCell<Vec<ValgrindStackRegistration>>,
     memory: Mapping,
-    /// Of a stack, without its guard.
+    /// The size of a stack, without its guard.
     size: usize,
     guards: Guards,
-    /// How many places there are.
+    /// The number of places.
     places: usize,
-    /// How many of these, from the first, have ever been used: they have guards.
+    /// The number of places, from the first, that have ever been used. These have guards.
     begun: Cell<usize>,
-    /// Those that were used and are free, the last first.
+    /// The used places that are free. The last is reused first.
     free: RefCell<Vec<u32>>,
 }
 
 impl Slab {
-    /// Maps a slab of at most `places`, which is at least 1.
+    /// Maps a slab of at most `places` stacks. `places` is at least 1.
     fn map(size: usize, places: usize, guards: Guards) -> Result<Slab, MapError> {
-        // If that is not exact, it is more than can be had.
+        // A sum that saturates is more than can be mapped.
         let pitch = size.saturating_add(GUARD);
         let mut places = places.min(u32::MAX as usize);
         let memory = loop {
@@ -146,13 +146,13 @@ impl Slab {
         })
     }
 
-    /// How far a place is from the next.
+    /// Returns the distance between two places.
     #[inline]
     fn pitch(&self) -> usize {
         self.size + GUARD
     }
 
-    /// A stack of this slab; `None` if all are in use.
+    /// Returns a stack of this slab, or `None` if all are in use.
     fn cut(self: &Rc<Self>) -> Result<Option<Stack>, MapError> {
         let free = self.free.borrow_mut().pop();
         let place = match free {
@@ -168,12 +168,12 @@ impl Slab {
         }))
     }
 
-    /// Puts a guard into the next place that was never used, which is used now.
+    /// Installs a guard in the next unused place, and returns the place.
     fn begin(&self) -> Result<usize, MapError> {
         let place = self.begun.get();
         let limit = self.memory.start() + place * self.pitch();
-        // SAFETY: the guard is part of our mapping. There was no stack in this place
-        // yet, and none has its memory where another has its guard.
+        // SAFETY: the guard is part of our mapping. This place has not held a stack yet,
+        // and no stack has its memory where another has its guard.
         unsafe { self.guards.install(limit, GUARD) }.map_err(MapError::Guard)?;
         let memory = (limit + GUARD) as *mut u8;
         let registration = ValgrindStackRegistration::new(memory, self.size);
@@ -182,7 +182,7 @@ impl Slab {
         Ok(place)
     }
 
-    /// The stack with this base was dropped.
+    /// Takes back the place of the stack with this base, which was dropped.
     fn take_back(&self, base: usize) {
         let place = (base - self.memory.start()) / self.pitch() - 1;
         debug_assert!(place < self.begun.get());
@@ -192,7 +192,7 @@ impl Slab {
 
 #[cfg(test)]
 thread_local! {
-    /// How many slabs of this thread are mapped.
+    /// The number of slabs of this thread that are mapped.
     pub(super) static SLABS: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -203,11 +203,11 @@ impl Drop for Slab {
     }
 }
 
-/// Makes stacks of one size.
+/// Creates stacks of one size.
 pub(in crate::stack) struct Source {
     size: usize,
     slabs: Vec<Rc<Slab>>,
-    /// The slab that had a free place last.
+    /// The index of the slab that last had a free place.
     at: usize,
 }
 
@@ -220,8 +220,8 @@ impl Source {
         }
     }
 
-    /// A stack whose memory holds zeroes; `wanted` is what was asked for, for the
-    /// error.
+    /// Creates a stack whose memory holds zeroes. `wanted` is the requested size, for the
+    /// error message.
     #[cold]
     pub(in crate::stack) fn make(&mut self, wanted: usize) -> io::Result<Stack> {
         self.try_make()
@@ -235,7 +235,7 @@ impl Source {
             match self.slabs[self.at].cut() {
                 Ok(Some(stack)) => return Ok(stack),
                 Ok(None) => {}
-                // Another may have a place that has its guard already.
+                // Another slab may have a free place with a guard.
                 Err(e) => failed = Some(e),
             }
             self.at += 1;
@@ -250,7 +250,7 @@ impl Source {
         Ok(stack.expect("a new slab has a free place"))
     }
 
-    /// Maps one more slab, as large as all that there are.
+    /// Maps another slab, as large as all existing ones together.
     fn map(&self) -> Result<Slab, MapError> {
         let pitch = self.size.saturating_add(GUARD);
         let first = (FIRST / pitch).max(1);
@@ -260,13 +260,13 @@ impl Source {
         Slab::map(self.size, places.clamp(first, largest), guards)
     }
 
-    /// Takes back a stack that is not to be kept. If nothing of its slab is in use
-    /// any more, the slab goes too.
+    /// Takes back a stack that is not kept. If nothing of its slab is in use any more, the
+    /// slab is dropped too.
     #[cold]
     pub(in crate::stack) fn take_back(&mut self, stack: Stack) {
         let slab = Rc::as_ptr(&stack.slab);
         drop(stack);
-        // It may be of another source, or of none that still exists.
+        // The stack may come from another source, which may no longer exist.
         let place = self.slabs.iter().position(|s| Rc::as_ptr(s) == slab);
         if let Some(place) = place {
             if Rc::strong_count(&self.slabs[place]) == 1 {

@@ -1,4 +1,4 @@
-//! Walks through a pool, against a model of it.
+//! Random walks over a pool, checked against a model of it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use super::slab::{SLABS, Stack};
 const DEFAULT: usize = 100_000;
 const ROUNDED: usize = 128 * 1024;
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudo-random numbers, the same for the same seed.
 struct Random(u64);
 
 impl Random {
@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// A stack that is taken, and what was written to it.
+/// A stack that was taken, and the words written to it.
 struct Taken {
     stack: Stack,
     words: BTreeMap<usize, u64>,
@@ -49,7 +49,7 @@ impl Taken {
         memory(self.stack.extent())
     }
 
-    /// Writes to the topmost word, and to one that may be anywhere.
+    /// Writes to the topmost word, and to a random one.
     fn write(&mut self, random: &mut Random) {
         let memory = self.memory();
         let depth = random.below(self.stack.size() / 8) * 8 + 8;
@@ -74,25 +74,25 @@ fn memory(extent: Extent) -> Range<usize> {
 #[allow(unsafe_code)]
 fn write(address: usize, value: u64) {
     let place = address as *mut u64;
-    // SAFETY: it is in the memory of a stack that is taken.
+    // SAFETY: the address is in the memory of a stack that was taken.
     unsafe { place.write(value) };
 }
 
 #[allow(unsafe_code)]
 fn read(address: usize) -> u64 {
     let place = address as *const u64;
-    // SAFETY: it is in the memory of a stack that is taken or lost.
+    // SAFETY: the address is in the memory of a stack that was taken or lost.
     unsafe { place.read() }
 }
 
-/// Whether an access to an address faults.
+/// Returns whether an access to an address faults.
 #[allow(unsafe_code)]
 fn faults(address: usize) -> bool {
     thread_local! {
         static SOCKETS: (UnixStream, UnixStream) = UnixStream::pair().unwrap();
     }
     SOCKETS.with(|(from, to)| {
-        // SAFETY: the kernel reads a byte there, if it can.
+        // SAFETY: the kernel reads a byte at the address, or returns an error.
         let result = unsafe { libc::write(to.as_raw_fd(), address as *const _, 1) };
         let error = std::io::Error::last_os_error();
         match result {
@@ -154,7 +154,7 @@ impl Walk {
 
     fn step(&mut self) {
         self.steps += 1;
-        // There are times in which it is mostly takes.
+        // Phases of mostly takes alternate with phases of mostly puts.
         let takes = [65, 25][self.steps / 256 % 2];
         match self.random.below(1000) {
             p if p < 10 * takes => self.take(),
@@ -195,7 +195,7 @@ impl Walk {
         self.taken.push(new);
     }
 
-    /// One of those that are taken.
+    /// Removes one of the taken stacks.
     fn give(&mut self) -> Option<Taken> {
         if self.taken.is_empty() {
             return None;
@@ -249,7 +249,7 @@ impl Walk {
         }
     }
 
-    /// The pool goes, or is cleared; stacks of it are still taken.
+    /// Drops or clears the pool while stacks of it are still taken.
     fn end_pool(&mut self) {
         if self.random.below(2) == 0 {
             self.pool.clear();
@@ -351,7 +351,7 @@ fn a_place_without_a_guard_is_refused_and_the_others_go_on() {
     super::guard::FAILS.set(true);
     let error = pool.take(None).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::OutOfMemory);
-    // A place that has its guard is as good as ever.
+    // A place that already has its guard can still be used.
     let extent = first.extent();
     let second = {
         super::guard::FAILS.set(false);
