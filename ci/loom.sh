@@ -11,9 +11,9 @@ export RUSTFLAGS="--cfg switchback_loom ${RUSTFLAGS:-}"
 
 # A filter that matches no model would pass, so check that there are some.
 models=$(cargo test --release --lib --target-dir "${CARGO_TARGET_DIR:-target}/loom" \
-    loom -- --list | grep -c ': test$') || true
+    -- loom_tests _models --list | grep -c ': test$') || true
 if [ "${models:-0}" -eq 0 ]; then
     echo "there is no model" >&2
     exit 1
 fi
-cargo test --release --lib --target-dir "${CARGO_TARGET_DIR:-target}/loom" loom
+cargo test --release --lib --target-dir "${CARGO_TARGET_DIR:-target}/loom" -- loom_tests _models

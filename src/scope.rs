@@ -18,6 +18,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
+use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{Place, StackState, WaitSite, body, suspend, with_place};
@@ -220,7 +221,7 @@ impl<'scope> Scope<'scope, '_> {
     fn end_on(&self, state: &StackState) {
         let mut taken = None;
         let is_bridge = state.fiber().is_none();
-        let failure = Cell::new(None);
+        let failure = OwnKey::default();
         while !self.children.is_empty() {
             if state.has_ended() {
                 // Nothing will wake this stack any more: the children end now.

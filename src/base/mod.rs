@@ -19,4 +19,4 @@ pub(crate) use prefetch::prefetch;
 pub(crate) use surroundings::{ResumedIn, Surroundings};
 pub(crate) use timer::{Timeout, Timer, deadline_after};
 pub(crate) use unwinding::Unwinding;
-pub(crate) use waker_list::{WakerKey, WakerList};
+pub(crate) use waker_list::{OwnKey, WakerKey, WakerList};

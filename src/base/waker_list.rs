@@ -10,9 +10,9 @@
 //! Wakers are foreign code. They are cloned, woken and dropped outside of the lock, and a panic in
 //! one of them is reported and keeps no other waiter from being told.
 
-use std::cell::Cell;
 use std::fmt;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use slab::Slab;
@@ -35,13 +35,25 @@ pub(crate) trait WakerKey {
     fn set(&self, key: Option<usize>);
 }
 
-impl WakerKey for Cell<Option<usize>> {
+/// The key of a waiter that has it by itself.
+#[derive(Debug)]
+pub(crate) struct OwnKey(AtomicUsize);
+
+impl Default for OwnKey {
+    fn default() -> OwnKey {
+        OwnKey(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl WakerKey for OwnKey {
     fn get(&self) -> Option<usize> {
-        Cell::get(self)
+        // Ordering: the lock orders it.
+        let key = self.0.load(Ordering::Relaxed);
+        (key != usize::MAX).then_some(key)
     }
 
     fn set(&self, key: Option<usize>) {
-        Cell::set(self, key);
+        self.0.store(key.unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 }
 
@@ -129,20 +141,19 @@ impl fmt::Debug for WakerList {
 
 #[cfg(all(test, switchback_loom))]
 mod loom_tests {
-    use std::cell::Cell;
     use std::future::poll_fn;
     use std::sync::Arc;
     use std::task::Poll;
 
     use loom::future::block_on;
-    use loom::sync::atomic::{AtomicBool, Ordering};
+    use loom::sync::atomic::AtomicBool;
     use loom::thread;
 
     use super::*;
 
     /// Waits for the flag, as every user of the list does.
     fn wait(list: &WakerList, has_happened: impl Fn() -> bool) {
-        let key = Cell::new(None);
+        let key = OwnKey::default();
         block_on(poll_fn(|cx| {
             list.leave(&key, cx.waker());
             match has_happened() {
@@ -188,10 +199,8 @@ mod loom_tests {
 
 #[cfg(all(test, not(switchback_loom)))]
 mod tests {
-    use std::cell::Cell;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
     use super::*;
@@ -238,7 +247,7 @@ mod tests {
         for (name, tell) in tells {
             let list = WakerList::new();
             let count = Arc::new(Count(AtomicUsize::new(0)));
-            let keys: Vec<_> = (0..4).map(|_| Cell::new(None)).collect();
+            let keys: Vec<_> = (0..4).map(|_| OwnKey::default()).collect();
             list.leave(&keys[0], &Waker::from(count.clone()));
             list.leave(&keys[1], &Waker::from(Arc::new(Panics)));
             let told = catch_unwind(AssertUnwindSafe(|| {
@@ -255,7 +264,7 @@ mod tests {
     #[test]
     fn a_key_of_a_list_that_was_closed_takes_nothing_from_others() {
         let list = WakerList::new();
-        let key = Cell::new(None);
+        let key = OwnKey::default();
         list.leave(&key, Waker::noop());
         list.close();
         assert!(list.take(&key).is_none());

@@ -194,11 +194,10 @@ impl Hub {
         F: FnOnce() + 'static,
     {
         if !callbacks::queue(&self.0, Box::new(f)) {
-            contain::panic_once(
-                &"the hub is closed: it takes no new callbacks; queue them before its last fiber \
-                  has ended",
-            );
-            report::warn(format_args!("a callback was dropped: its hub is closed"));
+            let why = "the hub is closed: it takes no new callbacks; queue them before its last \
+                       fiber has ended";
+            contain::panic_once(&why);
+            report::warn(format_args!("{why}"));
         }
     }
 

@@ -1,14 +1,14 @@
 //! [`Exit`]: tells waiters that the thread of a hub has ended.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread::panicking;
 
 use crate::base::lock::{Mutex, lock};
-use crate::base::{WakerList, contain};
+use crate::base::{OwnKey, WakerList, contain};
 
 /// The exit state of a hub's thread.
 pub(super) struct Exit {
@@ -106,14 +106,14 @@ impl fmt::Debug for Exit {
 #[derive(Debug)]
 pub(super) struct ExitWaiter {
     exit: Arc<Exit>,
-    key: Cell<Option<usize>>,
+    key: OwnKey,
 }
 
 impl ExitWaiter {
     pub(super) fn new(exit: &Arc<Exit>) -> ExitWaiter {
         ExitWaiter {
             exit: exit.clone(),
-            key: Cell::new(None),
+            key: OwnKey::default(),
         }
     }
 

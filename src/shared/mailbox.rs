@@ -29,7 +29,6 @@
 //! [`crate::scheduler::intake`].
 
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
@@ -44,7 +43,7 @@ use tokio::runtime;
 use super::reference::FiberRef;
 use super::{Counters, HubFailure, HubState, HubToken};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
-use crate::base::{WakerList, contain};
+use crate::base::{OwnKey, WakerList, contain};
 
 /// How a fiber, or a mailbox, reaches its hub from any thread. The scheduler implements it.
 pub(crate) trait Schedule: Sync {
@@ -496,14 +495,14 @@ fn drop_shared(waker: Option<Arc<Waker>>) {
 #[derive(Debug)]
 pub(crate) struct CloseWaiter {
     mailbox: Arc<Mailbox>,
-    key: Cell<Option<usize>>,
+    key: OwnKey,
 }
 
 impl CloseWaiter {
     pub(crate) fn new(mailbox: &Arc<Mailbox>) -> CloseWaiter {
         CloseWaiter {
             mailbox: mailbox.clone(),
-            key: Cell::new(None),
+            key: OwnKey::default(),
         }
     }
 
