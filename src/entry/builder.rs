@@ -2,8 +2,14 @@
 
 use std::io;
 use std::panic::resume_unwind;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::LocalRuntime;
 
 use crate::base::executors::{self, Executor};
+use crate::base::{deadline_after, report};
 use crate::current::{Place, with_place};
 use crate::handles::{Builder, JoinError};
 use crate::hub::Config;
@@ -18,6 +24,7 @@ use crate::scheduler::{attach, driver, serve};
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
 /// * [`measure_stacks`](HubBuilder::measure_stacks): default no.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
+/// * [`close_timeout`](HubBuilder::close_timeout): default none.
 ///
 /// # Examples
 ///
@@ -33,6 +40,7 @@ use crate::scheduler::{attach, driver, serve};
 pub struct HubBuilder {
     config: Config,
     ignore_interrupt: bool,
+    close_timeout: Option<Duration>,
 }
 
 impl HubBuilder {
@@ -40,6 +48,7 @@ impl HubBuilder {
         HubBuilder {
             config: Config::default(),
             ignore_interrupt: false,
+            close_timeout: None,
         }
     }
 
@@ -84,6 +93,31 @@ impl HubBuilder {
         self
     }
 
+    /// Bounds the end of [`run`](HubBuilder::run): the time from the end of the root fiber until `run`
+    /// returns.
+    ///
+    /// When it has passed, fibers that have not ended are ended by force. Each is unwound once, and
+    /// one that waits again is abandoned with a warning, as when a runtime is dropped. Jobs of
+    /// [`blocking`](crate::blocking()) and `spawn_blocking` that are still running are left behind;
+    /// they go on until the process ends. Without it, `run` waits for all of them. It has no effect
+    /// on a hub that [`start_thread`](HubBuilder::start_thread) starts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{Hub, blocking};
+    ///
+    /// Hub::builder()
+    ///     .close_timeout(Duration::from_millis(10))
+    ///     .run(|| drop(blocking(|| std::thread::sleep(Duration::from_secs(60)))))
+    ///     .unwrap(); // does not wait for the job
+    /// ```
+    pub fn close_timeout(mut self, duration: Duration) -> HubBuilder {
+        self.close_timeout = Some(duration);
+        self
+    }
+
     /// Runs on tokio's virtual clock, paused from the start: time passes only
     /// when there is nothing else to do.
     #[cfg(feature = "test-util")]
@@ -123,6 +157,7 @@ impl HubBuilder {
             let _runtime = runtime.enter();
             Listener::new(self.ignore_interrupt)
         };
+        let mut ended = Instant::now();
         let result: io::Result<_> = runtime.block_on(async {
             let core = attach::add_driven(self.config, runtime.handle());
             let mut root = Builder::new().name("Root").spawn(f)?;
@@ -130,12 +165,17 @@ impl HubBuilder {
             core.set_root(&fiber);
             core.set_interrupts(listener.cancels(fiber));
             let result = listener.beside(root.join()).await;
+            ended = Instant::now();
+            let closed = driver::close(&core, self.close_timeout.map(deadline_after));
             listener
-                .beside_close(driver::close(&core), || core.table.names_of(|_| true))
+                .beside_close(closed, || core.table.names_of(|_| true))
                 .await;
             Ok(result)
         });
-        drop(runtime);
+        let limit = self
+            .close_timeout
+            .map(|limit| limit.saturating_sub(ended.elapsed()));
+        end_runtime(runtime, &listener, limit);
         drop(listener);
         match result {
             Ok(Ok(value)) => Ok(value),
@@ -182,5 +222,39 @@ impl HubBuilder {
     /// a zero byte.
     pub fn start_pool(self, count: usize) -> io::Result<HubPool> {
         HubPool::start(self.config, count)
+    }
+}
+
+/// Ends a runtime whose hub has closed. It waits for blocking jobs, at most for `limit`.
+fn end_runtime(runtime: LocalRuntime, listener: &Listener, limit: Option<Duration>) {
+    // Nothing is left that an interrupt could cancel.
+    let was_interrupted = listener.let_end_process();
+    let (ended, ends) = channel::<()>();
+    let notice = was_interrupted.then(|| {
+        thread::spawn(move || {
+            if let Err(RecvTimeoutError::Timeout) = ends.recv_timeout(Duration::from_secs(1)) {
+                report::warn(format_args!(
+                    "Ctrl-C has ended the root fiber, and its hub has closed; `run` still waits for \
+                     blocking jobs; pressed again, Ctrl-C ends the process"
+                ));
+            }
+        })
+    });
+    match limit {
+        None => drop(runtime),
+        Some(limit) => {
+            let began = Instant::now();
+            runtime.shutdown_timeout(limit);
+            if began.elapsed() >= limit && !limit.is_zero() {
+                report::warn(format_args!(
+                    "blocking jobs did not end within the hub's `close_timeout`, so they are left \
+                     behind"
+                ));
+            }
+        }
+    }
+    drop(ended);
+    if let Some(notice) = notice {
+        let _ = notice.join();
     }
 }

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::coop;
+use tokio::time::Instant;
 
 use super::end::end_abruptly;
 use super::{closed, closing, registry, retired, turn};
-use crate::base::{Surroundings, contain, helper, report};
+use crate::base::{Surroundings, Timeout, contain, helper, report};
 use crate::current::place;
 use crate::hub::Core;
 use crate::shared::{CloseWaiter, HubFailure, Mailbox};
@@ -184,9 +185,20 @@ pub(crate) async fn run_until_closed(core: &Rc<Core>) {
     poll_fn(|cx| closed::poll_served(core, &waiter, cx)).await;
 }
 
-/// Closes a hub that a task drives, and waits until it has ended.
-pub(crate) async fn close(core: &Rc<Core>) {
+/// Closes a hub that a task drives, and waits until it has ended; at most until `deadline`, when the
+/// fibers that are left are ended by force.
+pub(crate) async fn close(core: &Rc<Core>, deadline: Option<Instant>) {
     closing::begin(core, None);
     let waiter = CloseWaiter::new(&core.mailbox);
-    poll_fn(|cx| closed::poll_end(core, &waiter, cx)).await;
+    let closed = poll_fn(|cx| closed::poll_end(core, &waiter, cx));
+    let Some(deadline) = deadline else {
+        return closed.await;
+    };
+    if Timeout::new(closed, deadline).await.is_err() {
+        report::warn(format_args!(
+            "fibers did not end within the hub's `close_timeout`, so they are ended by force: {}",
+            core.table.names_of(|_| true).join(", "),
+        ));
+        end_abruptly(core);
+    }
 }

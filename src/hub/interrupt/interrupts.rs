@@ -32,6 +32,10 @@ pub(crate) struct Interrupts {
     root: OnceCell<FiberRef>,
     /// Whether the root was sent a cancel that has not been delivered yet.
     sent: Cell<bool>,
+    /// Whether the root was given the cancel of an interrupt.
+    was_delivered: Cell<bool>,
+    /// Whether the next interrupt ends the process, although none has come.
+    lets_end: Cell<bool>,
     /// Whether a late interrupt has been reported.
     was_late: Cell<bool>,
     ignored: Cell<bool>,
@@ -48,6 +52,7 @@ impl Interrupts {
     pub(crate) fn delivered(&self, fiber: &FiberRef) {
         let is_root = matches!(self.root.get(), Some(root) if FiberRef::ptr_eq(root, fiber));
         if is_root && self.sent.replace(false) {
+            self.was_delivered.set(true);
             self.signal.answered();
         }
     }
@@ -108,6 +113,8 @@ impl Listener {
                 signal,
                 root: OnceCell::new(),
                 sent: Cell::new(false),
+                was_delivered: Cell::new(false),
+                lets_end: Cell::new(false),
                 was_late: Cell::new(false),
                 ignored: Cell::new(ignored),
                 over: Cell::new(false),
@@ -152,6 +159,23 @@ impl Listener {
         .await
     }
 
+    /// Lets the next interrupt end the process, unless interrupts are ignored. Returns whether one has
+    /// come before.
+    pub(crate) fn let_end_process(&self) -> bool {
+        let Some(interrupts) = &self.0 else {
+            return false;
+        };
+        let has_come = interrupts.signal.has_come();
+        if has_come {
+            interrupts.warn_late(String::new);
+        }
+        if !interrupts.ignored.get() {
+            interrupts.lets_end.set(true);
+            interrupts.signal.let_end_process();
+        }
+        has_come || interrupts.was_delivered.get()
+    }
+
     async fn beside_with<F: Future>(&self, future: F, noticed: impl Fn(&Interrupts)) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| {
@@ -173,7 +197,7 @@ impl Drop for Listener {
             interrupts.over.set(true);
             let has_come = interrupts.signal.stop(interrupts.ignored.get());
             LISTENING.store(false, Ordering::Release);
-            if has_come {
+            if has_come && !interrupts.lets_end.get() {
                 interrupts.warn_late(String::new);
             }
         }

@@ -87,6 +87,11 @@ impl Signal {
         ARMED.store(false, Ordering::SeqCst);
     }
 
+    /// Lets the next SIGINT end the process.
+    pub(super) fn let_end_process(&self) {
+        ARMED.store(true, Ordering::SeqCst);
+    }
+
     pub(super) fn set_ignored(&self, ignored: bool) -> io::Result<()> {
         if !ignored {
             return self.register();

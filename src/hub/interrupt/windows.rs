@@ -64,6 +64,11 @@ impl Signal {
         self.listen_again();
     }
 
+    /// Lets the next interrupt end the process: without a listener it does what it does by default.
+    pub(super) fn let_end_process(&self) {
+        self.listener.take();
+    }
+
     pub(super) fn set_ignored(&self, ignored: bool) -> io::Result<()> {
         self.ignored.set(ignored);
         if ignored {
