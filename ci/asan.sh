@@ -31,4 +31,4 @@ cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/a
 # These tests abandon no stack, so they must not leak.
 export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS#detect_leaks=0}"
 cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
-    --features "$features" --test io_blocking --test io_contract --test io_filters --test stream
+    --features "$features" --test io

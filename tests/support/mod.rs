@@ -3,9 +3,10 @@
 // Each test program uses its own part of this module.
 #![allow(dead_code)]
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::cell::{Cell, RefCell};
 use std::env;
+use std::future::pending;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, resume_unwind};
 use std::process::{Command, ExitStatus, Stdio};
@@ -16,7 +17,8 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
+use switchback::prelude::*;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 
 pub(crate) mod ending;
 #[cfg(target_os = "linux")]
@@ -49,6 +51,16 @@ pub(crate) fn watched<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stat
         .unwrap_or_else(|payload| resume_unwind(payload))
 }
 
+/// A number of milliseconds.
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Waits until something from outside ends the wait.
+pub(crate) fn forever() {
+    pending::<()>().wait();
+}
+
 /// A current-thread runtime with everything enabled.
 pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
@@ -58,6 +70,13 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) fn paused_runtime() -> Runtime {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().unwrap()
+}
+
+/// A runtime of one thread, on a paused clock, that takes local tasks by itself.
+pub(crate) fn paused_local_runtime() -> LocalRuntime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true);
+    builder.build_local(LocalOptions::default()).unwrap()
 }
 
 /// A runtime with two worker threads.
@@ -265,27 +284,40 @@ impl Child {
     }
 }
 
-/// Runs `body` in a child process, by running the test `name` of this program
-/// again; `None` in the child itself. A child that hangs is killed, and the
-/// test fails.
+/// The path of the test that a closure is written in, as the test harness has it.
+///
+/// What the compiler calls a type is not specified, so [`run_child`] checks that there
+/// is such a test.
+pub(crate) fn test_of<F>(_closure: &F) -> String {
+    let path = type_name::<F>();
+    let (_program, path) = path.split_once("::").unwrap();
+    let (test, _) = path.split_once("::{{closure}}").unwrap();
+    test.to_owned()
+}
+
+/// Runs `body` in a child process, by running the test that it is written in once more;
+/// `None` in the child itself. A child that hangs is killed, and the test fails.
 #[track_caller]
-pub(crate) fn in_child(name: &str, body: impl FnOnce()) -> Option<Child> {
-    if env::var_os(CHILD).is_some_and(|child| child == name) {
+pub(crate) fn in_child(body: impl FnOnce()) -> Option<Child> {
+    in_child_of(&test_of(&body), body)
+}
+
+/// As [`in_child`], for a body that is not written in the test itself but in a helper.
+#[track_caller]
+pub(crate) fn in_child_of(test: &str, body: impl FnOnce()) -> Option<Child> {
+    if env::var_os(CHILD).is_some_and(|child| child == test) {
         body();
         return None;
     }
-    Some(run_child(name, name))
+    Some(run_child(test, test))
 }
 
-/// As [`in_child`], for each of so many cases in a child of its own, two at a
-/// time: what came of them, or `None` in one of the children.
+/// As [`in_child`], with a child for each number below `cases`, two of them at a time:
+/// how each child ended, or `None` in one of the children.
 #[track_caller]
-pub(crate) fn in_children(
-    name: &str,
-    cases: usize,
-    body: impl FnOnce(usize),
-) -> Option<Vec<Child>> {
-    let of_case = |case: usize| format!("{name} {case}");
+pub(crate) fn in_children(cases: usize, body: impl FnOnce(usize)) -> Option<Vec<Child>> {
+    let test = test_of(&body);
+    let of_case = |case: usize| format!("{test} {case}");
     if let Ok(child) = env::var(CHILD) {
         body((0..cases).find(|case| of_case(*case) == child)?);
         return None;
@@ -298,7 +330,7 @@ pub(crate) fn in_children(
             if case >= cases {
                 break children;
             }
-            children.push((case, run_child(name, &of_case(case))));
+            children.push((case, run_child(&test, &of_case(case))));
         }
     };
     let mut children: Vec<_> = thread::scope(|s| {
@@ -313,11 +345,11 @@ pub(crate) fn in_children(
 /// Tells a child which of this program's bodies it is for.
 const CHILD: &str = "SWITCHBACK_TEST_CHILD";
 
-/// Runs the test `name` of this program again, told that it is the child `which`.
+/// Runs the test `test` of this program once more, told that it is the child `which`.
 #[track_caller]
-fn run_child(name: &str, which: &str) -> Child {
+fn run_child(test: &str, which: &str) -> Child {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, which)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())

@@ -1,0 +1,9 @@
+//! The API as a whole: what its types can do, the names that it shares with its ancestor, and
+//! what it says to those who misuse it.
+
+mod ancestor;
+mod auto_traits;
+mod misuse;
+mod panic_abort;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,11 @@
+//! Fibers: how they start, what they return, how they are joined, and that nothing is left of
+//! them.
+
+mod forget;
+mod freed;
+mod join;
+mod joiners;
+mod local;
+mod spawn;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,11 @@
+//! A hub: its callbacks, its data, its order of work, its handle and its close.
+
+mod callbacks;
+mod close;
+mod data;
+mod fairness;
+mod handle;
+mod poll;
+mod run_until;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,8 @@
+//! Bytes and items: `switchback::io` and `switchback::stream`.
+
+mod blocking;
+mod contract;
+mod filters;
+mod stream;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,6 @@
+//! Stacks inside of others: the children of scopes, and bridges.
+
+mod bridge;
+mod scope;
+#[path = "../support/mod.rs"]
+mod support;
