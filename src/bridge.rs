@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use crate::base::contain::{self, AbortOnUnwind};
-use crate::base::{Unwinding, report};
+use crate::base::{Unwinding, report, thread_end};
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
 use crate::stack::{self, StackPool};
@@ -279,6 +279,7 @@ impl<T> fmt::Debug for BridgeBorrowed<'_, T> {
 struct BridgeStack {
     /// Present until the body has ended.
     coroutine: Option<Coroutine>,
+    has_begun: bool,
     task: Rc<BridgeTask>,
 }
 
@@ -287,6 +288,7 @@ impl BridgeStack {
         let task = Rc::new(BridgeTask::default());
         BridgeStack {
             coroutine: Some(make(task.clone())),
+            has_begun: false,
             task,
         }
     }
@@ -296,11 +298,18 @@ impl BridgeStack {
             return Poll::Ready(());
         };
         assert!(
+            !thread_end::has_begun(),
+            "a bridge was polled in the destructor of a thread-local: its thread is ending, and \
+             frames on its stack may refer to thread-locals that are gone"
+        );
+        assert!(
             self.task.abandoned().is_none(),
             "a bridge was polled whose {ABANDONED}"
         );
         self.task.resume(cx);
         let step = unwinding::while_resuming(|| place::resume_owned(coroutine));
+        thread_end::stacks_have_begun(u64::from(!self.has_begun));
+        self.has_begun = true;
         match step {
             Step::Suspended(Suspension::Waiting | Suspension::Yielding) => Poll::Pending,
             Step::Suspended(Suspension::Abandoned(unwinding)) => {
@@ -324,7 +333,7 @@ impl BridgeStack {
         self.task.end();
         // On a thread that is ending, frames may refer to thread-locals that are
         // gone, as far as that can be told.
-        let thread_ends = STACKS.try_with(|_| ()).is_err();
+        let thread_ends = thread_end::has_begun() || STACKS.try_with(|_| ()).is_err();
         let mut abandoned = self.task.abandoned();
         if abandoned.is_none() && !thread_ends {
             self.task.resume(&mut Context::from_waker(Waker::noop()));

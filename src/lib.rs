@@ -247,7 +247,7 @@
 //!   not panic: it freezes the hub.
 //! * `errno`, the signal mask and the floating-point control word belong to the thread, not
 //!   to the fiber.
-//! * A stack does not grow beyond its size, which is 1 MiB unless a [`Builder`] or
+//! * A stack does not grow beyond its size, which is 2 MiB unless a [`Builder`] or
 //!   [`HubBuilder`] sets another. A fiber that overflows its stack runs into a guard, and
 //!   the process aborts, as when a thread overflows. On Linux a report names the fiber
 //!   first: see [`set_overflow_report`].

@@ -27,6 +27,12 @@ pub(crate) fn current_runtime() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
+/// Whether a multi-thread runtime is current on this thread.
+pub(crate) fn in_multi_thread_runtime() -> bool {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    matches!(flavor, Ok(RuntimeFlavor::MultiThread))
+}
+
 /// Whether an executor of the `futures` crate runs on the thread.
 #[inline]
 pub(crate) fn in_futures_executor() -> bool {

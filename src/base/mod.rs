@@ -9,6 +9,7 @@ pub(crate) mod lock;
 mod prefetch;
 pub(crate) mod report;
 mod surroundings;
+pub(crate) mod thread_end;
 mod timer;
 mod unwinding;
 mod waker_list;

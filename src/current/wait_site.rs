@@ -139,10 +139,18 @@ impl Refusal {
     #[track_caller]
     fn panic(self, call: &str) -> ! {
         match self {
-            Refusal::Async => panic!(
-                "{call} would block the runtime; use `.await`, or move this code into \
-                 `switchback::spawn` or `bridge`"
-            ),
+            Refusal::Async => {
+                // There is no scope to await.
+                let twin = match call == "`scope`" {
+                    true => "",
+                    false => "use `.await`, or ",
+                };
+                let instead = match executors::in_multi_thread_runtime() {
+                    true => "send this code to a `HubPool`",
+                    false => "move this code into `switchback::spawn` or `bridge`",
+                };
+                panic!("{call} would block the runtime; {twin}{instead}")
+            }
             Refusal::Poll => panic!(
                 "{call} inside a future's `poll`, or a destructor that it runs, would suspend the \
                  executor half way; use `.await` there, or wait outside of the future"

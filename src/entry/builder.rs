@@ -20,7 +20,7 @@ use crate::scheduler::{attach, driver, serve};
 /// Makes a hub with settings of its own.
 ///
 /// * [`name`](HubBuilder::name): for messages; default `Hub`.
-/// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 1 MiB.
+/// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 2 MiB (256 KiB on 32-bit systems).
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
 /// * [`measure_stacks`](HubBuilder::measure_stacks): default no.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.

@@ -21,11 +21,12 @@ use crate::handles::JoinError;
 /// can be interrupted again. Nobody else is: not the other fibers, which are
 /// cancelled when the hub closes, and no other hub.
 ///
-/// If it comes again before `f` got the first, because `f` computes, blocks the
-/// thread or is in a [`shield`](crate::shield()), it ends the process, as it does
-/// by default. So it does, the second time, when `f` has ended and run still waits
-/// for fibers, or for closures of `spawn_blocking`. The first is reported then,
-/// with the names of the fibers, and has no other effect.
+/// If it comes again before `f` got the first, because `f` computes, blocks the thread or is in a
+/// [`shield`](crate::shield()), it ends the process, as it does by default. When `f` has ended and run
+/// still waits for fibers, the first one is reported, with the names of the fibers, and the second
+/// ends the process. When only jobs of [`blocking`](crate::blocking()) and `spawn_blocking` are left,
+/// which nothing can stop, the next one ends the process; if `f` was interrupted before, run says
+/// after a second that it waits for them. [`HubBuilder::close_timeout`] bounds all of this.
 ///
 /// When run has returned, Ctrl-C ends the process again. What is left behind is a
 /// signal handler that sees to it, even if the program has others, such as those

@@ -11,7 +11,7 @@ use crate::shared::Start;
 /// Makes fibers with a name or a stack size of their own.
 ///
 /// * [`name`](Builder::name): for messages and errors; default `Fiber-N`.
-/// * [`stack_size`](Builder::stack_size): default that of the hub, 1 MiB.
+/// * [`stack_size`](Builder::stack_size): default that of the hub, 2 MiB (256 KiB on 32-bit systems).
 /// * [`measure_stack`](Builder::measure_stack): default that of the hub, no.
 ///
 /// # Examples

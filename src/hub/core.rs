@@ -38,7 +38,7 @@ use crate::stack::{Stack, StackPool};
 /// | field | written by | read by |
 /// |---|---|---|
 /// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | nobody, after the hub is made | all |
-/// | `driven_in`, `turn`, `resumes_since_io` | the driver, at a turn's begin and end | the driver, waits |
+/// | `driven_in`, `noticed`, `turn`, `resumes_since_io` | the driver, at a turn's begin and end | the driver, waits |
 /// | `state` | the close and the end of the hub | all |
 /// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
 /// | `mail`, `has_left_mail` | intake | intake, close |
@@ -74,6 +74,8 @@ pub(crate) struct Core {
     /// The driver, if there was one when the drivers had this version.
     driver: Cell<Option<SoleDriver>>,
     drivers_version: Cell<u64>,
+    /// How many fibers there had ever been at the end of the last turn.
+    pub(crate) noticed: Cell<u64>,
     /// Counts the turns; tells a fiber that has already run in this one.
     pub(crate) turn: Cell<u64>,
     /// Entries handled since tokio last had a chance to poll for I/O.
@@ -126,6 +128,7 @@ impl Core {
             awake: Cell::new(false),
             driver: Cell::new(None),
             drivers_version: Cell::new(0),
+            noticed: Cell::new(0),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),

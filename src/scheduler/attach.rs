@@ -13,6 +13,7 @@ use super::registry::{self, Registry};
 use super::{NoHub, closed, retired};
 use crate::base::executors;
 use crate::base::lock::lock;
+use crate::base::thread_end;
 #[cfg(unix)]
 use crate::cancel::Redeliver;
 use crate::current::{Place, with_place};
@@ -45,6 +46,9 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub
 pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
     if let Some(core) = running() {
         return Ok(core);
+    }
+    if thread_end::has_begun() {
+        return Err(NoHub::ThreadEnds);
     }
     let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
     if let Some(core) = find(&runtime).or_else(|| find_retired(&runtime)) {
@@ -118,6 +122,9 @@ pub(crate) async fn run_until<F: Future>(future: F) -> F::Output {
 /// The hub for `run_until`: one that is there and shared, or a new one without a driver. One that is
 /// closing comes back as it is; one that has ended is replaced.
 fn shared_or_new() -> Result<Rc<Core>, NoHub> {
+    if thread_end::has_begun() {
+        return Err(NoHub::ThreadEnds);
+    }
     let runtime = Handle::try_current().map_err(|_| NoHub::NoRuntime)?;
     match find(&runtime) {
         Some(core) if core.is_running() => return Ok(core),

@@ -4,7 +4,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::{closing, turn};
-use crate::base::report;
+use crate::base::{report, thread_end};
 use crate::current::{place, unwinding};
 use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
@@ -12,6 +12,9 @@ use crate::shared::{FiberRef, HubFailure, HubState};
 /// Ends every fiber by force: each is resumed once with the order to unwind, and abandoned if it
 /// waits again. Fibers that are running (the caller may be on the stack of one) are left alone.
 pub(crate) fn end_abruptly(core: &Rc<Core>) {
+    if thread_end::has_begun() {
+        return leak(core);
+    }
     if core.state.replace(HubState::Ended) == HubState::Ended {
         return;
     }
@@ -29,6 +32,9 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
 
 /// Ends a child of a scope whose parent cannot wait for it. Called on the parent's stack.
 pub(crate) fn end_child(core: &Rc<Core>, child: &FiberRef) {
+    if thread_end::has_begun() {
+        return;
+    }
     unwinding::while_resuming(|| {
         let _hub = place::enter_hub(core);
         turn::end_fiber(core, child);

@@ -9,6 +9,7 @@ pub(crate) enum NoHub {
     NotDriving,
     OtherThread(String),
     Ended,
+    ThreadEnds,
 }
 
 impl fmt::Display for NoHub {
@@ -20,9 +21,8 @@ impl fmt::Display for NoHub {
                  start one with `switchback::run`",
             ),
             NoHub::MultiThread => f.write_str(
-                "a hub cannot run on the worker threads of a multi-thread runtime; give it a \
-                 thread of its own with `HubThread` or `HubPool`, or wrap the main task in \
-                 `Hub::run_until`",
+                "there is no hub on a multi-thread runtime; send the fiber to a `HubPool` or a \
+                 `HubThread`, or, in the main task, wrap that in `Hub::run_until`",
             ),
             NoHub::NotDriving => f.write_str(
                 "this thread does not drive the runtime that is current on it (is this \
@@ -32,6 +32,10 @@ impl fmt::Display for NoHub {
             NoHub::OtherThread(thread) => write!(
                 f,
                 "the hub of this runtime belongs to the thread {thread}; make the fiber there",
+            ),
+            NoHub::ThreadEnds => f.write_str(
+                "the thread is ending: no fibers run in the destructors of its thread-locals; make \
+                 the fiber before the thread ends",
             ),
             NoHub::Ended => f.write_str(
                 "the hub is closed: it takes no new fibers; make the fiber before the hub \

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::runtime;
 
 use super::end;
+use crate::base::thread_end;
 use crate::current::{Place, with_place};
 use crate::hub::{Core, Ready};
 use crate::shared::{FiberRef, Mailbox, Schedule};
@@ -34,12 +35,19 @@ impl Hubs {
     }
 }
 
-impl Drop for Hubs {
-    fn drop(&mut self) {
+impl Hubs {
+    /// Leaks the hubs: the thread ends.
+    fn leak(&self) {
         let hubs = self.by_runtime.take();
         hubs.iter().flat_map(HashMap::values).for_each(end::leak);
         // What the hubs hold may be the user's.
         std::mem::forget(hubs);
+    }
+}
+
+impl Drop for Hubs {
+    fn drop(&mut self) {
+        self.leak();
     }
 }
 
@@ -137,7 +145,9 @@ pub(super) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
 /// Lists a new hub, after the hubs that have failed were ended.
 pub(super) fn add(core: &Rc<Core>) {
     end_failed();
-    // The thread may be ending. Then nothing finds the hub, and its driver ends it.
+    thread_end::set_on_end(|| {
+        let _ = HUBS.try_with(Hubs::leak);
+    });
     let _ = HUBS.try_with(|hubs| {
         let mut by_runtime = hubs.by_runtime.borrow_mut();
         let by_runtime = by_runtime.get_or_insert_default();

@@ -23,7 +23,7 @@ use tokio::task::coop;
 
 use super::{callbacks, closing, intake};
 use crate::base::executors::wake_after_io;
-use crate::base::{Surroundings, Unwinding, contain, report};
+use crate::base::{Surroundings, Unwinding, contain, report, thread_end};
 use crate::current::{place, unwinding};
 use crate::hub::{Children, Core, Ready};
 use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, interrupt};
@@ -43,6 +43,9 @@ const PREFETCH_FROM: usize = 1024;
 /// Runs one turn for a driver that is polled with `cx`.
 #[inline]
 pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundings) {
+    if thread_end::has_begun() {
+        return;
+    }
     core.awake.set(true);
     core.learn_driver();
     // A hub may be driven from inside one of its own fibers.
@@ -50,6 +53,8 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     core.driven_in.set(driven_in);
     let handled = unwinding::while_resuming(|| run(core));
     core.driven_in.set(outer);
+    let added = core.table.added();
+    thread_end::stacks_have_begun(added - core.noticed.replace(added));
     core.mailbox.counters.publish(&core.metrics());
     let since_io = core.resumes_since_io.get() + handled;
     if core.ready.is_empty() && !core.mailbox.has_mail() && !core.has_left_mail.get() {

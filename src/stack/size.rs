@@ -2,9 +2,14 @@
 
 use std::io;
 
-/// The default size of a fiber's stack: 1 MiB of address space. A suspended fiber that did
-/// little uses one or two pages of it.
-pub(crate) const DEFAULT_SIZE: usize = 1024 * 1024;
+/// The default size of a fiber's stack: 2 MiB of address space, as std and tokio give threads, since
+/// libraries that recurse assume that much; 256 KiB where addresses have 32 bits. A suspended fiber
+/// that did little uses one or two pages of it.
+pub(crate) const DEFAULT_SIZE: usize = if cfg!(target_pointer_width = "32") {
+    256 * 1024
+} else {
+    2 * 1024 * 1024
+};
 
 /// The minimum size of a stack, 64 KiB; smaller sizes are raised to it. Printing a
 /// backtrace alone takes about 21 KiB. The size is a multiple of the page size on every

@@ -22,9 +22,8 @@ use crate::support::{
 const NO_RUNTIME: &str = "there is no tokio runtime here for a hub to run on; call this inside a \
     current-thread runtime (`#[tokio::main(flavor = \"current_thread\")]`), or start one with \
     `switchback::run`";
-const MULTI_THREAD: &str = "a hub cannot run on the worker threads of a multi-thread runtime; \
-    give it a thread of its own with `HubThread` or `HubPool`, or wrap the main task in \
-    `Hub::run_until`";
+const MULTI_THREAD: &str = "there is no hub on a multi-thread runtime; send the fiber to a \
+    `HubPool` or a `HubThread`, or, in the main task, wrap that in `Hub::run_until`";
 const NOT_DRIVING: &str = "this thread does not drive the runtime that is current on it (is this \
     `spawn_blocking`?), so a hub made here would never run; make the fiber on the runtime's own \
     thread";
@@ -36,10 +35,20 @@ const PARK_OUTSIDE: &str = "`park()` was called outside of a fiber, where nobody
     on a plain thread use `std::thread::park`, in async code await a `tokio::sync::Notify`";
 
 fn in_async_code(call: &str) -> String {
-    format!(
-        "{call} would block the runtime; use `.await`, or move this code into \
-         `switchback::spawn` or `bridge`"
-    )
+    would_block(call, "move this code into `switchback::spawn` or `bridge`")
+}
+
+fn in_a_multi_thread_runtime(call: &str) -> String {
+    would_block(call, "send this code to a `HubPool`")
+}
+
+fn would_block(call: &str, instead: &str) -> String {
+    // There is no scope to await.
+    let twin = match call {
+        "`scope`" => "",
+        _ => "use `.await`, or ",
+    };
+    format!("{call} would block the runtime; {twin}{instead}")
 }
 
 fn in_a_poll(call: &str) -> String {
@@ -254,10 +263,10 @@ fn async_code_with_a_hub_must_not_wait() {
 fn tasks_of_a_multi_thread_runtime_must_not_wait() {
     watched(|| {
         multi_thread_runtime().block_on(async {
-            assert_no_wait(in_async_code);
-            let task = tokio::spawn(async { assert_no_wait(in_async_code) });
+            assert_no_wait(in_a_multi_thread_runtime);
+            let task = tokio::spawn(async { assert_no_wait(in_a_multi_thread_runtime) });
             task.await.unwrap();
-            Hub::run_until(async { assert_no_wait(in_async_code) }).await;
+            Hub::run_until(async { assert_no_wait(in_a_multi_thread_runtime) }).await;
             // Tokio knows that this may not block, and says so itself.
             let task = tokio::spawn(tokio::task::unconstrained(async {
                 let panic = panic_of(|| pending::<()>().wait());

@@ -301,8 +301,8 @@ fn a_fault_in_the_guard_of_a_stack_that_does_not_run_is_no_overflow() {
             });
             asleep.start();
             yield_now().wait();
-            // A stack has 1 MiB, and is at the top of it.
-            let guard = (*here - (1 << 20)) as *const u8;
+            // A stack has 2 MiB, and is at the top of it.
+            let guard = (*here - (2 << 20)) as *const u8;
             // SAFETY: none: this is to fault.
             unsafe { black_box(guard).read_volatile() };
         })
