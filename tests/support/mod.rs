@@ -21,6 +21,8 @@ use tokio::runtime::{Builder, Runtime};
 pub(crate) mod ending;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+#[cfg(unix)]
+pub(crate) mod table;
 pub(crate) mod threads;
 
 /// Longer than any test takes on a machine that is busy with others.
