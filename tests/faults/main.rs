@@ -9,7 +9,15 @@
 // Wakers that misbehave when they are cloned are made by hand.
 #![allow(unsafe_code)]
 
+mod closing;
 mod foreign_runtimes;
+mod forgotten;
+mod hostile_wakers;
+#[cfg(target_os = "linux")]
+mod interrupt;
+mod load;
+mod order;
 #[path = "../support/mod.rs"]
 mod support;
 mod thread_end;
+mod unwinding;

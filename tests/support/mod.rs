@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) mod ending;
+pub(crate) mod hostile;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 #[cfg(unix)]

@@ -144,7 +144,7 @@ pub(crate) fn check_table(test: &str, known: &[&str], cases: Vec<Case>) {
             };
             while let Some((done, failure)) = run_child(test, &batch, |i| is_known(&names[i])) {
                 if env::var_os("SWITCHBACK_FAULTS_VERBOSE").is_some() {
-                    for (case, what) in &failure {
+                    if let Some((case, what)) = &failure {
                         println!("fails: {}: {what}", names[*case]);
                     }
                 }
