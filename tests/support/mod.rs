@@ -21,8 +21,11 @@ use switchback::prelude::*;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
 
 pub(crate) mod ending;
+pub(crate) mod hostile;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+#[cfg(unix)]
+pub(crate) mod table;
 pub(crate) mod threads;
 
 /// Longer than any test takes on a machine that is busy with others.

@@ -1,0 +1,441 @@
+//! Drivers, bridges and futures that are forgotten, kept for ever, dropped late, or
+//! dropped on another thread, while others wait for what they were for.
+//!
+//! Whoever waits is told by a named error, or gets what it waits for. Nobody hangs.
+
+use std::any::Any;
+use std::future::{Future, pending};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::thread;
+use std::time::Duration;
+
+use switchback::{
+    Bridge, Fiber, Hub, HubHandle, HubThread, SwitchBack, blocking, bridge, catch_cancel,
+    prelude::*, run, scope, sleep, spawn, yield_now,
+};
+use tokio::runtime::Runtime;
+
+use crate::support::ending::poll_once;
+use crate::support::runtime;
+use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
+
+const KNOWN: &[&str] = &[
+    "whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver/RunUntilForgottenWhileItCloses/Close|Join|RunUntilEnds|SpawnInRunUntil|YieldNow",
+    "whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver/RunUntilForgotten|RunUntilForgottenBesideAnother|RunUntilKept/Close|HandleSpawn|HandleSpawnElsewhere|Join|ScopeEnds|SpawnLater|YieldNow",
+    "a_hub_ends_whatever_was_left_on_it/a bridge that unwinds/DroppedAfterTheEnd/Run|RunPanics|RunUntil",
+    "a_hub_ends_whatever_was_left_on_it/a bridge that unwinds/Forgotten|Kept/Run|RunPanics|RunUntil|ThreadClosed",
+];
+
+/// What becomes of whoever drives the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Nothing: what is asked of it is possible at all.
+    RunsOn,
+    RunUntilForgotten,
+    RunUntilKept,
+    RunUntilDropped,
+    RunUntilDroppedLate,
+    /// One that is polled no more, and another that has come to its end.
+    RunUntilForgottenBesideAnother,
+    RunUntilForgottenWhileItCloses,
+    TaskAndRunUntilForgotten,
+    RuntimeForgottenThreadEnds,
+    RuntimeDroppedElsewhere,
+    RuntimeDropped,
+}
+
+const WAYS: [Way; 11] = [
+    Way::RunsOn,
+    Way::RunUntilForgotten,
+    Way::RunUntilKept,
+    Way::RunUntilDropped,
+    Way::RunUntilDroppedLate,
+    Way::RunUntilForgottenBesideAnother,
+    Way::RunUntilForgottenWhileItCloses,
+    Way::TaskAndRunUntilForgotten,
+    Way::RuntimeForgottenThreadEnds,
+    Way::RuntimeDroppedElsewhere,
+    Way::RuntimeDropped,
+];
+
+/// How somebody waits for that hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    Join,
+    Close,
+    RunUntilEnds,
+    SpawnLater,
+    SpawnInRunUntil,
+    ScopeEnds,
+    HandleSpawn,
+    HandleSpawnElsewhere,
+    YieldNow,
+}
+
+const WAITS: [Waits; 9] = [
+    Waits::Join,
+    Waits::Close,
+    Waits::RunUntilEnds,
+    Waits::SpawnLater,
+    Waits::SpawnInRunUntil,
+    Waits::ScopeEnds,
+    Waits::HandleSpawn,
+    Waits::HandleSpawnElsewhere,
+    Waits::YieldNow,
+];
+
+/// What is left of a hub.
+struct Left {
+    runtime: Option<Runtime>,
+    hub: HubHandle,
+    fiber: Fiber<()>,
+    late: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    kept: Option<Box<dyn Any>>,
+}
+
+fn come_to(way: Way) -> Left {
+    if way == Way::RuntimeForgottenThreadEnds {
+        let thread = thread::spawn(|| {
+            let left = come_to(Way::RunsOn);
+            mem::forget(left.runtime);
+            (left.hub, left.fiber)
+        });
+        let (hub, fiber) = thread.join().unwrap();
+        return Left {
+            runtime: None,
+            hub,
+            fiber,
+            late: None,
+            kept: None,
+        };
+    }
+    let runtime = runtime();
+    let body = || sleep(Duration::from_millis(5)).wait();
+    let by_task = matches!(
+        way,
+        Way::RunsOn
+            | Way::TaskAndRunUntilForgotten
+            | Way::RuntimeDropped
+            | Way::RuntimeDroppedElsewhere
+    );
+    let mut found = None;
+    if by_task {
+        runtime.block_on(async {
+            found = Some((Hub::current().handle(), spawn(body)));
+            yield_now().await;
+        });
+    }
+    let mut driver = None;
+    if !matches!(
+        way,
+        Way::RunsOn | Way::RuntimeDropped | Way::RuntimeDroppedElsewhere
+    ) {
+        let _guard = runtime.enter();
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(Hub::run_until(async move {
+            let _ = tell.send((Hub::current().handle(), spawn(body)));
+            pending::<()>().await;
+        }));
+        assert!(poll_once(future.as_mut()).is_pending());
+        found = Some(told.recv().unwrap());
+        driver = Some(future);
+    }
+    let (hub, fiber) = found.unwrap();
+    let mut left = Left {
+        runtime: Some(runtime),
+        hub,
+        fiber,
+        late: None,
+        kept: None,
+    };
+    match way {
+        Way::RunUntilForgotten | Way::TaskAndRunUntilForgotten => mem::forget(driver),
+        Way::RunUntilKept => left.kept = Some(Box::new(driver)),
+        Way::RunUntilDropped => drop(driver),
+        Way::RunUntilDroppedLate => left.late = driver,
+        Way::RunUntilForgottenBesideAnother => {
+            let other = Hub::run_until(async { yield_now().await });
+            let runtime = left.runtime.as_ref().unwrap();
+            let _ = runtime.block_on(within(Duration::from_millis(200), other));
+            mem::forget(driver);
+        }
+        Way::RunUntilForgottenWhileItCloses => {
+            let _ = poll_once(Pin::new(&mut left.hub.close()));
+            mem::forget(driver);
+        }
+        Way::RuntimeDropped => left.runtime = None,
+        Way::RuntimeDroppedElsewhere => {
+            let runtime = left.runtime.take();
+            thread::spawn(move || drop(runtime)).join().unwrap();
+        }
+        _ => {}
+    }
+    left
+}
+
+/// A refusal has a text.
+fn refused<T>(result: thread::Result<T>) -> Result<Option<T>, String> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(payload) => match any_text(&*payload) {
+            text if text == "(no text)" => Err("it is refused without a name".to_owned()),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// Polls what may panic, and takes that for an answer.
+async fn answer<F: Future>(future: F) {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or(std::task::Poll::Ready(()), |polled| polled.map(drop))
+    })
+    .await;
+}
+
+async fn wait(waits: Waits, hub: HubHandle, fiber: Fiber<()>) -> Verdict {
+    match waits {
+        Waits::Join => drop(fiber.await),
+        Waits::Close => answer(hub.close()).await,
+        Waits::RunUntilEnds => answer(Hub::run_until(async {})).await,
+        Waits::SpawnLater => {
+            if let Some(fiber) = refused(catch_unwind(|| spawn(|| 1)))? {
+                let _ = fiber.await;
+            }
+        }
+        Waits::SpawnInRunUntil => answer(Hub::run_until(async { spawn(|| 1).await })).await,
+        Waits::ScopeEnds => {
+            answer(bridge(|| {
+                scope(|s| {
+                    s.spawn(|| ());
+                });
+            }))
+            .await;
+        }
+        Waits::HandleSpawn => {
+            if let Ok(fiber) = hub.spawn(|| 1) {
+                let _ = fiber.await;
+            }
+        }
+        Waits::HandleSpawnElsewhere => {
+            let fiber = thread::spawn(move || hub.spawn(|| 1)).join().unwrap();
+            if let Ok(fiber) = fiber {
+                let _ = fiber.await;
+            }
+        }
+        Waits::YieldNow => yield_now().await,
+    }
+    Ok(())
+}
+
+fn nobody_hangs(way: Way, waits: Waits) -> Verdict {
+    let left = come_to(way);
+    let mut late = left.late;
+    let body = async {
+        let mut waiting = Box::pin(wait(waits, left.hub, left.fiber));
+        // It waits already when what it waits for goes.
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx)));
+        let polled = polled.await;
+        drop(late.take());
+        match polled {
+            std::task::Poll::Ready(verdict) => verdict,
+            std::task::Poll::Pending => waiting.await,
+        }
+    };
+    let fallback = runtime();
+    let runtime = left.runtime.as_ref().unwrap_or(&fallback);
+    let verdict = runtime.block_on(within(Duration::from_millis(400), body));
+    mem::forget(left.kept);
+    verdict.unwrap_or_else(|| Err("it hangs".to_owned()))
+}
+
+#[test]
+fn whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver() {
+    let mut cases = Vec::new();
+    for way in WAYS {
+        for waits in WAITS {
+            let name = format!("{way:?}/{waits:?}");
+            cases.push(Case::new(name, move || nobody_hangs(way, waits)));
+        }
+    }
+    let test = "forgotten::whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver";
+    check_table(test, KNOWN, cases);
+}
+
+/// A bridge that waits in a destructor while it unwinds.
+fn unwinding_bridge() -> Bridge<()> {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            pending::<()>().wait();
+        }
+    }
+    let mut bridge = bridge(|| {
+        let _waits = Waits;
+        std::panic::resume_unwind(Box::new(1));
+    });
+    assert!(poll_once(Pin::new(&mut bridge)).is_pending());
+    bridge
+}
+
+fn polled<F: Future + 'static>(future: F) -> Box<dyn Any>
+where
+    F::Output: 'static,
+{
+    let mut future = Box::pin(future);
+    let _ = poll_once(future.as_mut());
+    Box::new(future)
+}
+
+type Made = (&'static str, fn() -> Box<dyn Any>);
+
+/// What can be forgotten on a hub.
+const THINGS: &[Made] = &[
+    ("a bridge that unwinds", || Box::new(unwinding_bridge())),
+    ("a bridge that waits", || {
+        polled(bridge(|| pending::<()>().wait()))
+    }),
+    ("a bridge that joins", || {
+        polled(bridge(|| spawn(|| pending::<()>().wait()).wait()))
+    }),
+    ("a bridge with a scope", || {
+        polled(bridge(|| {
+            scope(|s| {
+                s.spawn(|| pending::<()>().wait());
+            });
+        }))
+    }),
+    ("a fiber", || Box::new(spawn(|| pending::<()>().wait()))),
+    ("a fiber not started", || Box::new(Fiber::new(|| ()))),
+    ("a join", || polled(spawn(|| pending::<()>().wait()))),
+    ("a switch back", || polled(SwitchBack::<()>::new())),
+    ("a sleep", || polled(sleep(Duration::from_secs(60)))),
+    ("a yield", || polled(yield_now())),
+    ("a blocking job", || polled(blocking(|| ()))),
+    ("a handle", || Box::new(Hub::current().handle())),
+    ("a hub", || Box::new(Hub::current())),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Forgotten,
+    Kept,
+    DroppedAfterTheEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Run,
+    RunPanics,
+    RunUntil,
+    RuntimeDropped,
+    ThreadClosed,
+}
+
+/// A hub on which such a thing is left comes to its end.
+fn the_end_comes(make: fn() -> Box<dyn Any>, fate: Fate, ending: Ending) -> Verdict {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Vec<Box<dyn Any>>> = const {
+            std::cell::RefCell::new(Vec::new())
+        };
+    }
+    let leave = move || {
+        let thing = make();
+        match fate {
+            Fate::Forgotten => mem::forget(thing),
+            Fate::Kept => drop(Box::leak(Box::new(thing))),
+            Fate::DroppedAfterTheEnd => KEPT.with_borrow_mut(|kept| kept.push(thing)),
+        }
+        drop(spawn(|| pending::<()>().wait()));
+    };
+    match ending {
+        Ending::Run => {
+            let result = run(move || {
+                leave();
+                yield_now().wait();
+            });
+            result.map_err(|e| e.to_string())?;
+        }
+        Ending::RunPanics => {
+            let result = catch_unwind(move || {
+                run(move || {
+                    leave();
+                    yield_now().wait();
+                    std::panic::resume_unwind(Box::new("on purpose"));
+                })
+            });
+            ensure(result.is_err(), "the panic is lost")?;
+        }
+        Ending::RunUntil => runtime().block_on(Hub::run_until(async move {
+            leave();
+            yield_now().await;
+        })),
+        Ending::RuntimeDropped => runtime().block_on(async move {
+            leave();
+            yield_now().await;
+        }),
+        Ending::ThreadClosed => {
+            let thread = HubThread::new().unwrap();
+            let fiber = thread.spawn(leave).unwrap();
+            fiber.wait().map_err(|e| e.to_string())?;
+            thread.close().wait();
+        }
+    }
+    drop(KEPT.take());
+    Ok(())
+}
+
+#[test]
+fn a_hub_ends_whatever_was_left_on_it() {
+    let mut cases = Vec::new();
+    for (name, make) in THINGS {
+        for fate in [Fate::Forgotten, Fate::Kept, Fate::DroppedAfterTheEnd] {
+            for ending in [
+                Ending::Run,
+                Ending::RunPanics,
+                Ending::RunUntil,
+                Ending::RuntimeDropped,
+                Ending::ThreadClosed,
+            ] {
+                // A thread that ends with it is for `thread_end`.
+                if fate == Fate::DroppedAfterTheEnd && ending == Ending::ThreadClosed {
+                    continue;
+                }
+                let name = format!("{name}/{fate:?}/{ending:?}");
+                let make = *make;
+                cases.push(Case::new(name, move || the_end_comes(make, fate, ending)));
+            }
+        }
+    }
+    check_table(
+        "forgotten::a_hub_ends_whatever_was_left_on_it",
+        KNOWN,
+        cases,
+    );
+}
+
+#[test]
+fn a_close_that_is_forgotten_does_not_keep_a_later_run_until() {
+    let test = "forgotten::a_close_that_is_forgotten_does_not_keep_a_later_run_until";
+    check_fact(test, KNOWN, || {
+        let runtime = runtime();
+        {
+            let _guard = runtime.enter();
+            let mut driver = Box::pin(Hub::run_until(async {
+                drop(spawn(|| catch_cancel(|| pending::<()>().wait()).ok()));
+                let mut close = Box::pin(Hub::current().close());
+                let _ = poll_once(close.as_mut());
+                mem::forget(close);
+                pending::<()>().await;
+            }));
+            assert!(poll_once(driver.as_mut()).is_pending());
+            mem::forget(driver);
+        }
+        let later = within(Duration::from_millis(500), Hub::run_until(async { 1 }));
+        let later = runtime.block_on(later);
+        ensure(later == Some(1), "a later `run_until` hangs")
+    });
+}

@@ -1,0 +1,168 @@
+//! What a fiber that unwinds changes for the others of its thread: as little as it can.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use switchback::{
+    Builder, SwitchBack, assert_no_switchpoints, blocking, bridge, prelude::*, run, scope, sleep,
+    spawn, switchpoint, yield_now,
+};
+use tokio::sync::Notify;
+
+use crate::support::ending::poll_once;
+use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure};
+
+const KNOWN: &[&str] = &[
+    "a_block_without_switchpoints_refuses_whoever_unwinds_elsewhere/Bridge|Fiber|Root|ScopeChild/Bridge|Fiber|ScopeChild/blocking|join|ready|scope|sleep|switch_back|switchpoint|wait_or_cancelled|wait_timeout|yield_now",
+];
+
+/// Where somebody waits in a destructor while it unwinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unwinds {
+    Nobody,
+    Fiber,
+    Bridge,
+    ScopeChild,
+}
+
+/// Where a block is that must not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Fiber,
+    Root,
+    ScopeChild,
+    Bridge,
+}
+
+type Call = (&'static str, fn());
+
+/// Everything that may suspend.
+const CALLS: &[Call] = &[
+    ("sleep", || sleep(Duration::from_millis(1)).wait()),
+    ("ready", || std::future::ready(()).wait()),
+    ("yield_now", || yield_now().wait()),
+    ("switchpoint", switchpoint),
+    ("join", || spawn(|| ()).wait().unwrap()),
+    ("scope", || {
+        scope(|s| {
+            s.spawn(|| ());
+        });
+    }),
+    ("wait_timeout", || {
+        let _ = yield_now().wait_timeout(Duration::from_secs(1));
+    }),
+    ("wait_or_cancelled", || {
+        let _ = yield_now().wait_or_cancelled();
+    }),
+    ("blocking", || blocking(|| ()).wait()),
+    ("switch_back", || {
+        let switch_back = SwitchBack::new();
+        switch_back.switcher().switch(());
+        switch_back.wait().unwrap();
+    }),
+];
+
+/// Unwinds, and waits on the way until it is told.
+fn unwinds(gate: Arc<Notify>) {
+    struct Waits(Arc<Notify>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.notified().wait();
+        }
+    }
+    let _waits = Waits(gate);
+    resume_unwind(Box::new("on purpose"));
+}
+
+fn is_refused(place: Place, unwinding: Unwinds, call: fn()) -> Verdict {
+    let body = move || {
+        let gate = Arc::new(Notify::new());
+        let of_gate = gate.clone();
+        let mut kept = None;
+        match unwinding {
+            Unwinds::Nobody => {}
+            Unwinds::Fiber => drop(spawn(move || unwinds(of_gate))),
+            Unwinds::Bridge => {
+                let mut bridge = bridge(move || unwinds(of_gate));
+                assert!(poll_once(Pin::new(&mut bridge)).is_pending());
+                kept = Some(bridge);
+            }
+            Unwinds::ScopeChild => drop(spawn(move || {
+                scope(|s| {
+                    s.spawn(|| unwinds(of_gate));
+                });
+            })),
+        }
+        sleep(Duration::from_millis(1)).wait();
+        let block = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| assert_no_switchpoints(call)));
+            result.err().map(|payload| any_text(&*payload))
+        };
+        let refusal = match place {
+            Place::Fiber => spawn(block).wait().unwrap(),
+            Place::Root => block(),
+            Place::ScopeChild => scope(|s| s.spawn(block).join().wait().unwrap()),
+            Place::Bridge => bridge(block).wait(),
+        };
+        gate.notify_one();
+        if let Some(bridge) = kept {
+            let _ = catch_unwind(AssertUnwindSafe(|| bridge.wait()));
+        }
+        refusal
+    };
+    match run(body).map_err(|e| e.to_string())? {
+        Some(text) => ensure(text != "(no text)", "it is refused without a name"),
+        None => Err("it is let through".to_owned()),
+    }
+}
+
+#[test]
+fn a_block_without_switchpoints_refuses_whoever_unwinds_elsewhere() {
+    let mut cases = Vec::new();
+    for place in [Place::Fiber, Place::Root, Place::ScopeChild, Place::Bridge] {
+        for unwinding in [
+            Unwinds::Nobody,
+            Unwinds::Fiber,
+            Unwinds::Bridge,
+            Unwinds::ScopeChild,
+        ] {
+            for (name, call) in CALLS {
+                let name = format!("{place:?}/{unwinding:?}/{name}");
+                let call = *call;
+                cases.push(Case::new(name, move || is_refused(place, unwinding, call)));
+            }
+        }
+    }
+    let test = "unwinding::a_block_without_switchpoints_refuses_whoever_unwinds_elsewhere";
+    check_table(test, KNOWN, cases);
+}
+
+/// The counterpart: a panic there would abort.
+#[test]
+fn whoever_unwinds_is_let_through_in_a_block_without_switchpoints() {
+    let test = "unwinding::whoever_unwinds_is_let_through_in_a_block_without_switchpoints";
+    check_fact(test, KNOWN, || {
+        struct Waits;
+        impl Drop for Waits {
+            fn drop(&mut self) {
+                sleep(Duration::from_millis(1)).wait();
+            }
+        }
+        let result = run(|| {
+            let body = || {
+                assert_no_switchpoints(|| {
+                    let _waits = Waits;
+                    resume_unwind(Box::new("on purpose"));
+                });
+            };
+            let fiber = Builder::new().name("unwinds").spawn(body).unwrap();
+            fiber.wait().unwrap_err().is_panic()
+        });
+        ensure(
+            result.is_ok_and(|is_panic| is_panic),
+            "it does not end well",
+        )
+    });
+}
