@@ -763,7 +763,7 @@ fn threads_that_cancel_at_the_same_time_cancel_once() {
     in_async(|| async {
         let mut fiber = spawn(|| {
             let first = catch_cancel(|| pending::<()>().wait());
-            // Whoever came before that was delivered is part of it.
+            // A cancel that came before that one was delivered is part of it.
             yield_now().wait_or_cancelled().ok();
             first.unwrap_err()
         });

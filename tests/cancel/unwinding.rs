@@ -41,49 +41,34 @@ fn unwinding_fiber<T: 'static>(go_on: &Rc<Notify>, then: impl FnOnce() -> T + 's
 // A destructor that waits by `.wait()`.
 
 #[test]
-fn a_destructor_that_waits_on_cancel_completes() {
-    in_paused(|| async {
-        let marks = InDrop::new();
-        let theirs = marks.clone();
-        let mut fiber = spawn(move || {
-            let _guard = theirs.guard(|| sleep(ms(10)).wait());
-            pending::<()>().wait();
+fn a_destructor_that_waits_completes_on_cancel_panic_and_close() {
+    for end in ["cancel", "panic", "close"] {
+        in_paused(move || async move {
+            let marks = InDrop::new();
+            let theirs = marks.clone();
+            let mut fiber = spawn(move || {
+                let _guard = theirs.guard(|| sleep(ms(10)).wait());
+                match end {
+                    "panic" => panic!("its own"),
+                    _ => pending::<()>().wait(),
+                }
+            });
+            settle().await;
+            match end {
+                "cancel" => assert!(fiber.cancel()),
+                "close" => {
+                    Hub::current().close().await;
+                    marks.assert_completed();
+                }
+                _ => {}
+            }
+            let error = fiber.join().await.unwrap_err();
+            assert_eq!(error.is_panic(), end == "panic", "{end}");
+            assert_eq!(error.is_cancelled(), end != "panic", "{end}");
+            assert_eq!(marks.ended.get(), 1, "{end}");
+            marks.assert_completed();
         });
-        settle().await;
-        fiber.cancel();
-        assert!(fiber.join().await.unwrap_err().is_cancelled());
-        marks.assert_completed();
-    });
-}
-
-#[test]
-fn a_destructor_that_waits_on_panic_completes() {
-    in_paused(|| async {
-        let marks = InDrop::new();
-        let theirs = marks.clone();
-        let mut fiber = spawn(move || {
-            let _guard = theirs.guard(|| sleep(ms(10)).wait());
-            panic!("its own");
-        });
-        assert!(fiber.join().await.unwrap_err().is_panic());
-        marks.assert_completed();
-    });
-}
-
-#[test]
-fn a_destructor_that_waits_on_close_completes() {
-    in_paused(|| async {
-        let marks = InDrop::new();
-        let theirs = marks.clone();
-        let mut fiber = spawn(move || {
-            let _guard = theirs.guard(|| sleep(ms(10)).wait());
-            pending::<()>().wait();
-        });
-        settle().await;
-        Hub::current().close().await;
-        marks.assert_completed();
-        assert!(fiber.join().await.unwrap_err().is_cancelled());
-    });
+    }
 }
 
 #[test]
@@ -215,50 +200,40 @@ fn a_destructor_that_unwinds_can_run_a_bridge_that_panics() {
 // What can return an error does.
 
 #[test]
-fn wait_timeout_polls_once_while_the_fiber_unwinds() {
-    in_root_fiber(|| {
-        let (ready_one, late) = (Cell::new(None), Cell::new(None));
-        assert!(unwinds(|| {
-            let _guard = OnDrop(|| {
-                ready_one.set(Some(ready(42).wait_timeout(ms(1000))));
-                late.set(Some(pending::<()>().wait_timeout(ms(1000))));
-            });
-            panic!("its own");
-        }));
-        assert_eq!(ready_one.take().unwrap().unwrap(), 42);
-        let error = late.take().unwrap().unwrap_err();
-        assert!(error.to_string().contains("unwinding"), "{error}");
-    });
-}
-
-#[test]
-fn wait_until_polls_once_while_the_fiber_unwinds() {
-    in_root_fiber(|| {
-        let late = Cell::new(None);
-        let deadline = Instant::now() + ms(1000);
-        assert!(unwinds(|| {
-            let _guard = OnDrop(|| late.set(Some(pending::<()>().wait_until(deadline))));
-            panic!("its own");
-        }));
-        let error = io::Error::from(late.take().unwrap().unwrap_err());
-        assert!(error.to_string().contains("unwinding"), "{error}");
-    });
-}
-
-#[test]
-fn wait_or_cancelled_polls_once_while_the_fiber_unwinds() {
-    in_root_fiber(|| {
-        let (ready_one, late) = (Cell::new(None), Cell::new(None));
-        assert!(unwinds(|| {
-            let _guard = OnDrop(|| {
-                ready_one.set(Some(ready(42).wait_or_cancelled()));
-                late.set(Some(pending::<()>().wait_or_cancelled()));
-            });
-            panic!("its own");
-        }));
-        assert_eq!(ready_one.take().unwrap().unwrap(), 42);
-        let error = late.take().unwrap().unwrap_err();
-        assert!(error.to_string().contains("unwinding"), "{error}");
+fn a_wait_that_returns_errors_polls_once_while_the_fiber_unwinds() {
+    async fn number(is_ready: bool) -> i32 {
+        if !is_ready {
+            pending::<()>().await;
+        }
+        42
+    }
+    type Wait = fn(bool) -> Result<i32, String>;
+    let cases: [(&str, Wait); 3] = [
+        ("wait_timeout", |is_ready| {
+            let result = number(is_ready).wait_timeout(ms(1000));
+            result.map_err(|error| error.to_string())
+        }),
+        ("wait_until", |is_ready| {
+            let result = number(is_ready).wait_until(Instant::now() + ms(1000));
+            result.map_err(|error| io::Error::from(error).to_string())
+        }),
+        ("wait_or_cancelled", |is_ready| {
+            let result = number(is_ready).wait_or_cancelled();
+            result.map_err(|error| error.to_string())
+        }),
+    ];
+    in_root_fiber(move || {
+        for (name, wait) in cases {
+            let results = Cell::new(None);
+            assert!(unwinds(|| {
+                let _guard = OnDrop(|| results.set(Some((wait(true), wait(false)))));
+                panic!("its own");
+            }));
+            let (ready, late) = results.take().unwrap();
+            assert_eq!(ready, Ok(42), "{name}");
+            let error = late.unwrap_err();
+            assert!(error.contains("unwinding"), "{name}: {error}");
+        }
     });
 }
 

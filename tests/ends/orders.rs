@@ -115,7 +115,7 @@ fn nothing_hangs_or_leaks_in_whatever_order_it_ends() {
 struct Watchdog(Arc<Mutex<String>>);
 
 impl Watchdog {
-    /// Shorter than the patience of whoever runs the child.
+    /// Shorter than the patience of the parent process.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     fn new(case: Case) -> Watchdog {

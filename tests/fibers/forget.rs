@@ -1,4 +1,4 @@
-//! Forgetting a handle or a future half way is sound, and stops nobody else.
+//! Forgetting a handle or a future half way is sound, and stops no other fiber.
 
 use std::future::pending;
 use std::mem::forget;

@@ -133,7 +133,7 @@ fn a_fiber_that_is_detached_at_any_time_is_freed() {
             drop(ended);
             let elsewhere = spawn(marked(&drops));
             spawn_blocking(move || drop(elsewhere)).await.unwrap();
-            // Somebody else has looked before.
+            // Another fiber has asked for the result before.
             let mut fiber = spawn(parked(&drops));
             let handle = fiber.handle();
             let looks = spawn(move || {

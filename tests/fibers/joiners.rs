@@ -1,4 +1,4 @@
-//! However a fiber ends, or is lost, whoever asked last for its result is woken, and no
+//! However a fiber ends, or is lost, the one that asked last for its result is woken, and no
 //! waker is left with the hub.
 
 use std::future::{pending, poll_fn};
@@ -240,7 +240,7 @@ use Then::{IsCancelled, MovesToFiber, MovesToTask, MovesToThread, Waits};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-/// Whoever joins last is told, whoever has looked before.
+/// The one that joins last is told, although another one has asked before.
 #[test]
 fn a_joiner_is_told_whoever_has_looked_before() {
     for then in [Waits, MovesToFiber, MovesToTask, MovesToThread, IsCancelled] {
@@ -316,7 +316,7 @@ async fn joins(then: Then, task_first: bool) {
     assert!(!handle.is_alive());
 }
 
-/// Polls once, with the waker of whoever waits for that.
+/// Polls once, with the waker of the task or fiber that waits for it.
 async fn is_pending(mut future: impl Future + Unpin) -> bool {
     poll_fn(|cx| Poll::Ready(future.poll_unpin(cx).is_pending())).await
 }

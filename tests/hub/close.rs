@@ -826,7 +826,7 @@ fn a_hub_that_is_closing_is_not_replaced() {
         });
         sleep(ms(1)).await;
         {
-            // The close begins, and goes on by itself.
+            // The close begins, and goes on without being polled.
             let mut close = pin!(Hub::current().close());
             let mut cx = Context::from_waker(Waker::noop());
             assert!(close.as_mut().poll(&mut cx).is_pending());

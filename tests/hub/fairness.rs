@@ -175,7 +175,7 @@ fn busy_fibers_do_not_starve_a_timer_of_the_paused_clock() {
             let timer = tokio::spawn(tokio::time::sleep(ms(50)));
             let fiber = spawn(|| sleep(ms(60)).wait());
             yield_now().await;
-            // Busy fibers keep the clock from advancing by itself.
+            // Busy fibers keep the clock from advancing.
             assert!(!timer.is_finished());
             tokio::time::advance(ms(100)).await;
             timer.await.unwrap();
@@ -656,7 +656,7 @@ fn a_yield_that_is_polled_many_times_with_one_waker_is_queued_once() {
             let mut cx = Context::from_waker(&waker);
             assert!(Pin::new(&mut future).poll(&mut cx).is_pending());
         }
-        // Whoever is queued keeps the waker.
+        // Each place in the queue keeps the waker.
         assert!(Arc::strong_count(&wakes) < 10);
         settle().await;
         assert_eq!(wakes.count(), 1);

@@ -637,38 +637,32 @@ fn a_callback_that_was_accepted_runs_although_a_refused_closure_polls_the_close(
 }
 
 #[test]
-fn a_cancel_in_the_destructor_of_a_refused_callback_is_not_lost() {
-    in_root_fiber(|| {
+fn a_cancel_in_the_destructor_of_a_refused_closure_is_not_lost() {
+    type Refused = fn(&HubHandle, Box<dyn FnOnce() + Send>) -> bool;
+    let cases: [(&str, Refused); 2] = [
+        ("of a callback", |hub, closure| {
+            hub.run_callback(closure).is_err()
+        }),
+        ("of a fiber", |hub, closure| hub.spawn(closure).is_err()),
+    ];
+    in_root_fiber(move || {
         let hub = Hub::current();
         hub.close().wait();
-        let me = current_fiber().unwrap();
-        let guard = OnDrop(move || {
-            me.cancel();
-            yield_now().wait();
-        });
-        let result = catch_cancel(|| {
-            let _ = hub.handle().run_callback(move || drop(guard));
-            yield_now().wait();
-        });
-        assert!(result.is_err(), "the cancel is lost");
-    });
-}
-
-#[test]
-fn a_cancel_in_the_destructor_of_a_refused_fibers_closure_is_not_lost() {
-    in_root_fiber(|| {
-        let hub = Hub::current();
-        hub.close().wait();
-        let me = current_fiber().unwrap();
-        let guard = OnDrop(move || {
-            me.cancel();
-            yield_now().wait();
-        });
-        let result = catch_cancel(|| {
-            assert!(hub.handle().spawn(move || drop(guard)).is_err());
-            yield_now().wait();
-        });
-        assert!(result.is_err(), "the cancel is lost");
+        for (whose, refused) in cases {
+            let me = current_fiber().unwrap();
+            let guard = OnDrop(move || {
+                me.cancel();
+                yield_now().wait();
+            });
+            let result = catch_cancel(|| {
+                assert!(
+                    refused(&hub.handle(), Box::new(move || drop(guard))),
+                    "{whose}"
+                );
+                yield_now().wait();
+            });
+            assert!(result.is_err(), "the cancel is lost in the closure {whose}");
+        }
     });
 }
 

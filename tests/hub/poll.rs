@@ -81,7 +81,7 @@ fn settle() {
     }
 }
 
-/// Waits until `log` has so many entries.
+/// Waits until `log` has `count` entries.
 fn wait_for<T>(log: &Log<T>, count: usize) {
     while log.len() < count {
         sleep(Duration::ZERO).wait();
@@ -1532,7 +1532,7 @@ fn busy_fibers_do_not_starve_callbacks() {
     });
 }
 
-/// Between two calls of a callback whoever gives way has had a turn.
+/// Between two calls of a callback, a task that gives way has had a turn.
 #[test]
 fn everything_gets_its_turn_between_two_passes() {
     however_driven(|| async {

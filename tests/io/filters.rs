@@ -38,7 +38,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What a source does next.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Gives up to so many bytes.
+    /// Gives that many bytes at the most.
     Give(usize),
     /// Is not ready at first.
     Wait,

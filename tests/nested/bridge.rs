@@ -655,7 +655,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// Polls a future once with such a waker, which nobody else keeps.
+/// Polls a future once with such a waker, of which there is no other copy.
 fn poll_once_with_panicking_waker<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     let waker = Waker::from(Arc::new(PanicsInDrop));
     future.poll(&mut Context::from_waker(&waker))

@@ -904,7 +904,7 @@ fn a_ring_of_four_hubs_passes_every_message_on_in_order() {
     });
 }
 
-/// Fires a message at whoever waits at the other end, when somebody does.
+/// Fires a message at the fiber that waits at the other end, when one does.
 struct Handover {
     waiting: channel::UnboundedReceiver<Switcher<u64>>,
 }
@@ -924,7 +924,7 @@ impl Handover {
     }
 }
 
-/// Waits for the next message; `None` if whoever had to fire it is gone.
+/// Waits for the next message; `None` if the one that had to fire it is gone.
 fn take(from: &channel::UnboundedSender<Switcher<u64>>) -> Option<u64> {
     let switch_back = SwitchBack::new();
     from.send(switch_back.switcher()).ok()?;
@@ -945,7 +945,7 @@ fn a_ring_of_four_hubs_hands_every_message_over_by_switch_back() {
     });
 }
 
-/// Fibers that pass so many messages on: one on each hub, then the one that takes
+/// Fibers that pass `count` messages on: one on each hub, then the one that takes
 /// them last and the one that gives them first. Each counts them.
 fn switch_back_ring(hubs: &[HubThread], count: u64) -> Vec<Fiber<u64>> {
     let (mut first, mut ask) = Handover::new();

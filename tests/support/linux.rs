@@ -36,7 +36,7 @@ pub(crate) fn max_mappings() -> usize {
     limit.trim().parse().unwrap()
 }
 
-/// Makes mappings until the process may have only so many more.
+/// Makes mappings until the process may have only `left` more.
 pub(crate) fn leave_mappings(left: usize) {
     let count = max_mappings() - mappings() - left;
     let page = 4096;
@@ -54,13 +54,13 @@ pub(crate) fn leave_mappings(left: usize) {
     };
     assert_ne!(start, libc::MAP_FAILED);
     for place in (0..count).step_by(2) {
-        // SAFETY: it is in the mapping above, of which nobody else knows.
+        // SAFETY: it is in the mapping above, which no other code knows.
         let result = unsafe { libc::mprotect(start.byte_add(place * page), page, libc::PROT_READ) };
         assert_eq!(result, 0);
     }
 }
 
-/// Limits the address space of the process to so many bytes more than it has.
+/// Limits the address space of the process to `left` bytes more than it has.
 pub(crate) fn leave_address_space(left: usize) {
     let bytes = (status("VmSize") * 1024 + left) as libc::rlim_t;
     let limit = libc::rlimit {
@@ -128,7 +128,7 @@ fn load(offset: u32) -> sock_filter {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0)
 }
 
-/// Skips so many instructions unless the loaded value is this.
+/// Skips `skip` instructions unless the loaded value is this.
 fn jump_unless(value: c_long, skip: u8) -> sock_filter {
     let value = u32::try_from(value).unwrap();
     instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, skip)

@@ -29,7 +29,7 @@ pub(crate) mod table;
 pub(crate) mod threads;
 
 /// Longer than any test takes on a machine that is busy with others.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs a test's body on a thread of its own and fails the test if it hangs.
 ///
@@ -75,7 +75,7 @@ pub(crate) fn paused_runtime() -> Runtime {
     builder.enable_all().start_paused(true).build().unwrap()
 }
 
-/// A runtime of one thread, on a paused clock, that takes local tasks by itself.
+/// A runtime of one thread, on a paused clock, on which `spawn_local` works.
 pub(crate) fn paused_local_runtime() -> LocalRuntime {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true);
@@ -272,15 +272,15 @@ impl Child {
 
     /// Whether `text` is on its stderr, or was reported elsewhere.
     pub(crate) fn reported(&self, text: &str) -> bool {
-        // With this feature, reports go to whoever subscribes to them.
+        // With this feature, reports go to the subscriber of `tracing`.
         cfg!(feature = "tracing") || self.stderr.contains(text)
     }
 
-    /// The child succeeded, and `text` is on its stderr so many times.
+    /// The child succeeded, and `text` is on its stderr `times` times.
     #[track_caller]
     pub(crate) fn assert_reported(&self, text: &str, times: usize) {
         self.assert_success();
-        // With this feature, reports go to whoever subscribes to them.
+        // With this feature, reports go to the subscriber of `tracing`.
         if cfg!(not(feature = "tracing")) {
             assert_eq!(self.stderr.matches(text).count(), times, "{self:#?}");
         }

@@ -35,27 +35,60 @@ fn own() -> FiberHandle {
     current_fiber().unwrap()
 }
 
-/// The fiber's next wait is not ended before its time by a wake of `fire`.
+/// Firing does nothing: not to the fiber's next wait either.
 #[track_caller]
 fn assert_inert(switcher: &Switcher<u8>) {
-    assert!(!switcher.is_active());
+    assert_inert_after("its end", switcher);
+}
+
+/// As [`assert_inert`], for what has ended by `end`.
+#[track_caller]
+fn assert_inert_after(end: &str, switcher: &Switcher<u8>) {
+    assert!(!switcher.is_active(), "after {end}");
     let fired = switcher.clone();
     let fires = spawn(move || (fired.switch(1), fired.throw("up")));
     let begin = Instant::now();
     sleep(ms(50)).wait();
-    assert_eq!(begin.elapsed().as_millis(), 50);
-    assert_eq!(fires.wait().unwrap(), (false, false));
+    assert_eq!(begin.elapsed().as_millis(), 50, "after {end}");
+    assert_eq!(fires.wait().unwrap(), (false, false), "after {end}");
 }
 
 // Inert after its end.
 
 #[test]
-fn it_is_inert_after_its_wait() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        switcher.switch(0);
-        switch_back.wait().unwrap();
-        assert_inert(&switcher);
+fn it_is_inert_after_its_wait_and_after_its_drop() {
+    type End = fn(SwitchBack<u8>, &Switcher<u8>);
+    let cases: [(&str, End); 6] = [
+        ("its wait", |switch_back, switcher| {
+            switcher.switch(0);
+            switch_back.wait().unwrap();
+        }),
+        ("a cancel of its wait", |switch_back, _| {
+            own().cancel();
+            assert!(catch_cancel(|| switch_back.wait()).is_err());
+        }),
+        ("a `wait_timeout` that took it", |switch_back, _| {
+            assert!(switch_back.wait_timeout(ms(10)).is_err());
+        }),
+        ("a deadline over its wait", |switch_back, _| {
+            assert!(with_timeout(ms(10), || switch_back.wait()).is_err());
+        }),
+        ("its drop without a wait", |switch_back, _| {
+            drop(switch_back)
+        }),
+        ("its drop by a panic", |switch_back, _| {
+            assert!(unwinds(|| {
+                let _held = switch_back;
+                resume_unwind(Box::new("up"));
+            }));
+        }),
+    ];
+    in_paused_fiber(move || {
+        for (end, ends) in cases {
+            let (switch_back, switcher) = pair();
+            ends(switch_back, &switcher);
+            assert_inert_after(end, &switcher);
+        }
     });
 }
 
@@ -67,16 +100,6 @@ fn it_is_inert_after_its_timeout() {
         (&mut switch_back).wait().unwrap_err();
         assert_inert(&switcher);
         drop(switch_back);
-        assert_inert(&switcher);
-    });
-}
-
-#[test]
-fn it_is_inert_after_a_cancel_of_its_wait() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        own().cancel();
-        assert!(catch_cancel(|| switch_back.wait()).is_err());
         assert_inert(&switcher);
     });
 }
@@ -95,45 +118,6 @@ fn it_is_inert_after_a_cancel_that_came_with_the_value() {
         assert_eq!(drops.count(), 1);
         assert!(!switcher.switch(drops.token()));
         assert_eq!(drops.count(), 2);
-    });
-}
-
-#[test]
-fn it_is_inert_after_a_wait_timeout_that_took_it() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(switch_back.wait_timeout(ms(10)).is_err());
-        assert_inert(&switcher);
-    });
-}
-
-#[test]
-fn it_is_inert_after_a_deadline_over_its_wait() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(with_timeout(ms(10), || switch_back.wait()).is_err());
-        assert_inert(&switcher);
-    });
-}
-
-#[test]
-fn it_is_inert_after_its_drop_without_a_wait() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        drop(switch_back);
-        assert_inert(&switcher);
-    });
-}
-
-#[test]
-fn it_is_inert_after_its_drop_by_a_panic() {
-    in_paused_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(unwinds(|| {
-            let _held = switch_back;
-            resume_unwind(Box::new("up"));
-        }));
-        assert_inert(&switcher);
     });
 }
 

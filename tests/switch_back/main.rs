@@ -1,4 +1,4 @@
-//! `SwitchBack`: a value that is handed over, by whoever has it, to the fiber that waits for it.
+//! `SwitchBack`: a value that anybody hands to the fiber, task or thread that waits for it.
 
 mod end;
 mod race;

@@ -1,5 +1,5 @@
-//! A `SwitchBack` is given its value by whoever fires first, from anywhere, and
-//! hands it to whoever waits, anywhere.
+//! A `SwitchBack` is given its value by the first that fires it, from anywhere, and hands it
+//! to the fiber, task or thread that waits for it.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -17,6 +17,7 @@ use switchback::{
     Hub, SwitchBack, SwitchError, Switcher, assert_no_switchpoints, bridge, current_fiber,
     prelude::*, sleep, spawn, with_timeout, yield_now,
 };
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -46,101 +47,46 @@ fn assert_dropped<T: fmt::Debug>(result: Result<T, SwitchError>) {
 // Who fires.
 
 #[test]
-fn it_is_fired_by_the_fiber_that_waits() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(switcher.switch(7));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_another_fiber() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        spawn(move || assert!(switcher.switch(7)));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_async_code() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        tokio::spawn(async move { assert!(switcher.switch(7)) });
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_another_thread() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        let thread = thread::spawn(move || {
-            thread::sleep(ms(5));
-            switcher.switch(7)
-        });
-        assert_eq!(switch_back.wait().unwrap(), 7);
-        assert!(thread.join().unwrap());
-    });
-}
-
-#[test]
-fn it_is_fired_by_a_thread_of_spawn_blocking() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        tokio::task::spawn_blocking(move || switcher.switch(7));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_a_callback_of_the_hub() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        Hub::current().run_callback(move || assert!(switcher.switch(7)));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_a_callback_that_another_thread_has_sent() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        let hub = Hub::current().handle();
-        thread::spawn(move || {
-            let fire = move || assert!(switcher.switch(7));
-            hub.run_callback(fire).unwrap();
-        });
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_a_fiber_of_another_hub() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        let thread = thread::spawn(move || switchback::run(move || switcher.switch(7)));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-        assert!(thread.join().unwrap().unwrap());
-    });
-}
-
-#[test]
-fn it_is_fired_where_nothing_may_wait() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(assert_no_switchpoints(|| switcher.switch(7)));
-        assert_eq!(switch_back.wait().unwrap(), 7);
-    });
-}
-
-#[test]
-fn it_is_fired_by_a_future_that_the_fiber_polls() {
-    in_root_fiber(|| {
-        let (switch_back, switcher) = pair();
-        assert!(async { switcher.switch(7) }.wait());
-        assert_eq!(switch_back.wait().unwrap(), 7);
+fn it_is_fired_from_anywhere() {
+    type Fire = Box<dyn FnOnce() + Send>;
+    let cases: [(&str, fn(Fire)); 10] = [
+        ("the fiber that waits", |fire| fire()),
+        ("another fiber", |fire| drop(spawn(fire))),
+        ("async code", |fire| drop(tokio::spawn(async { fire() }))),
+        ("another thread", |fire| {
+            thread::spawn(move || {
+                thread::sleep(ms(5));
+                fire();
+            });
+        }),
+        ("a thread of `spawn_blocking`", |fire| {
+            drop(tokio::task::spawn_blocking(fire));
+        }),
+        ("a callback of the hub", |fire| {
+            Hub::current().run_callback(fire)
+        }),
+        ("a callback that another thread has sent", |fire| {
+            let hub = Hub::current().handle();
+            thread::spawn(move || hub.run_callback(fire).unwrap());
+        }),
+        ("a fiber of another hub", |fire| {
+            thread::spawn(move || switchback::run(fire).unwrap());
+        }),
+        ("a block where nothing may wait", |fire| {
+            assert_no_switchpoints(fire);
+        }),
+        ("a future that the fiber polls", |fire| {
+            async { fire() }.wait()
+        }),
+    ];
+    in_root_fiber(move || {
+        for (place, fire_there) in cases {
+            let (switch_back, switcher) = pair();
+            let (tell, told) = oneshot::channel();
+            fire_there(Box::new(move || tell.send(switcher.switch(7)).unwrap()));
+            assert_eq!(switch_back.wait().unwrap(), 7, "fired by {place}");
+            assert!(told.wait().unwrap(), "fired by {place}");
+        }
     });
 }
 
