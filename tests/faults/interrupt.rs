@@ -12,7 +12,7 @@ use std::time::Duration;
 use switchback::{blocking, prelude::*, run};
 
 use crate::support::table::{check_fact, ensure};
-use crate::support::{OnDrop, in_child};
+use crate::support::{OnDrop, in_child_of};
 
 const KNOWN: &[&str] = &["the_second_ends_the_process_though_a_blocking_job_is_busy"];
 
@@ -65,7 +65,7 @@ fn the_second_ends_the_process_though_a_blocking_job_is_busy() {
             press();
             process::exit(0);
         };
-        let Some(child) = in_child(test, body) else {
+        let Some(child) = in_child_of(test, body) else {
             unreachable!("the process ends in the body");
         };
         ensure(
