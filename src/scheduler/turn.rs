@@ -137,8 +137,8 @@ fn step_other(core: &Rc<Core>) -> bool {
 }
 
 /// Resumes a fiber, which is in the table, until it suspends or ends. Returns false once tokio's
-/// cooperative budget is spent. A fiber that only yields polls nothing, so the budget is not checked
-/// for it.
+/// cooperative budget is spent. A fiber that only yields polls nothing, so the budget is not
+/// checked for it.
 #[inline(always)]
 fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     core.switches.set(core.switches.get() + 1);
