@@ -177,7 +177,7 @@ mod loom_tests {
             let teller = {
                 let (list, happened) = (list.clone(), happened.clone());
                 thread::spawn(move || {
-                    // Ordering: the lock of the list is what orders it.
+                    // Ordering: the lock of the list orders this.
                     happened.store(true, Ordering::Relaxed);
                     tell(&list);
                 })
@@ -235,7 +235,8 @@ mod tests {
     fn panics_when_cloned() -> Waker {
         static VTABLE: RawWakerVTable =
             RawWakerVTable::new(|_| panic!("in clone"), |_| (), |_| (), |_| ());
-        // SAFETY: the functions use no data.
+        // SAFETY: the functions do not use the data, and none of them can leave a waker in a bad
+        // state. They may be called on any thread.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
     }
 

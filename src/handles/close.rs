@@ -1,4 +1,4 @@
-//! How a hub ends in good order: [`Close`] and [`CloseWithin`].
+//! Closing a hub in good order: [`Close`] and [`CloseWithin`].
 //!
 //! 1. The first poll of a `Close` begins the close: the hub takes no new fibers, and cancels each
 //!    live fiber at each of its waits.

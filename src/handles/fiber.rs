@@ -122,8 +122,8 @@ impl<T> Fiber<T> {
         self.0.fiber()
     }
 
-    /// Starts the fiber: queues it behind everything that is ready. If it was started before or has
-    /// ended, does nothing and returns false.
+    /// Starts the fiber: queues it behind everything that is ready. If it was started before, was
+    /// cancelled or has ended, does nothing and returns false.
     pub fn start(&self) -> bool {
         let fiber = self.fiber();
         let started = fiber.start();

@@ -170,8 +170,8 @@ impl HubHandle {
         self.0.is_closed()
     }
 
-    /// Returns figures about the hub. On other threads than the hub's, they are those at the end of
-    /// its last turn.
+    /// Returns figures about the hub. On another thread than the hub's, they are those at the end
+    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile.
     pub fn metrics(&self) -> HubMetrics {
         match registry::local(&self.0) {
             Some(core) => core.metrics(),

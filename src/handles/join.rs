@@ -1,4 +1,4 @@
-//! [`Join`]: waiting for a fiber to end.
+//! [`Join`]: waits for a fiber to end.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Callbacks on their way through the ready queue.
+//! Callbacks in the ready queue.
 
 use crate::base::contain;
 use crate::cancel::Redeliver;

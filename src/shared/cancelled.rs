@@ -1,4 +1,4 @@
-//! [`Cancelled`]: what a cancelled fiber unwinds with.
+//! [`Cancelled`]: the payload that a cancelled fiber unwinds with.
 
 use std::borrow::Cow;
 use std::error::Error;

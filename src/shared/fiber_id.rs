@@ -1,4 +1,4 @@
-//! [`FiberId`]: the number of a fiber.
+//! [`FiberId`]: identifies a fiber.
 
 use std::cell::Cell;
 use std::fmt;

@@ -50,8 +50,9 @@ pub(crate) enum Start {
 
 /// The life cycle of a fiber.
 ///
-/// `New -> Started -> Ended | Abandoned`. A fiber that is cancelled before it started goes from
-/// `New` to `Ended`.
+/// `New -> Started -> Ended | Abandoned`. A fiber that is cancelled before it was started becomes
+/// `Started` when its hub runs it to drop its closure. Only a fiber that could not be made goes
+/// from `New` to `Ended`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The fiber was made and has not been started.

@@ -9,7 +9,8 @@ macro_rules! metrics {
         /// [`HubHandle::metrics`](crate::HubHandle::metrics).
         ///
         /// The interface is that of tokio's [`RuntimeMetrics`](tokio::runtime::RuntimeMetrics), but
-        /// all figures are taken at one moment.
+        /// all figures are taken together: on the hub's thread at one moment, elsewhere as
+        /// [`HubHandle::metrics`](crate::HubHandle::metrics) says.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct HubMetrics {
             $(pub(crate) $name: $type,)*
