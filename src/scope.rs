@@ -28,8 +28,8 @@ use crate::scheduler::{attach, end_child, launch};
 use crate::shared::{FiberId, Start};
 use crate::switch::Coroutine;
 
-/// Runs `f` with a [`Scope`] that can spawn fibers which borrow from around the call, and waits
-/// until all of them have ended.
+/// Runs `f` with a [`Scope`], whose fibers may borrow values that live around the call. Waits until
+/// all of these fibers have ended.
 ///
 /// If `f` unwinds, by a panic or a cancel, its children are cancelled. The wait at the end cannot
 /// be ended early. If a cancel, a deadline or the close of the hub reaches the parent there, the

@@ -97,8 +97,8 @@ pub(crate) mod interrupt {
 /// The part of a fiber that threads share. Its handles, its wakers and its hub refer to it with
 /// [`FiberRef`](super::FiberRef)s.
 ///
-/// It holds no value of the user's, so dropping the last reference runs no user code, on any
-/// thread.
+/// It holds no closure or result of the user's, so dropping the last reference, on any thread, runs
+/// no destructor of these.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) count: Count,

@@ -31,9 +31,8 @@ use super::{Cancelled, Cause, FiberId, HubFailure};
 use crate::base::lock::Witness;
 use crate::base::report;
 
-/// The one allocation of a fiber. Freeing it does not drop the result, so it runs no user code: the
-/// side that comes last takes the result and drops it. (If the `Fiber` was forgotten, its result
-/// leaks.)
+/// The one allocation of a fiber. Freeing it does not drop the result: the side that comes last
+/// takes the result and drops it. (If the `Fiber` was forgotten, its result leaks.)
 #[repr(C)]
 pub(super) struct Allocation<T> {
     header: Header,
