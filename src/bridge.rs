@@ -20,27 +20,25 @@ use crate::switch::{Coroutine, Step, Suspender, Suspension};
 
 /// Runs `f` on a stack of its own inside the task that awaits the result.
 ///
-/// There is no hub: `f` runs where the returned future is polled, on any
-/// executor, and a wait inside `f` makes the future pending. It is the way to
-/// call blocking-style code *in place*: the code around it stays async, and `f`
-/// is dropped with it.
+/// There is no hub: `f` runs wherever the returned future is polled, on any executor, and a wait
+/// inside `f` makes the future pending. Use it to call blocking-style code *in place*: the code
+/// around it stays async, and dropping the future ends `f`.
 ///
-/// Inside `f`, everything can be waited for; [`spawn`](crate::spawn) works where
-/// it works in the awaiting task. It is no fiber: it cannot be cancelled but by
-/// dropping the future, and [`current_fiber`](crate::current_fiber) is `None`.
+/// Inside `f`, all futures can be waited for; [`spawn`](crate::spawn) works where it works in the
+/// awaiting task. `f` is not a fiber: only dropping the future cancels it, and
+/// [`current_fiber`](crate::current_fiber) returns `None`.
 ///
-/// The output is that of `f`.
+/// The output of the future is that of `f`.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future unwinds `f` from the wait that it is in, so destructors
-/// run. One that waits there can no longer be woken: the stack is leaked, with a
-/// warning.
+/// Dropping the future unwinds `f` from its current wait, which runs its destructors. A destructor
+/// that waits then can no longer be woken: the stack is leaked, with a warning.
 ///
 /// # Panics
 ///
-/// The call panics if no stack can be had. The future panics with the panic of
-/// `f`, and if it is polled again after it was ready.
+/// The call panics if no stack can be allocated. The future panics if `f` panics, and if it is
+/// polled again after it was ready.
 ///
 /// # Examples
 ///
@@ -73,10 +71,10 @@ where
     Bridge { stack, result }
 }
 
-/// As [`bridge`], for a closure that borrows.
+/// Like [`bridge`], for a closure that borrows.
 ///
-/// A future can be forgotten, and then the closure's frames are never unwound
-/// while what they borrow ends. A safe function could not rule that out:
+/// A future can be forgotten. The closure's frames are then never unwound, while the borrowed
+/// values end. A safe function could not rule that out:
 ///
 /// ```compile_fail,E0133
 /// use switchback::{bridge_borrowed, prelude::*};
@@ -98,20 +96,19 @@ where
 ///
 /// # Safety
 ///
-/// The returned future must not be leaked: once it has been polled, it must be
-/// polled to its end or dropped before what `f` borrows is used by others or
-/// ends. (Dropping it unwinds `f`. Where that is not possible - a destructor of
-/// `f` waits, it holds a [`scope`](crate::scope()) whose child cannot be ended, the
-/// build has `panic = "abort"` - the process is aborted, since the frames cannot
-/// be left alone.)
+/// The returned future must not be leaked: once it has been polled, it must be polled to its end or
+/// dropped before the values that `f` borrows end or are used by other code. (Dropping it unwinds
+/// `f`. The process is aborted where that is not possible, because the frames cannot be left alone:
+/// if a destructor of `f` waits, if `f` holds a [`scope`](crate::scope()) with a child that cannot
+/// be ended, and if the build has `panic = "abort"`.)
 ///
 /// # Cancel safety
 ///
-/// As [`bridge`], but nothing is leaked: see above.
+/// As for [`bridge`], but nothing is leaked: see above.
 ///
 /// # Panics
 ///
-/// As [`bridge`].
+/// As for [`bridge`].
 ///
 /// # Examples
 ///
@@ -143,10 +140,10 @@ where
     let stack = BridgeStack::new(|task| {
         let stack = take_stack();
         let body = move |suspender| run(suspender, task, f, &slot);
-        // SAFETY: the caller promises that the future, which owns the coroutine,
-        // is polled to its end or dropped before the borrows in `f` end. Its drop
-        // either brings the body, begun or not, to its end or aborts; a coroutine
-        // of a borrowing bridge is never leaked otherwise.
+        // SAFETY: the caller promises that the future, which owns the coroutine, is polled to its
+        // end or dropped before the borrows in `f` end. Dropping it brings the body, whether or not
+        // it has begun, to its end, or aborts the process. No other code leaks the coroutine of a
+        // borrowing bridge.
         unsafe { Coroutine::new_unchecked(stack, body) }
     });
     BridgeBorrowed {
@@ -169,7 +166,7 @@ pub struct BridgeBorrowed<'a, T> {
     borrows: PhantomData<&'a ()>,
 }
 
-/// Where the body leaves what it has come to.
+/// Where the body stores its outcome.
 type Slot<T> = Cell<Option<thread::Result<T>>>;
 
 /// The root of a bridge's stack.
@@ -180,8 +177,8 @@ where
     let state = StackState::new(suspender, Resumer::Task(task));
     place::run_stack(&state, || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            // Dropped before it was polled: the closure is dropped here, where
-            // its destructors find a stack of ours, and there is no result.
+            // The bridge was dropped before it was polled. The closure is dropped here, so that its
+            // destructors run on a stack of ours, and there is no result.
             if state.has_ended() {
                 drop(f);
                 return None;
@@ -192,16 +189,16 @@ where
             Ok(value) => value.map(Ok),
             Err(payload) => Some(Err(payload)),
         };
-        // Before the locals, which its destructor may use.
+        // This comes before the locals are dropped, because its destructor may use them.
         discard_unclaimed(&state, &mut outcome);
         state.locals.end(None);
-        // The bridge may have been dropped while one of them waited.
+        // The bridge may have been dropped while a destructor of a local waited.
         discard_unclaimed(&state, &mut outcome);
         result.set(outcome);
     });
 }
 
-/// Drops what a bridge has come to if nobody will take it.
+/// Drops the outcome of a bridge if no code will take it.
 fn discard_unclaimed<T>(state: &StackState, outcome: &mut Option<thread::Result<T>>) {
     if state.has_ended() {
         let unclaimed = outcome.take();
@@ -232,7 +229,7 @@ impl<T> Future for BridgeBorrowed<'_, T> {
     }
 }
 
-// What is pinned is on the stack, which does not move with the future.
+// The pinned data is on the stack, which does not move with the future.
 impl<T> Unpin for Bridge<T> {}
 
 impl<T> Drop for Bridge<T> {
@@ -248,7 +245,7 @@ impl<T> Drop for Bridge<T> {
 
 impl<T> Drop for BridgeBorrowed<'_, T> {
     fn drop(&mut self) {
-        // Whatever panics here, the bridge inside must not come to leak the stack.
+        // If anything panics here, the inner bridge must not leak the stack.
         let bomb = AbortOnUnwind;
         if self.bridge.stack.end().is_err() {
             report::error(format_args!(
@@ -275,9 +272,9 @@ impl<T> fmt::Debug for BridgeBorrowed<'_, T> {
     }
 }
 
-/// A bridge's stack, seen from the task that polls it.
+/// A bridge's stack, as the task that polls it sees it.
 struct BridgeStack {
-    /// Present until the body has ended.
+    /// `Some` until the body has ended.
     coroutine: Option<Coroutine>,
     has_begun: bool,
     task: Rc<BridgeTask>,
@@ -325,14 +322,14 @@ impl BridgeStack {
         }
     }
 
-    /// Unwinds the body, so that there is nothing left of it, or leaks it.
+    /// Unwinds the body to its end, or leaks it.
     fn end(&mut self) -> Result<(), Abandoned> {
         let Some(mut coroutine) = self.coroutine.take() else {
             return Ok(());
         };
         self.task.end();
-        // On a thread that is ending, frames may refer to thread-locals that are
-        // gone, as far as that can be told.
+        // If the thread is ending, frames may refer to thread-locals that are gone. This detects it
+        // as far as possible.
         let thread_ends = thread_end::has_begun() || STACKS.try_with(|_| ()).is_err();
         let mut abandoned = self.task.abandoned();
         if abandoned.is_none() && !thread_ends {

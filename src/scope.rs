@@ -1,13 +1,13 @@
 //! [`scope`]: fibers that borrow from the stack of the one that spawns them.
 //!
-//! The design is that of [`std::thread::scope`]. What differs is what waits: the parent is a fiber
-//! (or the body of a bridge), whose stack can be told to unwind at any wait. The end of a scope is
-//! the one wait that nothing ends early:
+//! The design is that of [`std::thread::scope`]. The difference is in what waits: the parent is a
+//! fiber (or the body of a bridge), whose stack can be told to unwind at any wait. The wait at the
+//! end of a scope is therefore the only one that nothing ends early:
 //!
 //! *Scope Invariant*: the frames below `scope` are left only when every child has ended, that is,
-//! when its stack has returned and its closure, its locals and an unclaimed result were dropped. The
-//! hub counts a child as ended after it has taken back its stack. Where the parent cannot wait for
-//! that, it leaves its stack for ever instead.
+//! when the child's stack has returned and its closure, its locals and an unclaimed result were
+//! dropped. The hub counts a child as ended after it has taken back the child's stack. If the
+//! parent cannot wait for that, it leaves its stack for ever instead.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -28,16 +28,14 @@ use crate::scheduler::{attach, end_child, launch};
 use crate::shared::{FiberId, Start};
 use crate::switch::Coroutine;
 
-/// Runs `f` with a [`Scope`] in which fibers can be spawned that borrow what
-/// lives around the call, and waits until all of them have ended.
+/// Runs `f` with a [`Scope`], whose fibers may borrow values that live around the call. Waits until
+/// all of these fibers have ended.
 ///
-/// If `f` unwinds, by a panic or a cancel, its children are cancelled. The wait
-/// at the end cannot be ended early: a cancel, a deadline or the close of the hub
-/// that reaches the parent there is passed on to the children, and delivered to
-/// the parent when they have ended.
+/// If `f` unwinds, by a panic or a cancel, its children are cancelled. The wait at the end cannot
+/// be ended early. If a cancel, a deadline or the close of the hub reaches the parent there, the
+/// children are cancelled, and the parent receives it when they have ended.
 ///
-/// The children run on the hub of the calling fiber, also while another runtime
-/// is entered.
+/// The children run on the hub of the calling fiber, even while another runtime is entered.
 ///
 /// # Cancel safety
 ///
@@ -45,8 +43,8 @@ use crate::switch::Coroutine;
 ///
 /// # Panics
 ///
-/// With the panic of `f`; if a child panicked that was not joined; where waiting
-/// is not possible, as [`wait`](crate::Wait::wait), and on a plain thread.
+/// Panics with the panic of `f`, and if a child panicked that was not joined. Panics where waiting
+/// is not allowed, as [`wait`](crate::Wait::wait) does, and on a plain thread.
 ///
 /// # Examples
 ///
@@ -66,7 +64,7 @@ use crate::switch::Coroutine;
 /// # }).unwrap();
 /// ```
 ///
-/// What is borrowed must live around the scope:
+/// Borrowed values must live around the scope:
 ///
 /// ```compile_fail,E0597
 /// # switchback::run(|| {
@@ -78,7 +76,7 @@ use crate::switch::Coroutine;
 /// # }).unwrap();
 /// ```
 ///
-/// and a child's handle stays inside:
+/// A child's handle must stay inside:
 ///
 /// ```compile_fail,E0521
 /// # switchback::run(|| {
@@ -111,7 +109,7 @@ where
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // Scope Invariant: from here to the end of the last child nothing unwinds.
+    // Scope Invariant: until the last child has ended, nothing unwinds.
     let bomb = AbortOnUnwind;
     if result.is_err() {
         scope.children.cancel("the scope is unwinding");
@@ -122,7 +120,8 @@ where
         Err(payload) => resume_unwind(payload),
         Ok(value) => {
             if scope.was_interrupted.get() {
-                // What came at the end is delivered now; the value goes with it.
+                // The interrupt that came during the wait is delivered now; `value` is dropped with
+                // it.
                 check_cancelled();
             }
             assert!(
@@ -134,15 +133,15 @@ where
     }
 }
 
-/// Where fibers can be spawned that borrow: see [`scope`].
+/// Spawns fibers that borrow: see [`scope`].
 ///
-/// It is shared by the parent and the children, all on one thread.
+/// The parent and the children share it, all on one thread.
 pub struct Scope<'scope, 'env: 'scope> {
     hub: Rc<Core>,
     children: Rc<Children>,
     /// Whether the parent was interrupted while it waited for the children.
     was_interrupted: Cell<bool>,
-    /// Invariant: what `'scope` borrows must not be shortened or lengthened.
+    /// This is invariant in `'scope`, which must be neither shortened nor lengthened.
     ///
     /// ```compile_fail
     /// # use switchback::Scope;
@@ -154,19 +153,19 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// Owns the result of a fiber spawned in a [`Scope`].
+/// The owner of the result of a fiber spawned in a [`Scope`].
 pub struct ScopedFiber<'scope, T> {
     fiber: Fiber<T>,
     scope: PhantomData<(&'scope (), *const ())>,
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Makes a fiber that may borrow, and starts it: [`spawn`](crate::spawn) for
-    /// a scope.
+    /// Makes a fiber that may borrow, and starts it: [`spawn`](crate::spawn) for a scope.
     ///
     /// # Panics
     ///
-    /// If the hub is closed or no stack can be had.
+    /// Panics if the hub is closed or no stack can be allocated. If the thread is already
+    /// panicking, this returns a fiber that counts as cancelled instead.
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, f: F) -> ScopedFiber<'scope, T>
     where
@@ -199,10 +198,11 @@ impl<'scope> Scope<'scope, '_> {
         let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
         let base = launch::begin(hub, &child, &stack, false);
         let body = body::body(hub, sender, f);
-        // SAFETY: `f` borrows for `'scope`, which lasts until `scope` returns or unwinds. By the
-        // Scope Invariant that is after the body has finished, or never. A child that was cancelled
-        // before it ran is run too, to drop `f`. The hub never drops a coroutine that has not
-        // finished but to leak it, and then the parent is abandoned.
+        // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
+        // the Scope Invariant that is after the body has finished, or never. A child that was
+        // cancelled before it ran is run too, to drop `f`. Before the body has finished, the hub
+        // drops its coroutine only to leak it; the parent is then abandoned, so the borrows never
+        // end. If this function panics before the child is launched, the body never begins.
         let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
         self.children.begin(&child);
         launch::enter(hub, child, coroutine, base, Some(self.children.clone()));
@@ -224,12 +224,12 @@ impl<'scope> Scope<'scope, '_> {
         let failure = OwnKey::default();
         while !self.children.is_empty() {
             if state.has_ended() {
-                // Nothing will wake this stack any more: the children end now.
+                // Nothing will wake this stack again, so the children are ended now.
                 self.end_children(state);
                 break;
             }
             if self.hub.mailbox.failure().is_some() {
-                // Nothing drives the hub any more: the children end now.
+                // Nothing drives the hub any more, so the children are ended now.
                 self.end_children(state);
                 break;
             }
@@ -237,8 +237,8 @@ impl<'scope> Scope<'scope, '_> {
                 suspend::abandon(state);
             }
             if interrupt::is_pending(state) {
-                // A cancel is taken, so that the next one is seen and passed on too, to children
-                // that caught this one.
+                // The cancel is taken here, so that the next one is noticed and passed on too, to
+                // children that caught this one.
                 let cancelled = interrupt::take_cancel(state);
                 if cancelled.is_some() || !self.was_interrupted.replace(true) {
                     self.was_interrupted.set(true);
@@ -249,7 +249,7 @@ impl<'scope> Scope<'scope, '_> {
             state.with_waker(|waker| {
                 self.children.set_parent(waker);
                 if is_bridge {
-                    // The failure of the hub wakes it too.
+                    // A failure of the hub wakes it too.
                     self.hub.mailbox.joiners.leave(&failure, waker);
                 }
             });
@@ -263,32 +263,32 @@ impl<'scope> Scope<'scope, '_> {
         }
     }
 
-    /// Ends the children by force. Where that cannot be done, the parent is abandoned.
+    /// Ends the children by force. If that is not possible, abandons the parent.
     fn end_children(&self, state: &StackState) {
         for child in self.children.running() {
             end_child(&self.hub, &child);
         }
         if !self.children.is_empty() {
-            // One is running below on this thread, or was abandoned.
+            // A child is running further down on this thread, or was abandoned.
             suspend::abandon(state);
         }
     }
 }
 
 impl<T> ScopedFiber<'_, T> {
-    /// Waits for the fiber to end and takes its result: see [`Fiber::join`].
+    /// Returns a future that waits for the fiber to end and gives its result: see [`Fiber::join`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing; the fiber can be joined again.
+    /// Dropping the future loses nothing, and the fiber can be joined again.
     ///
     /// # Errors
     ///
-    /// As [`Fiber::join`].
+    /// As for [`Fiber::join`].
     ///
     /// # Panics
     ///
-    /// As [`Fiber::join`].
+    /// As for [`Fiber::join`].
     #[track_caller]
     pub fn join(&mut self) -> Join<'_, T> {
         self.fiber.join()
@@ -304,22 +304,22 @@ impl<T> ScopedFiber<'_, T> {
         self.fiber.cancel_with(message)
     }
 
-    /// A handle to the fiber, without its result.
+    /// Returns a handle to the fiber, without its result.
     pub fn handle(&self) -> FiberHandle {
         self.fiber.handle()
     }
 
-    /// The fiber's number.
+    /// Returns the fiber's ID.
     pub fn id(&self) -> FiberId {
         self.fiber.id()
     }
 
-    /// The fiber's name.
+    /// Returns the fiber's name.
     pub fn name(&self) -> &str {
         self.fiber.name()
     }
 
-    /// Whether the fiber has not ended.
+    /// Returns whether the fiber has not ended.
     pub fn is_alive(&self) -> bool {
         self.fiber.is_alive()
     }

@@ -2,32 +2,33 @@
 //!
 //! # The two directions
 //!
-//! [`Coroutine::resume`] goes from the resumer onto a stack, [`Suspender::suspend`] goes back. The
-//! engine saves the callee-saved registers. Who resumes and who suspends save what else they need:
-//! see [`crate::current`].
+//! [`Coroutine::resume`] goes from the resumer onto a stack; [`Suspender::suspend`] goes back. The
+//! engine saves the callee-saved registers. The resumer and the suspending code save everything
+//! else that they need: see [`crate::current`].
 //!
-//! What the operating system keeps per thread (errno, the signal mask, the floating-point control
-//! word) belongs to the thread and is not saved. So does std's panic count, which is why
-//! [`crate::current::unwinding`] has rules about it.
+//! State that the operating system keeps for each thread (errno, the signal mask, the
+//! floating-point control word) belongs to the thread and is not saved. Neither is std's panic
+//! count, which is why [`crate::current::unwinding`] has rules about it.
 //!
 //! # Speed
 //!
-//! A switch leaves the processor's record of return addresses out of step, so each function that
-//! returns right after one is a branch predicted wrongly. Both directions, and what calls them in
-//! [`crate::current`], [`crate::wait`] and [`crate::scheduler`], are therefore inlined by force,
-//! without closures, which cannot be; so is [`Wait::wait`](crate::Wait::wait), into the code that
-//! calls it. (Measured: 27 against 47 ns for each time that one of ten fibers gives way.)
+//! A switch puts the processor's record of return addresses out of step, so each function that
+//! returns right after a switch costs a mispredicted branch. Both directions, and the code that
+//! calls them in [`crate::current`], [`crate::wait`] and [`crate::scheduler`], are therefore always
+//! inlined. They avoid closures, which cannot be. [`Wait::wait`](crate::Wait::wait) is inlined into
+//! its caller too. (Measured: 27 against 47 ns for each time that one of ten fibers gives way.)
 //!
 //! # Safety
 //!
 //! *Live Stack Invariant*: a stack with live frames is never freed, reset or reused. It holds
-//! because dropping a [`Coroutine`] leaks it, and its stack comes out only through
-//! [`Coroutine::into_stack`], which insists that it has finished. Pinned nodes of tokio's lists and
-//! borrows of scoped threads point into such stacks.
+//! because dropping a [`Coroutine`] leaks its stack, and the only way to get the stack back is
+//! [`Coroutine::into_stack`], which panics unless the body has finished. Pinned nodes of tokio's
+//! lists and borrows of scoped threads point into such stacks.
 //!
-//! *Running Coroutine Invariant*: nothing reaches a coroutine that is running. A [`CoroutineCell`],
-//! where it is resumed in place, gives no access to it from before `resume` until its resumer parks
-//! it or takes it out; other resumers own what they resume.
+//! *Running Coroutine Invariant*: no code accesses a coroutine that is running. A [`CoroutineCell`]
+//! gives no access to its coroutine while it is running, that is, from the `resume` until the
+//! resumer calls `park` or `take`. Only the code that called `resume` calls these two, after
+//! `resume` has returned. Other resumers own their coroutine and resume it through `&mut`.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, UnsafeCell};
@@ -40,19 +41,19 @@ use crate::base::Unwinding;
 use crate::base::contain::AbortOnUnwind;
 use crate::stack::{Extent, Stack};
 
-/// Why a stack gave the thread back.
+/// Why a stack suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspension {
-    /// It waits and wants to be resumed when it is woken.
+    /// It waits, and is to be resumed when it is woken.
     Waiting,
-    /// It wants to be resumed after everything that is ready.
+    /// It gives way, and is to be resumed after everything that is ready.
     Yielding,
-    /// It cannot go on and must never be resumed: leak it. With what is known of
-    /// its unwinding.
+    /// It cannot go on and must never be resumed, so it is leaked. The value says what is known
+    /// about its unwinding.
     Abandoned(Unwinding),
 }
 
-/// What came of a [`Coroutine::resume`].
+/// The result of a [`Coroutine::resume`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The stack suspended itself.
@@ -63,38 +64,40 @@ pub(crate) enum Step {
 
 type Engine = corosensei::Coroutine<(), Suspension, (), Stack>;
 
-/// A body on a stack of its own, seen from the resumer.
+/// A body on a stack of its own, as its resumer sees it.
 ///
-/// Dropping one that has not finished leaks its stack and everything on it.
+/// Dropping a coroutine whose body has not finished leaks its stack and everything on it.
 pub(crate) struct Coroutine(ManuallyDrop<Engine>);
 
 impl Coroutine {
-    /// Puts `body` on `stack` without running it.
+    /// Creates a coroutine that will run `body` on `stack`.
     ///
-    /// `body` gets its side of the switch. It must not unwind. An unwind that escapes it aborts the
-    /// process, since nothing could catch it.
+    /// `body` receives its side of the switch. It must not unwind: an unwind that escapes from it
+    /// aborts the process, because no frame could catch it.
     pub(crate) fn new<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender) + 'static,
     {
-        // SAFETY: nothing is borrowed.
+        // SAFETY: `F: 'static`, so nothing that is borrowed can end.
         unsafe { Coroutine::new_unchecked(stack, body) }
     }
 
-    /// As [`new`](Coroutine::new), for a body that borrows.
+    /// Like [`new`](Coroutine::new), for a body that borrows.
     ///
     /// # Safety
     ///
-    /// What `body` borrows must be valid until the body has finished or, if it
-    /// was never begun, until the coroutine is dropped; if it is dropped in
-    /// between, which leaks it, for ever.
+    /// What `body` borrows must stay valid until the body has finished. If the body never begins,
+    /// it must stay valid until the coroutine is dropped. If the coroutine is dropped after the
+    /// body has begun and before it has finished, which leaks the stack, it must stay valid for
+    /// ever.
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender),
     {
         if size_of::<F>() > MAX_BODY {
-            // SAFETY: as promised by the caller; the box is part of the body.
+            // SAFETY: as promised by the caller; the box is owned by the body and borrows nothing
+            // more.
             unsafe { Coroutine::put(stack, Box::new(body)) }
         } else {
             // SAFETY: as promised by the caller.
@@ -104,7 +107,7 @@ impl Coroutine {
 
     /// # Safety
     ///
-    /// As [`new_unchecked`](Coroutine::new_unchecked).
+    /// The requirements are those of [`new_unchecked`](Coroutine::new_unchecked).
     #[inline(always)]
     unsafe fn put<F>(stack: Stack, body: F) -> Coroutine
     where
@@ -116,8 +119,11 @@ impl Coroutine {
             body(Suspender { yielder, extent });
             std::mem::forget(bomb);
         };
-        // SAFETY: as promised by the caller. A coroutine that is forgotten keeps
-        // its stack for ever: Live Stack Invariant.
+        // SAFETY: the engine requires that what the body borrows stays valid until the body has
+        // finished or the coroutine is dropped, and for ever if the coroutine is forgotten.
+        // Dropping a `Coroutine` forgets the engine's. Once the body has begun, the caller's
+        // promise covers that. Before, the forgotten closure is never used again. The stack is
+        // forgotten with it (Live Stack Invariant).
         let engine = unsafe { Engine::with_stack_unchecked(stack, root) };
         UNFINISHED.set(UNFINISHED.get() + 1);
         Coroutine(ManuallyDrop::new(engine))
@@ -127,7 +133,7 @@ impl Coroutine {
     ///
     /// # Panics
     ///
-    /// If the body has already finished.
+    /// Panics if the body has already finished.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Step {
         match self.0.resume(()) {
@@ -136,16 +142,17 @@ impl Coroutine {
         }
     }
 
-    /// Leaves the stack, and what is on it, as it is for ever.
+    /// Leaves the stack and everything on it in place for ever.
     pub(crate) fn leak(self) {
-        // Live Stack Invariant: the engine is in a `ManuallyDrop`.
+        // Live Stack Invariant: the engine's coroutine is in a `ManuallyDrop`, so it is not
+        // dropped.
     }
 
-    /// The stack of a body that has finished, for reuse.
+    /// Returns the stack of a body that has finished, for reuse.
     ///
     /// # Panics
     ///
-    /// If the body has not finished.
+    /// Panics if the body has not finished.
     pub(crate) fn into_stack(self) -> Stack {
         let stack = ManuallyDrop::into_inner(self.0).into_stack();
         UNFINISHED.set(UNFINISHED.get() - 1);
@@ -153,48 +160,50 @@ impl Coroutine {
     }
 }
 
-/// Holds a coroutine that is resumed where it is.
+/// Holds a coroutine that is resumed in place.
 #[derive(Default)]
 pub(crate) struct CoroutineCell {
     coroutine: UnsafeCell<Option<Coroutine>>,
-    /// From [`resume`](CoroutineCell::resume) until [`park`](CoroutineCell::park) or
+    /// Set from [`resume`](CoroutineCell::resume) until [`park`](CoroutineCell::park) or
     /// [`take`](CoroutineCell::take).
     is_running: Cell<bool>,
 }
 
 impl CoroutineCell {
-    /// Puts in a coroutine.
+    /// Puts a coroutine into the cell. Any other one that is there is leaked.
     #[inline(always)]
     pub(crate) fn put(&self, coroutine: Coroutine) {
         assert!(
             !self.is_running.get(),
             "the coroutine that is running keeps its place"
         );
-        // SAFETY: nobody else refers to it: the resumer alone does, while it is out, and
-        // all others only inside of these methods, which call nobody.
+        // SAFETY: no other reference to the contents exists: the coroutine is not running, and the
+        // other methods keep no reference and call no code that could come back here. The old
+        // contents have no destructor that runs code (Live Stack Invariant).
         unsafe { *self.coroutine.get() = Some(coroutine) };
     }
 
-    /// Whether the coroutine was resumed, and was neither parked nor taken out since.
+    /// Returns whether the coroutine was resumed, and was neither parked nor taken out since.
     #[inline]
     pub(crate) fn is_running(&self) -> bool {
         self.is_running.get()
     }
 
-    /// Runs the body until it suspends or ends. Then the caller has to [`park`](CoroutineCell::park)
-    /// the coroutine or to [`take`](CoroutineCell::take) it out.
+    /// Runs the body until it suspends or ends. The caller must then [`park`](CoroutineCell::park)
+    /// the coroutine or [`take`](CoroutineCell::take) it out.
     ///
     /// # Panics
     ///
-    /// If there is no coroutine, or it is running.
+    /// Panics if there is no coroutine, or if it is running.
     #[inline(always)]
     pub(crate) fn resume(&self) -> Step {
         assert!(
             !self.is_running.replace(true),
             "a coroutine that is running is not resumed"
         );
-        // SAFETY: it is running now, so nothing else refers to it until this is over (Running
-        // Coroutine Invariant). `self` is borrowed, so it stays.
+        // SAFETY: `is_running` was false and is true now, so no other reference exists or is made
+        // until this one is no longer used (Running Coroutine Invariant). The cell stays in place,
+        // because `self` is borrowed.
         let coroutine = unsafe { &mut *self.coroutine.get() };
         match coroutine {
             Some(coroutine) => coroutine.resume(),
@@ -202,25 +211,27 @@ impl CoroutineCell {
         }
     }
 
-    /// The coroutine that was resumed can be resumed again.
+    /// Marks the coroutine that was resumed as one that can be resumed again. Only the caller of
+    /// [`resume`](CoroutineCell::resume) calls this, after it has returned.
     #[inline]
     pub(crate) fn park(&self) {
         debug_assert!(self.is_running.get(), "only what was resumed is parked");
         self.is_running.set(false);
     }
 
-    /// Takes out the coroutine that was resumed.
+    /// Takes out the coroutine that was resumed. Only the caller of
+    /// [`resume`](CoroutineCell::resume) calls this, after it has returned.
     ///
     /// # Panics
     ///
-    /// If it was not resumed.
+    /// Panics if it was not resumed.
     #[inline]
     pub(crate) fn take(&self) -> Coroutine {
         assert!(
             self.is_running.replace(false),
             "only what was resumed is taken out"
         );
-        // SAFETY: as in `put`.
+        // SAFETY: `resume` has returned, so its reference is gone; the rest is as in `put`.
         let coroutine = unsafe { (*self.coroutine.get()).take() };
         coroutine.expect("what is running was not taken out")
     }
@@ -244,21 +255,21 @@ impl fmt::Debug for Coroutine {
 }
 
 thread_local! {
-    /// How many bodies of this thread have not finished.
+    /// The number of bodies on this thread that have not finished.
     static UNFINISHED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How many stacks of this thread have not returned: those that wait, and those that were abandoned
-/// or forgotten.
+/// Returns how many stacks of this thread have not returned. These are the stacks that wait, and
+/// those that were abandoned or forgotten.
 pub(crate) fn unfinished() -> usize {
     UNFINISHED.get()
 }
 
-/// Larger bodies are boxed, in bytes. The engine copies a body to the stack and
+/// The size in bytes above which a body is boxed. The engine copies the body to the stack and
 /// refuses more than 1024 bytes.
 const MAX_BODY: usize = 512;
 
-/// The body's side of the switch. It lives on the body's own stack.
+/// The body's side of the switch. It is kept on the body's own stack.
 #[derive(Debug)]
 pub(crate) struct Suspender {
     yielder: *const Yielder<(), Suspension>,
@@ -266,18 +277,19 @@ pub(crate) struct Suspender {
 }
 
 impl Suspender {
-    /// Where the stack is.
+    /// Returns the address range of the stack.
     #[allow(dead_code)] // where there is no overflow report
     pub(crate) fn extent(&self) -> Extent {
         self.extent
     }
 
-    /// Gives the thread back to the resumer, and returns when resumed.
+    /// Gives the thread back to the resumer, and returns when the stack is resumed.
     #[inline(always)]
     pub(crate) fn suspend(&self, how: Suspension) {
-        // SAFETY: the engine keeps the yielder at the root of the stack that it was handed out on,
-        // for as long as the body runs. A `Suspender` is used by the code on that stack only (it
-        // stays in the state that the body builds at the root), so this runs above that root.
+        // SAFETY: the engine keeps the yielder at the root of the stack for as long as the body
+        // runs. Only code on that stack uses this `Suspender`, because it stays in the state that
+        // the body creates at the root. So the yielder is valid here, and it belongs to the running
+        // stack.
         let yielder = unsafe { &*self.yielder };
         yielder.suspend(how);
     }

@@ -1,4 +1,4 @@
-//! Sleeping: [`sleep`] and [`sleep_until`], a thin layer over tokio's timers.
+//! [`sleep`] and [`sleep_until`], a thin layer over tokio's timers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,23 +9,22 @@ use tokio::time::Instant;
 use crate::base::{Timer, deadline_after};
 use crate::yield_now::AfterIo;
 
-/// Waits until `duration` has passed: `sleep(d).wait()` in a fiber or on a plain
-/// thread, `sleep(d).await` in async code.
+/// Waits until `duration` has passed. Use `sleep(d).wait()` in a fiber or on a plain thread, and
+/// `sleep(d).await` in async code.
 ///
-/// The time is counted from this call, with the resolution of tokio's timers
-/// (one millisecond). A `duration` of zero does not set a timer: the future is
-/// ready once everything that is ready now has had its turn and tokio has polled
-/// for I/O.
+/// The time is counted from this call, with the resolution of tokio's timers (one millisecond). A
+/// `duration` of zero sets no timer: the future is ready once everything that is ready now has had
+/// its turn and tokio has polled for I/O.
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost when a sleep is cancelled or dropped.
+/// Nothing is lost if a sleep is cancelled or dropped.
 ///
 /// # Panics
 ///
-/// If the current runtime's timers are not enabled. Where no runtime is current,
-/// and in waits that block a plain thread, a helper runtime keeps the time; it
-/// is started on first need and stays.
+/// Panics if the current runtime's timers are not enabled. If no runtime is current, and in waits
+/// that block a plain thread, a helper runtime provides the timer. It is started on first use and
+/// lives as long as the process.
 ///
 /// # Examples
 ///
@@ -55,15 +54,15 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// Waits until `deadline`, which is a [`tokio::time::Instant`] or a
 /// [`std::time::Instant`].
 ///
-/// A deadline in the past is ready at the first poll, as tokio's is.
+/// If the deadline has passed, the future is ready at its first poll, as tokio's is.
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost when a sleep is cancelled or dropped.
+/// Nothing is lost if a sleep is cancelled or dropped.
 ///
 /// # Panics
 ///
-/// If the current runtime's timers are not enabled.
+/// Panics if the current runtime's timers are not enabled.
 #[track_caller]
 pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
     let deadline = deadline.into();
@@ -88,7 +87,7 @@ enum Kind {
 }
 
 impl Sleep {
-    /// When it will be over; `None` for a sleep of zero, which sets no timer.
+    /// Returns when the sleep ends; `None` for a sleep of zero, which sets no timer.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

@@ -2,14 +2,14 @@
 //!
 //! # One wait
 //!
-//! 1. [`WaitSite::here`] finds out whether, and how, the code that runs may wait.
-//! 2. On a stack of ours, [`drive`] takes the interrupt that is pending, if there is one. That is
-//!    before the poll, so nothing that has become ready is taken and lost.
-//! 3. The future is polled, with the stack's own waker, in the place [`Place::Poll`], where nothing
+//! 1. [`WaitSite::here`] checks whether, and how, the running code may wait.
+//! 2. On a stack of ours, [`drive`] takes the pending interrupt, if there is one. This comes before
+//!    the poll, so no output that is ready is taken and lost.
+//! 3. The future is polled with the stack's own waker, in the place [`Place::Poll`], where no code
 //!    may wait.
-//! 4. If it is pending, the stack suspends. The waker, or an interrupt, has it resumed at step 2.
+//! 4. If it is pending, the stack suspends. Its waker or an interrupt resumes it at step 2.
 //!
-//! The future stays where the caller has put it; it is touched by the code on this stack only.
+//! The future stays where the caller has put it, and only the code on this stack uses it.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -27,21 +27,19 @@ use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
 ///
-/// It is implemented for everything that can be awaited.
+/// It is implemented for every type that can be awaited.
 ///
-/// In a fiber, waiting suspends the fiber: its hub goes on with others. On a
-/// plain thread (also in `spawn_blocking`) it blocks that thread. In async code
-/// it is refused with a panic, since it would stop every other task of the
-/// thread; that is noticed in tokio's tasks and `block_on` and in executors of
-/// the `futures` crate. An executor that we know nothing of is blocked.
+/// In a fiber, a wait suspends the fiber, and its hub continues with others. On a plain thread
+/// (including `spawn_blocking`) it blocks the thread. In async code, where it would stop every
+/// other task of the thread, it is refused with a panic. This is detected in tokio's tasks and
+/// `block_on`, and in executors of the `futures` crate. Any other executor is blocked.
 ///
 /// # Cancel safety
 ///
-/// A wait is where a fiber is cancelled: if a cancel is pending when it begins
-/// or arrives while it waits, the future is dropped and the wait unwinds with
-/// [`Cancelled`]. This is looked at before the future is
-/// polled, so what has become ready is not taken and lost: waiting is as cancel
-/// safe as dropping the future.
+/// A fiber is cancelled in its waits. If a cancel is pending when a wait begins, or arrives during
+/// it, the future is dropped and the wait unwinds with [`Cancelled`]. This is checked before each
+/// poll, so an output that is ready is not taken and lost: a wait is as cancel safe as dropping its
+/// future.
 ///
 /// # Examples
 ///
@@ -60,34 +58,32 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Panics
     ///
-    /// In async code, inside a future's `poll`, and in the hub's callbacks. Inside
-    /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), unless the thread
-    /// is panicking.
+    /// Panics in async code, inside a future's `poll`, in the hub's callbacks, and in an executor
+    /// that was entered on the fiber's own stack. Panics inside
+    /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), unless the thread is panicking.
     #[track_caller]
     #[inline(always)]
     fn wait(self) -> Self::Output {
         wait_as("`.wait()`", self.into_future())
     }
 
-    /// Waits until the future is done; a cancel is returned instead of thrown.
+    /// Waits until the future is done and returns its output. A cancel is returned, not thrown.
     ///
-    /// For code that unwinding must not pass through, such as `extern "C"`
-    /// callbacks, and for destructors: while the fiber unwinds, and once its hub
-    /// has ended, the future is polled once (not at all in the latter case) and
-    /// if it is not ready, that is returned as a cancel too.
+    /// This is for code that must not be unwound, such as `extern "C"` callbacks, and for
+    /// destructors. While the fiber unwinds, the future is polled only once, and if it is not
+    /// ready, an error is returned. Once the hub has ended, an error is returned without a poll.
     ///
-    /// A returned cancel is used up. A deadline of
-    /// [`with_timeout`](crate::with_timeout) and the close of the hub are
-    /// returned by each wait.
+    /// A cancel that was returned is consumed. A deadline of [`with_timeout`](crate::with_timeout)
+    /// and the close of the hub are returned by every wait.
     ///
     /// # Errors
     ///
-    /// What the fiber was cancelled with.
+    /// Returns the [`Cancelled`] that ended the wait.
     ///
     /// # Panics
     ///
-    /// As [`wait`](Wait::wait), except that while the thread is panicking, it
-    /// returns an error instead.
+    /// As for [`wait`](Wait::wait), except that this returns an error while the thread is
+    /// panicking.
     #[track_caller]
     fn wait_or_cancelled(self) -> Result<Self::Output, Cancelled> {
         let result = match WaitSite::here_or_error("`.wait_or_cancelled()`") {
@@ -99,17 +95,17 @@ pub trait Wait: IntoFuture + Sized {
 
     /// Waits until the future is done, but no longer than `duration`.
     ///
-    /// The future is polled at least once, so with a duration of zero it is
-    /// tried. On a timeout it is dropped.
+    /// The future is polled at least once, even if `duration` is zero. On a timeout it is dropped.
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if the time is over; also, in a fiber that is unwinding, if
-    /// the future is not ready at once, and in one whose hub has ended.
+    /// Returns [`Elapsed`] if the time has passed. Also returns it in a fiber that is unwinding if
+    /// the future is not ready at once, and in a fiber whose hub has ended.
     ///
     /// # Panics
     ///
-    /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
+    /// As for [`wait_or_cancelled`](Wait::wait_or_cancelled). Also panics if the runtime's timers
+    /// are not enabled.
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
         match WaitSite::here_or_error("`.wait_timeout()`") {
@@ -122,11 +118,12 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Errors
     ///
-    /// As [`wait_timeout`](Wait::wait_timeout).
+    /// As for [`wait_timeout`](Wait::wait_timeout).
     ///
     /// # Panics
     ///
-    /// As [`wait_or_cancelled`](Wait::wait_or_cancelled), and if the runtime's timers are not enabled.
+    /// As for [`wait_or_cancelled`](Wait::wait_or_cancelled). Also panics if the runtime's timers
+    /// are not enabled.
     #[track_caller]
     fn wait_until(self, deadline: impl Into<Instant>) -> Result<Self::Output, Elapsed> {
         match WaitSite::here_or_error("`.wait_until()`") {
@@ -138,11 +135,12 @@ pub trait Wait: IntoFuture + Sized {
 
 impl<F: IntoFuture> Wait for F {}
 
-/// Waits for `future` where the code runs, in the name of `call`; only an unwind ends that early.
+/// Waits for `future` on the stack or thread of the running code. Only an unwind ends the wait
+/// early. A refusal names `call`.
 ///
 /// # Panics
 ///
-/// Where waiting is not allowed.
+/// Panics where waiting is not allowed.
 #[track_caller]
 #[inline(always)]
 pub(crate) fn wait_as<F: Future>(call: &str, future: F) -> F::Output {
@@ -152,7 +150,7 @@ pub(crate) fn wait_as<F: Future>(call: &str, future: F) -> F::Output {
     }
 }
 
-/// Waits for `future` at this site.
+/// Waits for `future` at this site, which must be that of the running code.
 #[inline(always)]
 pub(crate) fn block_on<F: Future>(
     site: WaitSite,
@@ -192,7 +190,8 @@ fn block_until<F: Future>(
     }
 }
 
-/// Polls `future` on the stack with this state until it is ready, and suspends the stack in between.
+/// Polls `future` on the stack with this state until it is ready, and suspends the stack between
+/// the polls.
 #[inline(always)]
 fn drive<F: Future>(
     state: &StackState,

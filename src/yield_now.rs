@@ -1,4 +1,4 @@
-//! Giving way: [`yield_now`], and what a sleep of zero does.
+//! [`yield_now`], which is also what a sleep of zero uses.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,19 +16,18 @@ use crate::scheduler::{attach, intake, registry};
 use crate::shared::{FiberRef, Mailbox};
 use crate::wait::block_on;
 
-/// Lets everything that is ready now go first: `yield_now().wait()` in a fiber,
+/// Lets everything that is ready now run first. Use `yield_now().wait()` in a fiber and
 /// `yield_now().await` in async code.
 ///
-/// In async code on a thread that has a hub it goes through the hub's queue, so
-/// that it comes after the fibers that are ready. Elsewhere it is tokio's own
-/// [`yield_now`](tokio::task::yield_now).
+/// In async code on a thread that has a hub, it goes through the hub's queue, so it comes after the
+/// fibers that are ready. Elsewhere it is tokio's own [`yield_now`](tokio::task::yield_now).
 ///
-/// Fibers that give way for ever starve nothing else: I/O, timers and tokio's
-/// tasks get their turn in between.
+/// Fibers that yield for ever starve nothing else: I/O, timers and tokio's tasks get their turn in
+/// between.
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost when it is cancelled or dropped.
+/// Nothing is lost if it is cancelled or dropped.
 ///
 /// # Examples
 ///
@@ -58,17 +57,17 @@ pub struct YieldNow(State);
 enum State {
     New,
     Queued(QueuePosition),
-    /// There is no hub here, and tokio has been asked to wake the task later.
+    /// There is no hub here, and tokio was asked to wake the task later.
     Deferred,
 }
 
 impl YieldNow {
-    /// Waits until everything that is ready now has gone first: [`Wait::wait`](crate::Wait::wait),
+    /// Waits until everything that is ready now has run. This is [`Wait::wait`](crate::Wait::wait)
     /// for the one future that a fiber can wait for without polling it.
     ///
     /// # Panics
     ///
-    /// As [`Wait::wait`](crate::Wait::wait).
+    /// As for [`Wait::wait`](crate::Wait::wait).
     #[track_caller]
     #[inline(always)]
     pub fn wait(self) {
@@ -86,8 +85,8 @@ impl YieldNow {
     }
 }
 
-/// Gives way without a poll: the fiber suspends, and goes on when its turn comes. What comes up
-/// besides, an interrupt or a wake before its turn, is left to the slower part.
+/// Gives way without a poll: the fiber suspends and continues when its turn comes. An interrupt, or
+/// a wake before that turn, is left to the slow path.
 #[inline(always)]
 fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
     let is_calm = || fiber.interrupts() == 0 && state.deadlines.is_empty();
@@ -143,12 +142,13 @@ impl Future for YieldNow {
     }
 }
 
-/// A position in the ready queue of a hub, behind everything that was ready when it was taken.
+/// A position in the ready queue of a hub, behind everything that was ready when the position was
+/// taken.
 #[derive(Debug)]
 enum QueuePosition {
-    /// In the queue of the hub, with this number, of the fiber that polls.
+    /// The fiber that polls has this position in the queue of its own hub, which has this number.
     Own { hub: u64, ticket: Ticket },
-    /// In the queue of this hub, for the task with this waker.
+    /// A task has this position in the queue of `hub`. Its waker is queued there.
     Of {
         hub: Arc<Mailbox>,
         ticket: Ticket,
@@ -157,8 +157,8 @@ enum QueuePosition {
 }
 
 impl QueuePosition {
-    /// The last position in the queue of the hub that goes on when the code that runs gives way, if
-    /// there is one.
+    /// Returns the last position in the queue of the hub that continues when the running code gives
+    /// way, if there is such a hub.
     #[inline]
     fn last() -> Option<QueuePosition> {
         let own = with_own_hub(|_, core| QueuePosition::Own {
@@ -173,7 +173,7 @@ impl QueuePosition {
         let core = attach::driven_here()?;
         intake::take(&core, 0);
         if !core.is_running() {
-            // What was sent has closed it, and nothing would come to this position.
+            // A request that was taken in has closed the hub, which will not handle this position.
             return None;
         }
         Some(QueuePosition::Of {
@@ -183,7 +183,7 @@ impl QueuePosition {
         })
     }
 
-    /// Sees to it that `cx` is woken from the end of the queue.
+    /// Arranges for `cx` to be woken from the end of the queue.
     #[inline]
     fn queue(&mut self, cx: &mut Context<'_>) {
         match self {
@@ -196,12 +196,12 @@ impl QueuePosition {
                     own
                 });
                 if given != Some(true) {
-                    // The waker of a combinator, which wakes that of the fiber.
+                    // This is the waker of a combinator, which wakes the fiber's.
                     contain::wake_by_ref(cx.waker());
                 }
             }
             QueuePosition::Of { hub, queued, .. } => {
-                // The entry of an earlier poll may still be there.
+                // The entry of an earlier poll may still be in the queue.
                 if !queued
                     .as_ref()
                     .is_some_and(|known| known.will_wake(cx.waker()))
@@ -215,7 +215,7 @@ impl QueuePosition {
         }
     }
 
-    /// Ready if the queue has come to this position; if not, `cx` is woken again.
+    /// Ready if the queue has reached this position. If not, `cx` is woken again.
     #[inline]
     fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let before = match self {
@@ -225,7 +225,8 @@ impl QueuePosition {
             QueuePosition::Of { hub, ticket, .. } => attach::driven_here()
                 .map(|core| Arc::ptr_eq(&core.mailbox, hub) && !core.has_passed(*ticket)),
         };
-        // Otherwise the future has moved to where it cannot go behind that hub.
+        // Otherwise the queue has passed the position, or the future was moved to code that cannot
+        // wait in this queue.
         if before != Some(true) {
             return Poll::Ready(());
         }
@@ -234,7 +235,7 @@ impl QueuePosition {
     }
 }
 
-/// Calls `f` with the fiber that polls and its hub, if a fiber does.
+/// Calls `f` with the fiber that polls and its hub, if a fiber polls.
 #[inline]
 fn with_own_hub<R>(f: impl FnOnce(&StackState, &Rc<Core>) -> R) -> Option<R> {
     with_place(|place| match place {
@@ -243,7 +244,7 @@ fn with_own_hub<R>(f: impl FnOnce(&StackState, &Rc<Core>) -> R) -> Option<R> {
     })
 }
 
-/// Ready after everything that is ready now and after a poll for I/O.
+/// A future that is ready after everything that is ready now, and after a poll for I/O.
 #[derive(Debug, Default)]
 pub(crate) struct AfterIo {
     state: Option<(IoWaiter, Option<QueuePosition>)>,

@@ -1,8 +1,8 @@
-//! Running code that is not ours where it must not unwind.
+//! Runs foreign code in places that must not unwind.
 //!
 //! Wakers, destructors, callbacks and panic payloads belong to the user, and each of them may
-//! panic. Every such call goes through this module, so that a panic is reported and ends here,
-//! whatever invariant of ours is half done around it.
+//! panic. Every such call goes through this module, which reports the panic and stops it. No panic
+//! can therefore leave an invariant of ours half done.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,18 +12,18 @@ use std::thread::panicking;
 
 use super::report;
 
-/// Calls `f`. A panic in it is reported as one of `what`, and ends here.
+/// Calls `f`. A panic in it is reported with the name `what` and goes no further.
 pub(crate) fn run(what: &str, f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         ignore(what, payload);
     }
 }
 
-/// Reports a panic that was caught and that nobody will be given.
+/// Reports a panic that was caught and that no joiner will receive.
 #[cold]
 pub(crate) fn ignore(what: &str, payload: Box<dyn Any + Send>) {
     report::error(format_args!("{what} panicked, which is ignored"));
-    // Its destructor could panic again, and so on.
+    // The payload is leaked, because its destructor could panic again.
     std::mem::forget(payload);
 }
 
@@ -39,22 +39,21 @@ pub(crate) fn wake_by_ref(waker: &Waker) {
     run("a waker", || waker.wake_by_ref());
 }
 
-/// Clones a waker. If that panics, the clone wakes nobody, so the caller has to wake the
-/// original where a lost wake would matter.
+/// Clones a waker. If the clone panics, wakes the original and returns a waker that does nothing.
 #[inline]
 pub(crate) fn clone_waker(waker: &Waker) -> Waker {
     match catch_unwind(AssertUnwindSafe(|| waker.clone())) {
         Ok(clone) => clone,
         Err(payload) => {
             ignore("the clone of a waker", payload);
-            // The task is polled again, and so leaves its waker again.
+            // The task is polled again and then registers its waker again.
             wake_by_ref(waker);
             Waker::noop().clone()
         }
     }
 }
 
-/// Drops a waker that is not needed any more.
+/// Drops a waker that is no longer needed.
 #[inline]
 pub(crate) fn drop_waker(waker: Option<Waker>) {
     if waker.is_some() {
@@ -62,8 +61,8 @@ pub(crate) fn drop_waker(waker: Option<Waker>) {
     }
 }
 
-/// Panics with `why`, unless the thread is panicking already: a second panic would abort the
-/// process. Then the caller goes on, with an error of its own.
+/// Panics with `why`. Does nothing if the thread is already panicking, because a second panic would
+/// abort the process; the caller then returns an error of its own.
 #[track_caller]
 pub(crate) fn panic_once(why: &dyn std::fmt::Display) {
     if !panicking() {
@@ -71,8 +70,8 @@ pub(crate) fn panic_once(why: &dyn std::fmt::Display) {
     }
 }
 
-/// Aborts the process when it is dropped, that is, if something unwinds past it. It stands where
-/// an invariant of ours is half done, and is forgotten when the invariant is whole again.
+/// Aborts the process when it is dropped, which means that something is unwinding past it. It is
+/// created where an invariant of ours is half done, and forgotten once the invariant holds again.
 pub(crate) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {

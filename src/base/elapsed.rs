@@ -1,4 +1,4 @@
-//! [`Elapsed`]: the error of everything that has a deadline.
+//! [`Elapsed`]: the error of every wait with a deadline.
 
 use std::error::Error;
 use std::fmt;

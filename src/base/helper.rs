@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
 
-/// The runtime that keeps the time, and has blocking jobs done, for plain threads. It is started
-/// on first need, on a thread of its own, and stays for the life of the process.
+/// Returns the runtime that provides timers and a blocking pool to plain threads. It is started on
+/// first use, on a thread of its own, and lives as long as the process.
 pub(crate) fn runtime() -> &'static Handle {
     static HELPER: OnceLock<Handle> = OnceLock::new();
     HELPER.get_or_init(|| {
@@ -24,7 +24,7 @@ pub(crate) fn runtime() -> &'static Handle {
     })
 }
 
-/// A timer that fires whatever the threads of other runtimes do.
+/// Returns a timer that fires whatever the threads of other runtimes do.
 pub(crate) fn sleep(duration: Duration) -> tokio::time::Sleep {
     let _helper = runtime().enter();
     tokio::time::sleep(duration)

@@ -1,7 +1,8 @@
-//! [`IoWaiter`]: waiting until tokio has polled for I/O.
+//! [`IoWaiter`]: waits until tokio has polled for I/O.
 //!
-//! Tokio wakes what has asked for that in the reverse order. So all waiters of a thread that ask
-//! before the same poll share one request, and are woken in the order in which they asked.
+//! Tokio wakes the tasks that ask for this in reverse order. Therefore all waiters of a thread that
+//! ask before the same poll share one request to tokio, which wakes them in the order in which they
+//! asked.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +15,11 @@ use super::contain;
 use super::executors::{current_runtime, wake_after_io};
 use super::lock::{Mutex, lock};
 
-/// One of those that wait for a poll for I/O.
+/// A waiter for the next poll for I/O.
 #[derive(Debug)]
 pub(crate) struct IoWaiter {
     request: Arc<Request>,
-    /// Its place in the request, once it has left a waker there.
+    /// The index of its waker in the request, once it has left one there.
     place: Option<usize>,
 }
 
@@ -27,22 +28,22 @@ struct Request {
     runtime: Option<runtime::Id>,
     done: AtomicBool,
     wakers: Mutex<Vec<Option<Waker>>>,
-    /// What tokio was asked with. If it is gone and nothing was woken, the `block_on` that was asked
-    /// has returned before.
+    /// The waker that tokio was given. If it has been dropped without waking anything, the
+    /// `block_on` that had it has returned.
     asked: Mutex<Weak<Question>>,
 }
 
-/// Woken by tokio once it has polled for I/O.
+/// The waker that tokio wakes once it has polled for I/O.
 #[derive(Debug)]
 struct Question(Arc<Request>);
 
 thread_local! {
-    /// The request that was made last.
+    /// The request that was made last on this thread.
     static LAST: RefCell<Weak<Request>> = const { RefCell::new(Weak::new()) };
 }
 
 impl IoWaiter {
-    /// Waits for a poll for I/O that comes after this call.
+    /// Creates a waiter for a poll for I/O that comes after this call.
     pub(crate) fn new() -> IoWaiter {
         let last = LAST.try_with(|last| last.borrow().upgrade()).ok().flatten();
         let runtime = current_runtime();
@@ -80,7 +81,7 @@ impl IoWaiter {
         contain::drop_waker(old);
         self.request.ask();
         if self.request.is_done() {
-            // It was done before the waker was left, or just now.
+            // The request was done before this waker was added, or has just been done.
             contain::wake_by_ref(cx.waker());
         }
         Poll::Pending
@@ -92,8 +93,8 @@ impl Request {
         self.done.load(Ordering::Acquire)
     }
 
-    /// Asks tokio, unless it was asked and has not answered. Outside of a scheduler it answers at
-    /// once.
+    /// Asks tokio to wake this request, unless tokio was asked and has not answered yet. Outside of
+    /// a scheduler it answers at once.
     fn ask(self: &Arc<Self>) {
         let question = {
             let mut asked = lock(&self.asked);

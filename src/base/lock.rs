@@ -1,8 +1,8 @@
-//! Locks that do not care about poisoning, and what the models replace.
+//! Locks that ignore poisoning, and the types that the models replace.
 //!
-//! The models of `ci/loom.sh` run what is built on [`Mutex`] and these atomics in
-//! every order that its threads can take. They are unit tests in modules named `loom_tests`, and
-//! are compiled with `cfg(switchback_loom)` only.
+//! The models of `ci/loom.sh` run code that is built on [`Mutex`] and these atomics in every order
+//! that its threads can take. They are unit tests in modules named `loom_tests` and in the two
+//! files `*_models.rs` of `src/shared`, and are compiled only with `cfg(switchback_loom)`.
 
 use std::sync::{LockResult, PoisonError};
 
@@ -17,8 +17,8 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, fence},
 };
 
-/// Stands beside what is shared without a lock: a model fails if two threads touch
-/// that at a time, or one after the other without an order, or if it is never freed.
+/// Marks data that is shared without a lock. A model fails if two threads touch the data at the
+/// same time or without an order between them, or if the data is never freed.
 #[derive(Debug)]
 pub(crate) struct Witness {
     #[cfg(all(test, switchback_loom))]
@@ -34,7 +34,7 @@ impl Witness {
         }
     }
 
-    /// The one beside is read or written.
+    /// Records that the marked data is read or written.
     #[inline(always)]
     pub(crate) fn touch(&self) {
         #[cfg(all(test, switchback_loom))]
@@ -42,13 +42,13 @@ impl Witness {
     }
 }
 
-/// Locks `mutex`, poisoned or not. No user code runs under a lock of ours, so
-/// what it protects is whole even if the thread happened to be panicking.
+/// Locks `mutex`, whether or not it is poisoned. No user code runs under a lock of ours, so the
+/// data is consistent even if the thread was panicking.
 pub(crate) fn lock<M: Lock>(mutex: &M) -> M::Guard<'_> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// std's mutex, or the one of the models.
+/// A mutex: std's, or that of the models.
 pub(crate) trait Lock {
     type Guard<'a>
     where

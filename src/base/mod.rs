@@ -1,4 +1,4 @@
-//! The leaves: what knows nothing of stacks, fibers and hubs.
+//! The leaves: code that knows nothing of stacks, fibers or hubs.
 
 pub(crate) mod contain;
 mod elapsed;

@@ -1,8 +1,8 @@
-//! Asking the processor for memory that is needed soon.
+//! Asks the processor to fetch memory that is needed soon.
 #![allow(unsafe_code)]
 
-/// Has the processor fetch `LINES` cache lines from `address` on, if it can be asked.
-/// Nothing happens if there is no such memory.
+/// Asks the processor to fetch `LINES` cache lines from `address` on. Does nothing on processors
+/// other than x86_64. The address need not be valid.
 #[inline(always)]
 pub(crate) fn prefetch<const LINES: usize>(address: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -11,7 +11,8 @@ pub(crate) fn prefetch<const LINES: usize>(address: usize) {
 
         const LINE: usize = 64;
         let address = address.wrapping_add(line * LINE) as *const i8;
-        // SAFETY: a hint, which reads nothing and never faults.
+        // SAFETY: it needs SSE, which every x86_64 processor has. It is only a hint: it reads
+        // nothing that the program can see, and does not fault on an invalid address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
     }
     #[cfg(not(target_arch = "x86_64"))]

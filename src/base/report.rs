@@ -1,9 +1,9 @@
-//! Where reports and warnings go: to `tracing` with the feature of that name,
-//! to stderr without it.
+//! Reports and warnings. They go to `tracing` with the feature of that name, and to stderr without
+//! it.
 
 use std::fmt::Arguments;
 
-/// Something failed that nobody will be told of otherwise.
+/// Reports a failure that no caller or joiner will be told of.
 #[cold]
 pub(crate) fn error(message: Arguments<'_>) {
     #[cfg(feature = "tracing")]
@@ -12,7 +12,7 @@ pub(crate) fn error(message: Arguments<'_>) {
     write(message);
 }
 
-/// Something was lost or will not work from now on.
+/// Warns that something was lost, or will not work from now on.
 #[cold]
 pub(crate) fn warn(message: Arguments<'_>) {
     #[cfg(feature = "tracing")]
@@ -24,12 +24,12 @@ pub(crate) fn warn(message: Arguments<'_>) {
 #[cfg(not(feature = "tracing"))]
 fn write(message: Arguments<'_>) {
     use std::io::Write as _;
-    // Not `eprintln!`, which panics where stderr is closed.
+    // Unlike `eprintln!`, this does not panic if stderr is closed.
     let _ = writeln!(std::io::stderr(), "switchback: {message}");
 }
 
-/// Calls the subscriber, which is not our code: its panic must not end what we were doing. It cannot
-/// be reported either, so it is dropped in silence.
+/// Calls the subscriber, which is foreign code: a panic in it must not stop our own code. The panic
+/// cannot be reported either, so it is dropped silently.
 #[cfg(feature = "tracing")]
 fn subscriber(report: impl FnOnce()) {
     use std::panic::{AssertUnwindSafe, catch_unwind};

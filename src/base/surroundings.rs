@@ -1,24 +1,25 @@
 //! [`Surroundings`]: the executors whose frames are on a stack.
 //!
-//! *Nesting Invariant*: nothing that keeps a last-in first-out pointer of the thread is on a stack
-//! when that stack suspends. Tokio keeps several (to its scheduler, the current runtime, the task
-//! that is polled or dropped), and so does the executor of the `futures` crate; each is set for the
-//! time of a call, and put back at its end. If the stack suspended in between, and others ran, what is
-//! put back would be theirs, or gone.
+//! *Nesting Invariant*: no code that keeps a last-in first-out pointer of the thread is on a stack
+//! when that stack suspends. Tokio keeps several such pointers: to its scheduler, the current
+//! runtime, and the task that is polled or dropped. The executor of the `futures` crate keeps one
+//! too. Each is set for the duration of a call and restored at its end. If the stack suspended
+//! during the call and other stacks ran, the restored pointer would be wrong or dangling.
 //!
-//! What a stack finds when it is resumed is beneath it and stays. So each resume notes what can be
-//! asked, and a wait that finds something else is refused:
+//! The executors that a stack finds on the thread when it is resumed have their frames below it,
+//! and these frames stay while the stack runs. Each resume therefore records what can be asked
+//! about the executors, and a wait that finds a different answer is refused:
 //!
-//! | what is asked | which calls on the stack it tells |
+//! | what is asked | which calls on the stack it detects |
 //! |---|---|
-//! | the task's id | tokio polls a task, or drops one or its output: also in the drop or the shutdown of a runtime or a `LocalSet`, on whatever stack that is done |
+//! | the task's id | tokio polls a task, or drops a task or its output. This includes the drop or shutdown of a runtime or a `LocalSet`, on whichever stack that is done |
 //! | whether an executor of `futures` runs | its `block_on` |
 //! | the runtime that is current | `block_on` and the shutdown of another runtime, `Handle::enter` |
-//! | whether a scheduler is on the thread | `block_on` of the runtime that is current, where the stack was resumed outside of it |
+//! | whether a scheduler is on the thread | `block_on` of the runtime that is current, if the stack was resumed outside of it |
 //!
-//! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
-//! id. So there the first two suffice but for one thing, which costs more to ask than it is worth: see
-//! SECURITY.md on wakers that wait.
+//! In a task of a current-thread runtime, tokio itself refuses every `block_on` and reports its
+//! task's id. There the first two questions suffice, with one exception that would cost more to
+//! detect than it is worth: see SECURITY.md on wakers that wait.
 
 use std::cell::Cell;
 
@@ -27,7 +28,7 @@ use tokio::task;
 
 use super::executors::{current_runtime, in_futures_executor, inside_scheduler};
 
-/// What the thread tells of the executors that are on it.
+/// What the thread reports about the executors on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     task: Option<task::Id>,
@@ -37,19 +38,19 @@ pub(crate) struct Surroundings {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Runtime {
-    /// The stack is resumed by a task of a current-thread runtime.
+    /// A task of a current-thread runtime resumes the stack, so this is not asked.
     #[default]
     Unasked,
     Current {
         id: Option<runtime::Id>,
-        /// A runtime is current, but its scheduler is not on the thread, so that its own `block_on`
-        /// may be called.
+        /// Whether a runtime is current whose scheduler is not on the thread. Code may then call
+        /// that runtime's `block_on`.
         is_idle: bool,
     },
 }
 
 impl Surroundings {
-    /// In a task of a current-thread runtime.
+    /// Returns the surroundings in a task of a current-thread runtime.
     pub(crate) fn in_task() -> Surroundings {
         Surroundings {
             task: task::try_id(),
@@ -58,7 +59,7 @@ impl Surroundings {
         }
     }
 
-    /// Anywhere. `last` is where the stack was resumed before, by the same task.
+    /// Returns the surroundings anywhere. `last` is where the same task resumed the stack before.
     pub(crate) fn anywhere(last: Option<Surroundings>) -> Surroundings {
         let now = Surroundings::in_task();
         let id = current_runtime();
@@ -81,10 +82,10 @@ impl Surroundings {
     }
 }
 
-/// Where a stack was resumed last.
+/// The surroundings in which a stack was resumed last.
 #[derive(Debug, Default)]
 pub(crate) struct ResumedIn {
-    // Apart, since each wait compares them.
+    // These are separate cells, because each wait compares them.
     task: Cell<Option<task::Id>>,
     in_futures_executor: Cell<bool>,
     runtime: Cell<Runtime>,
@@ -106,8 +107,8 @@ impl ResumedIn {
         self.runtime.set(surroundings.runtime);
     }
 
-    /// Whether the code that runs is still there: no executor was entered since, or ends, on its
-    /// stack.
+    /// Returns whether the running code is still in these surroundings: since the resume, it has
+    /// not entered or left an executor on its stack.
     #[inline]
     pub(crate) fn is_here(&self) -> bool {
         self.task.get() == task::try_id()

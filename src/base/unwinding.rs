@@ -1,6 +1,6 @@
-//! [`Unwinding`]: what is known of a stack's unwinding.
+//! [`Unwinding`]: what is known about whether a stack is unwinding.
 
-/// Whether a stack is unwinding, as far as that can be known. The rules are in
+/// Whether a stack is unwinding, as far as this can be known. The rules are in
 /// [`crate::current::unwinding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwinding {
@@ -10,7 +10,7 @@ pub(crate) enum Unwinding {
 }
 
 impl Unwinding {
-    /// The end of a warning about a stack that was abandoned in this state.
+    /// Returns the end of the warning about a stack that was abandoned in this state.
     pub(crate) fn consequence(self) -> &'static str {
         match self {
             Unwinding::No => "",

@@ -1,14 +1,15 @@
-//! [`WakerList`]: the wakers of those who wait for one thing.
+//! [`WakerList`]: the wakers of all tasks that wait for one event.
 //!
-//! Each waiter has a [`WakerKey`], which holds its entry from its first poll until it is ready or
-//! gone. The list is woken as a whole, once or several times, and can be closed for ever.
+//! Each waiter has a [`WakerKey`], which holds the number of its entry from its first poll until
+//! the waiter is ready or dropped. The list is woken as a whole, once or several times, and can be
+//! closed for ever.
 //!
-//! A waiter leaves its waker first and looks after that whether what it waits for has happened;
-//! whoever makes it happen does so first and takes the wakers after that. The lock orders the two,
-//! so either the waiter sees it or its waker is taken.
+//! A waiter first leaves its waker and then checks whether the event has happened. Code that makes
+//! the event happen does so first and then takes the wakers. The lock orders the two, so either the
+//! waiter sees the event or its waker is taken.
 //!
-//! Wakers are foreign code. They are cloned, woken and dropped outside of the lock, and a panic in
-//! one of them is reported and keeps no other waiter from being told.
+//! Wakers are foreign code. They are cloned, woken and dropped outside of the lock. A panic in one
+//! of them is reported, and the other waiters are still woken.
 
 use std::fmt;
 use std::mem;
@@ -24,18 +25,19 @@ pub(crate) struct WakerList(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// An entry is empty when its waker was taken and its waiter has not come back.
+    /// An entry is `None` once its waker was taken, until its waiter leaves a new one.
     entries: Slab<Option<Waker>>,
     is_closed: bool,
 }
 
-/// Where a waiter keeps the number of its entry. It is read and written under the lock of the list.
+/// Holds the number of a waiter's entry. It is read and written under the lock of the list, except
+/// that [`take`](WakerList::take) reads it once without the lock.
 pub(crate) trait WakerKey {
     fn get(&self) -> Option<usize>;
     fn set(&self, key: Option<usize>);
 }
 
-/// The key of a waiter that has it by itself.
+/// A key that its waiter owns.
 #[derive(Debug)]
 pub(crate) struct OwnKey(AtomicUsize);
 
@@ -47,7 +49,7 @@ impl Default for OwnKey {
 
 impl WakerKey for OwnKey {
     fn get(&self) -> Option<usize> {
-        // Ordering: the lock orders it.
+        // Ordering: the lock of the list orders the accesses.
         let key = self.0.load(Ordering::Relaxed);
         (key != usize::MAX).then_some(key)
     }
@@ -62,8 +64,8 @@ impl WakerList {
         WakerList(Mutex::new(State::default()))
     }
 
-    /// Has `waker` woken instead of the one that this waiter left before. In a list that is closed
-    /// it is not kept: the waiter sees what it waits for when it looks again.
+    /// Leaves `waker` to be woken, in place of the one that this waiter left before. A closed list
+    /// does not keep the waker, because the waiter will see the event when it checks for it.
     pub(crate) fn leave(&self, key: &impl WakerKey, waker: &Waker) {
         let waker = contain::clone_waker(waker);
         let unused = {
@@ -84,8 +86,8 @@ impl WakerList {
         contain::drop_waker(unused);
     }
 
-    /// Takes a waiter's entry out, with the waker that it left last. Several may do so at once: one
-    /// of them gets the waker.
+    /// Removes a waiter's entry and returns the waker that it left last. If several threads do so
+    /// at once, one of them gets the waker.
     #[inline]
     pub(crate) fn take(&self, key: &impl WakerKey) -> Option<Waker> {
         key.get()?;
@@ -94,23 +96,23 @@ impl WakerList {
 
     fn take_locked(&self, key: &impl WakerKey) -> Option<Waker> {
         let mut state = lock(&self.0);
-        // Another thread may have been faster.
+        // Another thread may have removed the entry since the first look.
         let known = key.get()?;
         key.set(None);
         match state.is_closed {
-            // The entries are gone, and the number means nothing any more.
+            // A closed list has dropped its entries, so the number means nothing.
             true => None,
             false => state.entries.remove(known),
         }
     }
 
-    /// Takes a waiter's entry out, and drops its waker.
+    /// Removes a waiter's entry and drops its waker.
     #[inline]
     pub(crate) fn forget(&self, key: &impl WakerKey) {
         contain::drop_waker(self.take(key));
     }
 
-    /// Wakes all that are waiting. They leave their wakers again if they go on waiting.
+    /// Wakes all waiters. A waiter that has to wait longer leaves its waker again.
     pub(crate) fn wake_all(&self) {
         let wakers: Vec<_> = {
             let mut state = lock(&self.0);
@@ -120,7 +122,7 @@ impl WakerList {
         wakers.into_iter().for_each(contain::wake);
     }
 
-    /// Wakes all that are waiting, for the last time.
+    /// Wakes all waiters and closes the list.
     pub(crate) fn close(&self) {
         let entries = {
             let mut state = lock(&self.0);
@@ -151,7 +153,7 @@ mod loom_tests {
 
     use super::*;
 
-    /// Waits for the flag, as every user of the list does.
+    /// Waits for the flag in the way in which every user of the list waits.
     fn wait(list: &WakerList, has_happened: impl Fn() -> bool) {
         let key = OwnKey::default();
         block_on(poll_fn(|cx| {
@@ -175,7 +177,7 @@ mod loom_tests {
             let teller = {
                 let (list, happened) = (list.clone(), happened.clone());
                 thread::spawn(move || {
-                    // Ordering: the lock of the list is what orders it.
+                    // Ordering: the lock of the list orders this.
                     happened.store(true, Ordering::Relaxed);
                     tell(&list);
                 })
@@ -233,7 +235,8 @@ mod tests {
     fn panics_when_cloned() -> Waker {
         static VTABLE: RawWakerVTable =
             RawWakerVTable::new(|_| panic!("in clone"), |_| (), |_| (), |_| ());
-        // SAFETY: the functions use no data.
+        // SAFETY: the functions do not use the data, and none of them can leave a waker in a bad
+        // state. They may be called on any thread.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
     }
 

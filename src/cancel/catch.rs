@@ -6,12 +6,14 @@ use super::interrupt;
 use crate::current::{Place, with_place};
 use crate::shared::Cancelled;
 
-/// Delivers a pending cancel here, without giving way to others.
+/// Delivers a pending cancel here, without suspending. A deadline that has passed and a close of
+/// the hub are delivered too.
 ///
-/// For long computations that do not wait. Outside of a fiber, and where a
-/// cancel would stay pending ([`shield`](crate::shield()),
-/// [`assert_no_switchpoints`](crate::assert_no_switchpoints), a stack that
-/// unwinds), it does nothing.
+/// Call this in long computations that do not wait. It does nothing outside of a fiber or bridge,
+/// and where an interrupt would stay pending: in a [`shield`](crate::shield()), in
+/// [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that is or may be
+/// unwinding.
+/// unwinding.
 ///
 /// # Examples
 ///
@@ -38,13 +40,13 @@ pub fn check_cancelled() {
     }
 }
 
-/// Runs `f` and catches a cancel that unwinds it. Other panics go on.
+/// Runs `f` and catches a cancel that unwinds it. Other panics continue to unwind.
 ///
-/// The cancel is used up: the fiber goes on and can be cancelled again.
+/// The cancel is consumed: the fiber continues and can be cancelled again.
 ///
 /// # Errors
 ///
-/// What `f` was cancelled with.
+/// Returns the [`Cancelled`] that has unwound `f`.
 ///
 /// # Examples
 ///
@@ -59,7 +61,7 @@ pub fn check_cancelled() {
 /// # }).unwrap();
 /// ```
 pub fn catch_cancel<T>(f: impl FnOnce() -> T) -> Result<T, Cancelled> {
-    // What `f` broke is for the caller to see, as if it had not been caught.
+    // The caller may see state that `f` left broken, just as if nothing had been caught.
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match payload.downcast::<Cancelled>() {
         Ok(cancelled) => *cancelled,
         Err(payload) => resume_unwind(payload),

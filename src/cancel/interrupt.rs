@@ -1,20 +1,22 @@
-//! [`Interrupt`]: what a wait does instead of going on.
+//! [`Interrupt`]: the reason why a wait ends before its future is ready.
 //!
 //! A cancel is an unwind: the wait that the fiber is in, or reaches next, throws a [`Cancelled`]
-//! with [`std::panic::resume_unwind`], which runs the destructors on the fiber's stack but not the
+//! with [`std::panic::resume_unwind`]. That runs the destructors on the fiber's stack, but not the
 //! panic hook. The root of the stack catches it.
 //!
 //! It is not thrown where the stack may be unwinding, by the rules of
-//! [`crate::current::unwinding`]; nor inside [`shield`](crate::shield()) and
-//! [`assert_no_switchpoints`](crate::assert_no_switchpoints). What is not thrown stays pending.
+//! [`crate::current::unwinding`], nor inside [`shield`](crate::shield()) and
+//! [`assert_no_switchpoints`](crate::assert_no_switchpoints). An interrupt that is not thrown stays
+//! pending.
 //!
 //! # The order of interrupts
 //!
-//! 1. The hub (or the bridge's task) is gone: unwind once. A wait after that returns its error or, if
-//!    it has none, leaves the stack for ever. (So does a wait of a loop that does not heed a thousand
-//!    such errors.)
+//! 1. The hub (or the bridge's task) is gone: the stack unwinds once. A later wait returns its
+//!    error or, if it has none, leaves the stack for ever. (So does a wait in a loop that ignores a
+//!    thousand such errors.)
 //! 2. A cancel: once.
-//! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed: at each wait in its frame.
+//! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed: at each wait inside that
+//!    call.
 //! 4. A close of the hub: at each wait.
 
 use std::any::Any;
@@ -28,29 +30,29 @@ use crate::shared::{Cancelled, interrupt};
 /// Whether stacks can be unwound in this build.
 pub(crate) const CAN_UNWIND: bool = cfg!(panic = "unwind");
 
-/// What a wait can do about an interrupt.
+/// What a wait does when it is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnInterrupt {
-    /// Only unwind.
+    /// It can only unwind.
     Unwind,
-    /// Unwind, or return an error where that is impossible.
+    /// It unwinds, or returns an error where that is impossible.
     UnwindOrError,
-    /// Return an error, also while the stack unwinds, and through frames that cannot be unwound.
+    /// It returns an error, also while the stack unwinds, and where frames cannot be unwound.
     Error,
 }
 
-/// Why a wait does not go on.
+/// Why a wait ends before its future is ready.
 #[derive(Debug)]
 pub(crate) enum Interrupt {
-    /// The stack is to unwind with this.
+    /// The stack has to unwind with this payload.
     Thrown(Thrown),
-    /// The hub is gone, and the stack was told before.
+    /// The hub is gone, and the stack was told so before.
     HubGone,
-    /// The stack is unwinding, and what it waits for is not ready.
+    /// The stack is unwinding, and the future is not ready.
     Unwinding,
 }
 
-/// What a stack unwinds with.
+/// The payload with which a stack unwinds.
 #[derive(Debug)]
 pub(crate) enum Thrown {
     Cancelled(Cancelled),
@@ -58,7 +60,7 @@ pub(crate) enum Thrown {
 }
 
 impl Thrown {
-    /// Unwinds, without the panic hook's output.
+    /// Unwinds, without running the panic hook.
     pub(crate) fn throw(self) -> ! {
         resume_unwind(match self {
             Thrown::Cancelled(cancelled) => Box::new(cancelled) as Box<dyn Any + Send>,
@@ -79,7 +81,7 @@ impl Interrupt {
         }
     }
 
-    /// The interrupt as a value.
+    /// Converts the interrupt into a value to return.
     pub(crate) fn into_cancelled(self) -> Cancelled {
         match self {
             Interrupt::Thrown(Thrown::Cancelled(cancelled)) => cancelled,
@@ -90,10 +92,10 @@ impl Interrupt {
     }
 }
 
-/// Takes the interrupt that has to be acted on here, if there is one.
+/// Takes the interrupt to act on here, if there is one.
 ///
-/// `may_unwind` says whether the stack may be unwinding. Does not return at all where the stack has
-/// to be abandoned.
+/// `may_unwind` says whether the stack may be unwinding. If the stack has to be abandoned, this
+/// does not return.
 #[inline]
 pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     if state.resumer.interrupts() == 0 && state.deadlines.is_empty() {
@@ -105,14 +107,13 @@ pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Opt
 #[cold]
 fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     if state.caught_sticky.get() && !state.has_ended() {
-        // A loop that catches an interrupt which comes at each wait, and waits again, must not keep
-        // the thread.
+        // A loop that catches a recurring interrupt and waits again must not keep the thread.
         may_unwind = suspend::give_way(state);
     }
     take_now(state, may_unwind, on)
 }
 
-/// As [`take`], where nothing may suspend.
+/// Like [`take`], where the code must not suspend.
 fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     let can_throw = CAN_UNWIND && !may_unwind;
     if state.has_ended() {
@@ -139,16 +140,16 @@ fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Int
     None
 }
 
-/// Takes the interrupt that may be thrown here without a wait.
+/// Takes the interrupt that may be thrown here, outside of a wait.
 pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
     let can_throw = CAN_UNWIND && !panicking();
-    // Shields do not hold off the end, but a block without switchpoints does.
+    // Shields do not hold off the end of the hub, but a block without switchpoints does.
     let end_is_held_off = state.end_notice.was_thrown() || state.no_switch.get() > 0;
     if !can_throw || (state.has_ended() && end_is_held_off) {
         return None;
     }
     if let Some(hub) = state.hub() {
-        // The computation may be why the hub has not noticed it.
+        // The hub may not have noticed Ctrl-C, because of this very computation.
         hub.notice_interrupt();
     }
     match take_now(state, false, OnInterrupt::Unwind) {
@@ -157,14 +158,14 @@ pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
     }
 }
 
-/// Whether there is an interrupt that is not shielded, apart from the end.
+/// Returns whether there is an interrupt that is not shielded, apart from the end.
 pub(crate) fn is_pending(state: &StackState) -> bool {
     let shielded = state.shields.get() > 0;
     (state.resumer.interrupts() != 0 && !shielded)
         || state.deadlines.expired(state.shields.get()).is_some()
 }
 
-/// Takes a cancel that is not shielded.
+/// Takes the pending cancel, unless it is shielded.
 pub(crate) fn take_cancel(state: &StackState) -> Option<Cancelled> {
     match state.shields.get() {
         0 => state.resumer.take_cancel(),

@@ -1,12 +1,12 @@
-//! Cancellation: how a stack is told to end, and how it is unwound.
+//! Cancellation: how a stack is told to end, and how it unwinds.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`interrupt`] | what a wait does instead of going on |
-//! | [`catch`] | catching a cancel, and delivering one without a wait |
-//! | [`mod@shield`] | a part of a fiber that is not to be cancelled |
+//! | [`interrupt`] | why a wait ends before its future is ready |
+//! | [`catch`] | catching a cancel, and delivering one outside of a wait |
+//! | [`mod@shield`] | a section of a fiber that is not cancelled |
 //! | [`timeout`] | a deadline over blocking-style code |
-//! | [`redeliver`] | user code that runs where nothing may unwind |
+//! | [`redeliver`] | user code that runs where no unwind may leave it |
 
 mod catch;
 pub(crate) mod interrupt;

@@ -1,4 +1,4 @@
-//! [`Redeliver`]: user code that is run where nothing may unwind.
+//! [`Redeliver`]: runs user code where no unwind may leave it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,17 +7,17 @@ use crate::base::contain;
 use crate::current::{Expired, Place, with_place};
 use crate::shared::Cancelled;
 
-/// Runs pieces of user code each of which has to run, as destructors have.
+/// Runs several pieces of user code, all of which must run, as destructors must.
 ///
-/// A panic is reported and ends there. A cancel that unwinds one of them is not
-/// lost: when this is dropped it is pending again, for the fiber's next wait. Not
-/// earlier, since it is delivered once, and what runs next is to have its waits.
-/// (A deadline and the close of the hub come again at each wait anyway.)
+/// A panic is reported and goes no further. A cancel that unwinds a piece is not lost: when this is
+/// dropped, the cancel is pending again, for the fiber's next wait. It is not made pending earlier,
+/// because it is delivered once and would interrupt the waits of the next piece. (A deadline and
+/// the close of the hub recur at each wait anyway.)
 #[derive(Debug, Default)]
 pub(crate) struct Redeliver(Option<Cancelled>);
 
 impl Redeliver {
-    /// Runs `f`, called `what` in a report.
+    /// Runs `f`, which a report names `what`.
     pub(crate) fn run(&mut self, what: &str, f: impl FnOnce()) {
         let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else {
             return;
@@ -31,12 +31,13 @@ impl Redeliver {
         contain::ignore(what, payload);
     }
 
-    /// Keeps a cancel, the first of several, if the code that runs can be given
-    /// it again.
+    /// Keeps a cancel, the first of several, if it can be delivered again to the running code.
+    /// Returns whether it can.
     fn keep(&mut self, cancelled: &Cancelled) -> bool {
         with_place(|place| match place {
             Place::Stack(state) if state.has_ended() => {
-                // The order to unwind was caught where it could not go on.
+                // The end of the hub was thrown, and was caught where the unwinding could not
+                // continue.
                 state.end_notice.throw_again();
                 true
             }

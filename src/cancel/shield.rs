@@ -1,16 +1,16 @@
-//! [`shield`]: a part of a fiber that is not to be cancelled.
+//! [`shield`]: a section of a fiber that is not cancelled.
 
 use std::cell::Cell;
 
 use crate::current::{Place, with_place};
 
-/// Runs `f` without being cancelled: what arrives meanwhile stays pending and is
-/// delivered at the first wait after it.
+/// Runs `f` without being cancelled. A cancel that arrives meanwhile stays pending and is delivered
+/// at the first wait after `f`.
 ///
-/// It holds off cancels, the close of the hub and deadlines of
-/// [`with_timeout`](crate::with_timeout) calls around it; a `with_timeout` inside
-/// works. When the hub ends abruptly, with its runtime, the fiber is unwound all
-/// the same. Outside of a fiber it just runs `f`.
+/// It holds off cancels, the close of the hub, and the deadlines of
+/// [`with_timeout`](crate::with_timeout) calls around it; a `with_timeout` inside it works. If the
+/// hub ends abruptly, with its runtime, the fiber is unwound nevertheless. Outside of a fiber or
+/// bridge, this only runs `f`.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ pub fn shield<T>(f: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Raiseds what it has raised by one when dropped, also on unwind.
+/// Raises a count by one, and lowers it again when it is dropped, also on unwind.
 pub(crate) struct Raised<'a>(&'a Cell<u32>);
 
 impl<'a> Raised<'a> {

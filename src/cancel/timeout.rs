@@ -1,5 +1,5 @@
-//! [`with_timeout`]: a deadline over blocking-style code. How it reaches the waits inside is in
-//! `Deadlines`, in [`crate::current`].
+//! [`with_timeout`]: a deadline over blocking-style code. `Deadlines`, in [`crate::current`],
+//! brings it to the waits inside.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -12,25 +12,24 @@ use super::CAN_UNWIND;
 use crate::base::{Elapsed, Timer, deadline_after};
 use crate::current::{Expired, Place, StackState, place, with_place};
 
-/// Runs `f`, but not beyond `duration`: the first wait inside `f` that is in
-/// progress or begins when the time is over unwinds to here.
+/// Runs `f` with a deadline: once `duration` has passed, the wait that `f` is in, or its next one,
+/// unwinds to this call.
 ///
-/// The time is counted from this call, with the resolution of tokio's timers
-/// (one millisecond). `f` is not stopped between waits; if it ends without one,
-/// its result counts. Calls can be nested: each catches its own deadline only.
-/// Inside `f`, destructors run, and code that catches panics goes on to its next
-/// wait at most. Like a cancel, a deadline is held off on a stack that is, or may
-/// be, unwinding.
+/// The time is counted from this call, with the resolution of tokio's timers (one millisecond). `f`
+/// is not stopped between waits; if it returns without another wait, its result counts. Calls can
+/// be nested, and each catches only its own deadline. Inside `f`, destructors run, and code that
+/// catches panics runs until its next wait at most. Like a cancel, a deadline is held off on a
+/// stack that is, or may be, unwinding.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the time was over before `f` had ended.
+/// Returns [`Elapsed`] if a wait in `f` found that the time had passed.
 ///
 /// # Panics
 ///
-/// With the panic of `f`. Outside of a fiber, where nothing can stop `f`. If the
-/// runtime's timers are not enabled. In a build with `panic = "abort"`, which
-/// cannot unwind.
+/// Panics if `f` panics, and outside of a fiber or bridge, where no wait could stop `f`. Panics if
+/// the runtime's timers are not enabled, and in a build with `panic = "abort"`, which cannot
+/// unwind.
 ///
 /// # Examples
 ///
@@ -74,14 +73,14 @@ fn run<T>(
     is_due: bool,
     f: impl FnOnce() -> T,
 ) -> Result<T, Elapsed> {
-    // A timer rounds up to its resolution, so what is due has to be marked.
+    // A timer rounds up to its resolution, so a deadline that is already due has to be marked here.
     let enter = |waker: &_| state.deadlines.enter(is_due, state.shields.get(), waker);
     let (deadline, _frame) = state.with_waker(enter);
     let mut timer = pin!(timer);
     {
         let _polling = place::enter_poll(state);
         let waker = Waker::from(deadline.clone());
-        // Not subject to the budget: it must be set, not put off.
+        // The budget must not apply: the timer has to be set now, not later.
         let set = coop::unconstrained(timer.as_mut());
         if pin!(set).poll(&mut Context::from_waker(&waker)).is_ready() {
             deadline.expire();

@@ -9,8 +9,8 @@ use crate::hub::Core;
 use crate::shared::{Cancelled, Cause, ResultSender, interrupt};
 use crate::switch::Suspender;
 
-/// What a fiber does with its stack. Table Invariant: it is run only while the hub's table has the
-/// fiber.
+/// Returns the body of a fiber's stack. Table Invariant: it is run only while the hub's table has
+/// the fiber.
 #[inline(always)]
 pub(crate) fn body<F, T>(
     hub: &Rc<Core>,
@@ -28,8 +28,9 @@ where
     }
 }
 
-/// Runs `f` and hands over its result. Everything that is the user's is dropped here, where it may
-/// wait: the closure, a result that nobody will take, and the fiber-locals, in this order.
+/// Runs `f` and hands over its result. All values of the user's are dropped here, where their
+/// destructors may wait: first the closure, then a result that no joiner will take, then the
+/// fiber-locals.
 fn run<F, T>(state: &StackState, f: F, sender: &ResultSender<T>)
 where
     F: FnOnce() -> T,
@@ -50,7 +51,7 @@ where
     });
 }
 
-/// The cancel of a fiber that has not begun to run, if there is one.
+/// Returns the cancel of a fiber that has not begun to run, if there is one.
 #[inline]
 fn cancelled_before_start(state: &StackState) -> Option<Cancelled> {
     match state.resumer.interrupts() {
@@ -72,7 +73,7 @@ fn cancelled_before_start_cold(state: &StackState) -> Option<Cancelled> {
     }
 }
 
-/// What a fiber is cancelled with when its hub has ended.
+/// The message with which a fiber is cancelled when its hub has ended.
 pub(crate) const HUB_GONE: &str = "the hub has ended";
-/// What a fiber is cancelled with when its hub closes.
+/// The message with which a fiber is cancelled when its hub closes.
 pub(crate) const HUB_CLOSING: &str = "the hub is closing";

@@ -10,29 +10,30 @@ pub(crate) struct BridgeTask {
     waker: RefCell<Option<Waker>>,
     ended: Cell<bool>,
     abandoned: Cell<Option<Unwinding>>,
-    /// Where the stack was resumed.
+    /// The surroundings in which the stack was resumed.
     pub(crate) resumed_in: ResumedIn,
 }
 
 impl BridgeTask {
-    /// The waker of the poll that is in progress.
+    /// Returns the waker of the poll that is in progress.
     pub(crate) fn waker(&self) -> Ref<'_, Waker> {
         Ref::map(self.waker.borrow(), |waker| {
             waker.as_ref().expect("a bridge runs only when polled")
         })
     }
 
-    /// Whether the bridge is being dropped.
+    /// Returns whether the bridge is being dropped.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
     }
 
-    /// The bridge is being dropped.
+    /// Records that the bridge is being dropped.
     pub(crate) fn end(&self) {
         self.ended.set(true);
     }
 
-    /// The stack was abandoned while it was unwinding like this; `None` if it was not abandoned.
+    /// Returns what was known about the stack's unwinding when it was abandoned; `None` if it was
+    /// not abandoned.
     pub(crate) fn abandoned(&self) -> Option<Unwinding> {
         self.abandoned.get()
     }
@@ -41,7 +42,7 @@ impl BridgeTask {
         self.abandoned.set(Some(unwinding));
     }
 
-    /// The stack is about to be resumed by a poll with `cx`.
+    /// Prepares for the stack to be resumed by a poll with `cx`.
     pub(crate) fn resume(&self, cx: &mut Context<'_>) {
         let known = matches!(&*self.waker.borrow(), Some(waker) if waker.will_wake(cx.waker()));
         if !known {

@@ -1,10 +1,10 @@
 //! [`Deadlines`]: the deadlines that a stack is under.
 //!
-//! Each call of [`with_timeout`](crate::with_timeout) has a frame here, and a timer whose waker marks
-//! that frame as expired and wakes the stack. From then on each wait inside the frame throws
-//! [`Expired`] with the frame's mark, and only the frame with that mark catches it. So nested
-//! deadlines are told apart, also from those of other stacks, and code that catches panics cannot
-//! use one up.
+//! Each call of [`with_timeout`](crate::with_timeout) has an entry here and a timer. The timer's
+//! waker marks the entry as expired and wakes the stack. From then on, each wait inside the call
+//! throws an [`Expired`] for this entry, and only that call catches it. So nested deadlines, and
+//! those of different stacks, are not confused, and code that catches panics cannot consume a
+//! deadline.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -15,28 +15,30 @@ use futures::task::AtomicWaker;
 
 use crate::base::contain;
 
-/// What a stack unwinds with when a deadline has passed: which one.
+/// The payload with which a stack unwinds when a deadline has passed. It says which deadline.
 #[derive(Debug)]
 pub(crate) struct Expired(Arc<Deadline>);
 
 impl Expired {
-    /// Whether it is this deadline that has passed.
+    /// Returns whether this is about the given deadline.
     pub(crate) fn is_of(&self, deadline: &Arc<Deadline>) -> bool {
         Arc::ptr_eq(&self.0, deadline)
     }
 }
 
-/// A deadline, set when its timer fires. The timer has it as its waker.
+/// A deadline, marked as expired when its timer fires. It is the timer's waker.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     expired: AtomicBool,
-    /// That of its stack's [`Deadlines`].
+    /// The flag of the stack's [`Deadlines`].
     any_expired: Arc<AtomicBool>,
     stack: AtomicWaker,
 }
 
 impl Deadline {
-    /// Ordering: the `Release`s pair with the `Acquire`s of [`Deadlines::expired`] and
+    /// Marks the deadline as expired.
+    ///
+    /// Ordering: each `Release` pairs with the `Acquire` in [`Deadlines::expired`] or
     /// [`has_expired`](Deadline::has_expired).
     pub(crate) fn expire(&self) {
         self.expired.store(true, Ordering::Release);
@@ -59,17 +61,19 @@ impl Wake for Deadline {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Deadlines {
-    /// `frames.len()`, for the wait path.
+    /// The length of `frames`, for the fast path of waits.
     len: Cell<usize>,
     frames: RefCell<Vec<Frame>>,
-    /// Whether one may have passed, so that a wait under many of them need not look at each.
+    /// Whether any deadline may have passed, so that a wait under many of them need not look at
+    /// each.
     any_expired: OnceCell<Arc<AtomicBool>>,
 }
 
 #[derive(Debug)]
 struct Frame {
     deadline: Arc<Deadline>,
-    /// How many shields there were around it. More than these hold it off.
+    /// The number of shields around the call. The deadline is held off inside more shields than
+    /// these.
     shields: u32,
 }
 
@@ -79,13 +83,14 @@ impl Deadlines {
         self.len.get() == 0
     }
 
-    /// The outermost deadline that has passed, if `shields` do not hold it off.
+    /// Returns the outermost deadline that has passed and that `shields` do not hold off.
     pub(crate) fn expired(&self, shields: u32) -> Option<Expired> {
         let any_expired = self.any_expired.get()?;
         if self.is_empty() || !any_expired.load(Ordering::Acquire) {
             return None;
         }
-        // Cleared before the look, so that one that passes meanwhile is found by the next.
+        // The flag is cleared before the search, so that the next search finds a deadline that
+        // passes meanwhile.
         any_expired.store(false, Ordering::Release);
         let frames = self.frames.borrow();
         let expired = || frames.iter().filter(|frame| frame.deadline.has_expired());
@@ -96,7 +101,7 @@ impl Deadlines {
         Some(Expired(frame.deadline.clone()))
     }
 
-    /// Has every deadline wake this waker: the stack is resumed by something else now.
+    /// Makes every deadline wake this waker, because something else resumes the stack from now on.
     pub(crate) fn set_waker(&self, waker: &Waker) {
         let deadlines: Vec<_> = {
             let frames = self.frames.borrow();
@@ -107,8 +112,8 @@ impl Deadlines {
         }
     }
 
-    /// Adds a deadline, under so many shields, until the guard is dropped. It will wake the stack with
-    /// this waker. One that is due has passed already.
+    /// Adds a deadline inside `shields` shields, until the guard is dropped. It will wake `stack`.
+    /// If `is_due`, it has passed already.
     pub(crate) fn enter(
         &self,
         is_due: bool,
@@ -133,12 +138,12 @@ impl Deadlines {
     }
 }
 
-/// Leaves the frame when it is dropped, also on unwind.
+/// Removes the innermost deadline when it is dropped, also on unwind.
 pub(crate) struct DeadlineGuard<'a>(&'a Deadlines);
 
 impl Drop for DeadlineGuard<'_> {
     fn drop(&mut self) {
-        // Calls nest on a stack, so the innermost frame is this one's.
+        // Calls nest on a stack, so the innermost entry is this one's.
         let left = self.0.frames.borrow_mut().pop();
         self.0.len.set(self.0.len.get() - 1);
         debug_assert!(left.is_some());

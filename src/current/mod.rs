@@ -1,16 +1,16 @@
 //! The code that runs on a stack: where the thread is, what is kept at a stack's root, and whether
-//! that code may wait.
+//! the code may wait.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`stack_state`] | what the code on a stack knows of itself |
+//! | [`stack_state`] | the state of a stack, for the code that runs on it |
 //! | [`resumer`] | what resumes a stack: a hub, or the task that polls a bridge |
 //! | [`bridge_task`] | what a bridge's stack and that task share |
 //! | [`deadlines`] | the deadlines that a stack is under |
-//! | [`locals`] | its fiber-locals |
+//! | [`locals`] | the fiber-locals of a stack |
 //! | [`place`] | which code the thread is running |
-//! | [`unwinding`] | what is known of unwinding, where one thread has many stacks |
-//! | [`suspend`] | giving the thread back |
+//! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
+//! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
 //! | [`body`] | the code at the root of a fiber's stack |
 //! | [`wait_site`] | the check that comes before each wait |
 

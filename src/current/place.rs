@@ -1,20 +1,23 @@
 //! [`Place`]: which code the thread is running.
 //!
-//! It is a stack, kept in local variables: who enters a new place restores the old one in a guard's
-//! `Drop`, so it survives unwinding.
+//! Places are nested, and each is kept in a local variable: code that enters a new place keeps the
+//! old one in a guard, whose `Drop` restores it, also on unwind.
 //!
 //! # Safety
 //!
-//! *Current Invariant*: while [`CURRENT`] holds `Stack(p)` or `Poll(p)`, `p` points at the
-//! [`StackState`] at the root of the stack that is running; while it holds `Hub(p)` or `Driver(p)`,
-//! `p` points at an `Rc<Core>` borrowed by the guard that put it there, which is further up the same
-//! chain of stacks. It holds because (1) only this file writes `CURRENT`; (2) a stack sets it when
-//! it begins and again each time that it is resumed, in [`super::suspend`]; (3) [`resume`] puts the
-//! resumer's value back before anything else runs there; (4) every guard is dropped on the stack
-//! that made it, before that stack suspends, since nothing suspends from any other place than
-//! `Stack` ([`super::wait_site`] refuses). For the same reasons [`BENEATH`] points at the state of
-//! the innermost stack of ours, or is null where there is none, while `CURRENT` holds neither
-//! `Stack` nor `Poll`.
+//! *Current Invariant*: while [`CURRENT`] holds `Stack(p)` or `Poll(p)`, `p` points to the
+//! [`StackState`] at the root of the stack that is running. While it holds `Hub(p)` or `Driver(p)`,
+//! `p` points to an `Rc<Core>` that the guard which set it has borrowed; that guard is in a
+//! caller's frame, on the same chain of stacks. The invariant holds because
+//!
+//! 1. only this file writes `CURRENT`;
+//! 2. a stack sets it when it begins and each time that it is resumed, in [`super::suspend`];
+//! 3. [`resume`] restores the resumer's value before any other code runs there;
+//! 4. each guard is dropped on the stack that made it, before that stack suspends, because a stack
+//!    suspends only in the place `Stack` ([`super::wait_site`] refuses all others).
+//!
+//! For the same reasons, while `CURRENT` holds neither `Stack` nor `Poll`, [`BENEATH`] points to
+//! the state of the innermost stack of ours, or is null if there is none.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -31,21 +34,21 @@ use crate::switch::{Coroutine, CoroutineCell, Step};
 /// Which code the thread is running.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
-    /// Nothing of ours: async code or a plain thread.
+    /// No code of ours: async code or a plain thread.
     Outside,
-    /// A future polled by a wait that blocks a plain thread.
+    /// A future that is polled by a wait that blocks a plain thread.
     ThreadPoll,
     /// The hub's own code, between two fibers.
     Hub(&'a Rc<Core>),
-    /// The future that a `run_until` of this hub polls. It is async code.
+    /// The future that a `run_until` of this hub polls. It counts as async code.
     Driver(&'a Rc<Core>),
-    /// A future polled by a wait on this stack. It counts as async code.
+    /// A future that is polled by a wait on this stack. It counts as async code.
     Poll(&'a StackState),
-    /// The code on this stack, of a fiber or a bridge.
+    /// The code of a fiber or a bridge, on this stack.
     Stack(&'a StackState),
 }
 
-/// [`Place`] as it is stored.
+/// The stored form of [`Place`].
 #[derive(Clone, Copy)]
 enum Current {
     Outside,
@@ -58,13 +61,13 @@ enum Current {
 
 thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(Current::Outside) };
-    /// The innermost stack of ours beneath a place that is not on a stack of ours by its nature,
-    /// such as a hub that is driven in a fiber.
+    /// The innermost stack of ours below a place that is not tied to a stack, such as that of a hub
+    /// that is driven in a fiber.
     static BENEATH: Cell<*const StackState> = const { Cell::new(ptr::null()) };
 }
 
-/// A frame of the code that is running: a local variable of the function that asks for its place,
-/// which is borrowed no longer than that frame is there.
+/// A frame of the running code. It must be a local variable of the function that asks for its
+/// place, because the place is borrowed for as long as this is.
 #[derive(Debug)]
 pub(crate) struct Frame(PhantomData<*const ()>);
 
@@ -74,41 +77,42 @@ impl Frame {
         Frame(PhantomData)
     }
 
-    /// The place that the thread is at.
+    /// Returns the place of the thread.
     #[inline(always)]
     pub(crate) fn place(&self) -> Place<'_> {
         match CURRENT.get() {
             Current::Outside => Place::Outside,
             Current::ThreadPoll => Place::ThreadPoll,
-            // SAFETY: Current Invariant; the borrow ends with the frame, which is above the guard
-            // that lent the pointer.
+            // SAFETY: by the Current Invariant the pointer is valid until the guard that set it is
+            // dropped. The borrow ends with this frame, which that guard's function has called, and
+            // so before.
             Current::Hub(core) => Place::Hub(unsafe { &*core }),
-            // SAFETY: as above.
+            // SAFETY: as for `Hub`.
             Current::Driver(core) => Place::Driver(unsafe { &*core }),
-            // SAFETY: Current Invariant; the borrow ends with the frame, which is on the stack that
-            // has the state at its root. If that stack is abandoned meanwhile, it is leaked, and
-            // the state stays valid.
+            // SAFETY: by the Current Invariant the pointer is valid. The borrow ends with this
+            // frame, which is on the stack that has the state at its root. If that stack is
+            // abandoned meanwhile, it is leaked, and the state stays valid.
             Current::Poll(state) => Place::Poll(unsafe { &*state }),
-            // SAFETY: as above.
+            // SAFETY: as for `Poll`.
             Current::Stack(state) => Place::Stack(unsafe { &*state }),
         }
     }
 }
 
-/// Calls `f` with the place that the thread is at.
+/// Calls `f` with the place of the thread.
 #[inline]
 pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
     f(Frame::new().place())
 }
 
-/// Resumes a coroutine in its cell, and keeps the resumer's place.
+/// Resumes a coroutine in its cell, and then restores the resumer's place.
 #[inline(always)]
 pub(crate) fn resume(coroutine: &CoroutineCell) -> Step {
     let _resumer = Restore(CURRENT.get());
     coroutine.resume()
 }
 
-/// Resumes a coroutine, and keeps the resumer's place.
+/// Resumes a coroutine, and then restores the resumer's place.
 #[inline(always)]
 pub(crate) fn resume_owned(coroutine: &mut Coroutine) -> Step {
     let _resumer = Restore(CURRENT.get());
@@ -117,18 +121,18 @@ pub(crate) fn resume_owned(coroutine: &mut Coroutine) -> Step {
 
 /// Runs `body` as the code of the stack with this state. Called once, at the root of the stack.
 pub(crate) fn run_stack<R>(state: &StackState, body: impl FnOnce() -> R) -> R {
-    // The resumer puts its own value back when the stack ends.
+    // The resumer restores its own value when the stack ends.
     set_stack(state);
     body()
 }
 
-/// The stack with this state goes on, or begins.
+/// Records that the stack with this state runs, after it was resumed or at its beginning.
 #[inline(always)]
 pub(super) fn set_stack(state: &StackState) {
     CURRENT.set(Current::Stack(state));
 }
 
-/// Whether the code that runs is that of the stack with this state.
+/// Returns whether the running code is that of the stack with this state.
 pub(super) fn is_stack(state: &StackState) -> bool {
     matches!(CURRENT.get(), Current::Stack(current) if ptr::eq(current, state))
 }
@@ -155,7 +159,7 @@ pub(crate) fn enter_thread_poll() -> (OtherPlaceGuard<'static>, BlockGuard) {
     (place, executors::block_thread())
 }
 
-/// Leaves the place that it was made for when it is dropped, also on unwind.
+/// Restores the previous place when it is dropped, also on unwind.
 #[derive(Debug)]
 pub(crate) struct PlaceGuard<'a> {
     _previous: Restore,
@@ -172,10 +176,10 @@ impl PlaceGuard<'_> {
     }
 }
 
-/// As [`PlaceGuard`], for a place that is not on a stack of ours by its nature.
+/// Like [`PlaceGuard`], for a place that is not tied to a stack of ours.
 #[derive(Debug)]
 pub(crate) struct OtherPlaceGuard<'a> {
-    /// Restored first: until then [`BENEATH`] is for the place that is left.
+    /// This is restored first: until then [`BENEATH`] belongs to the place that is left.
     _place: PlaceGuard<'a>,
     _beneath: RestoreBeneath,
 }
@@ -190,7 +194,7 @@ impl OtherPlaceGuard<'_> {
     }
 }
 
-/// The state of the innermost stack of ours, or null.
+/// Returns the state of the innermost stack of ours, or null.
 fn innermost() -> *const StackState {
     match CURRENT.get() {
         Current::Stack(state) | Current::Poll(state) => state,
@@ -198,7 +202,7 @@ fn innermost() -> *const StackState {
     }
 }
 
-/// Puts a value back into [`BENEATH`] when it is dropped.
+/// Restores [`BENEATH`] when it is dropped.
 #[derive(Debug)]
 struct RestoreBeneath(*const StackState);
 
@@ -208,7 +212,7 @@ impl Drop for RestoreBeneath {
     }
 }
 
-/// Puts a value back into [`CURRENT`] when it is dropped.
+/// Restores [`CURRENT`] when it is dropped.
 struct Restore(Current);
 
 impl Drop for Restore {
@@ -224,7 +228,7 @@ impl fmt::Debug for Restore {
     }
 }
 
-/// A thread's place, for a signal handler.
+/// The place of a thread, for a signal handler.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code)] // where there is no overflow report
 pub(crate) struct PlaceOfThread {
@@ -241,27 +245,30 @@ impl PlaceOfThread {
         }
     }
 
-    /// The state of the innermost stack of ours that the thread runs on.
+    /// Returns the state of the innermost stack of ours that the thread is running on.
     ///
     /// # Safety
     ///
-    /// The caller is on the thread that made this. It may be a signal handler, for a fault of that
-    /// thread; the state is valid until it returns, and may be in the middle of a change.
+    /// The caller must be on the thread that made this. It may be a signal handler for a fault of
+    /// that thread. The state is valid until the handler returns, and may be in the middle of a
+    /// change.
     pub(crate) unsafe fn innermost<'a>(self) -> Option<&'a StackState> {
-        // The handler runs between two instructions of this thread, so what the thread has written
-        // is seen. A compiler may move such a write past the instruction that faults, if it sees
-        // both; but a stack overflows where a function is entered that was not inlined, which may
-        // itself want to read the place.
-        // SAFETY: variables without a destructor stay until their thread is gone. By the caller's
-        // promise it is here. Nothing else refers to them meanwhile.
+        // The handler runs between two instructions of this thread, so it sees what the thread has
+        // written. A compiler might move such a write past the instruction that faults, if it sees
+        // both. But a stack overflows at the entry of a function that was not inlined, and such a
+        // function might itself read the place.
+        //
+        // SAFETY: a thread-local without a destructor stays valid until its thread ends, and by the
+        // caller's promise this is that thread, which is still running. A `Cell` has the layout of
+        // its contents, and no other code accesses it during the handler.
         let current = unsafe { self.current.cast::<Current>().read_volatile() };
         let state = match current {
             Current::Stack(state) | Current::Poll(state) => state,
             // SAFETY: as above.
             _ => unsafe { self.beneath.cast::<*const StackState>().read_volatile() },
         };
-        // SAFETY: Current Invariant. The stack at whose root the state is does not go on before the
-        // handler returns.
+        // SAFETY: by the Current Invariant the pointer is null or points to the state at the root
+        // of a stack. That stack does not run again before the handler returns.
         unsafe { state.as_ref() }
     }
 }

@@ -8,18 +8,18 @@ use crate::hub::Core;
 use crate::shared::{Cancelled, FiberRef, Uncounted, interrupt};
 
 pub(crate) enum Resumer {
-    /// A hub: this is the stack of a fiber.
+    /// A hub. The stack is that of a fiber.
     Hub {
-        /// Table Invariant: the hub's table has the fiber as long as its stack has not returned.
+        /// Table Invariant: the hub's table has the fiber as long as this stack has not returned.
         fiber: Uncounted,
         hub: Rc<Core>,
     },
-    /// A task: this is the stack of a bridge.
+    /// The task that polls a bridge. The stack is that of the bridge.
     Task(Rc<BridgeTask>),
 }
 
 impl Resumer {
-    /// The fiber; `None` in a bridge.
+    /// Returns the fiber; `None` in a bridge.
     #[inline]
     pub(crate) fn fiber(&self) -> Option<&FiberRef> {
         match self {
@@ -28,7 +28,7 @@ impl Resumer {
         }
     }
 
-    /// The fiber's hub; `None` in a bridge.
+    /// Returns the fiber's hub; `None` in a bridge.
     #[inline]
     pub(crate) fn hub(&self) -> Option<&Rc<Core>> {
         match self {
@@ -37,17 +37,17 @@ impl Resumer {
         }
     }
 
-    /// Calls `f` with the waker that has the stack resumed.
+    /// Calls `f` with the waker that makes the stack resume.
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
         match self {
             Resumer::Hub { fiber, .. } => fiber.with_waker(f),
-            // Borrowed while `f` runs: nothing resumes the stack meanwhile.
+            // The waker stays borrowed while `f` runs; the stack cannot be resumed meanwhile.
             Resumer::Task(task) => f(&task.waker()),
         }
     }
 
-    /// Tells the hub where the stack ends now, for its prefetches.
+    /// Tells the hub where the used part of the stack ends now, for its prefetches.
     #[inline(always)]
     pub(crate) fn note_top(&self) {
         if let Resumer::Hub { fiber, hub } = self {
@@ -56,7 +56,7 @@ impl Resumer {
         }
     }
 
-    /// The [`interrupt`] bits.
+    /// Returns the [`interrupt`] bits.
     #[inline]
     pub(crate) fn interrupts(&self) -> u8 {
         match self {
@@ -66,8 +66,8 @@ impl Resumer {
         }
     }
 
-    /// Notes whether an interrupt of the fiber is put off because it may be unwinding. A close, which
-    /// then may have nothing left to wait for, looks again.
+    /// Records whether an interrupt of the fiber is put off because the fiber may be unwinding. A
+    /// close may then have nothing left to wait for, so its waiters are woken.
     pub(crate) fn put_off(&self, put_off: bool) {
         if let Resumer::Hub { fiber, hub } = self {
             hub.part(fiber).put_off.set(put_off);
@@ -77,7 +77,7 @@ impl Resumer {
         }
     }
 
-    /// Makes a cancel pending again that was taken and not delivered.
+    /// Makes a cancel pending again, after it was taken and not delivered.
     pub(crate) fn redeliver(&self, cancelled: Cancelled) {
         if let Resumer::Hub { fiber, .. } = self {
             fiber.cancel(cancelled.into_message());
@@ -88,15 +88,16 @@ impl Resumer {
         self.fiber()?.take_cancel()
     }
 
-    /// Notes that the cancel that was taken is thrown or returned now.
+    /// Records that the cancel that was taken is thrown or returned now.
     pub(crate) fn cancel_delivered(&self) {
         if let Resumer::Hub { fiber, hub } = self {
             hub.cancel_delivered(fiber);
         }
     }
 
-    /// Whether an executor was entered on this stack since it was resumed, or ends there. By the
-    /// Nesting Invariant of [`ResumedIn`](crate::base::ResumedIn) the stack must not suspend then.
+    /// Returns whether the running code has entered or left an executor on this stack since the
+    /// stack was resumed. If so, the stack must not suspend: see the Nesting Invariant in the
+    /// module of [`ResumedIn`](crate::base::ResumedIn).
     #[inline]
     pub(crate) fn is_elsewhere(&self) -> bool {
         let resumed_in = match self {

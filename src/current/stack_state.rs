@@ -1,4 +1,4 @@
-//! [`StackState`]: what the code on a stack of ours knows of itself.
+//! [`StackState`]: the state of a stack of ours, for the code that runs on it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,41 +16,41 @@ use crate::shared::{FiberRef, interrupt};
 use crate::stack::Extent;
 use crate::switch::{Suspender, Suspension};
 
-/// The state of a stack, of a fiber or a bridge. It lives at the root of that stack and is touched
-/// only by the code that runs there, so none of it is shared. (One exception: the report of an
-/// overflow reads it in a signal handler, when that code has stopped for ever.)
+/// The state of the stack of a fiber or a bridge. It is kept at the root of that stack and used
+/// only by the code that runs there, so none of it is shared. (There is one exception: the overflow
+/// report reads it in a signal handler, when that code has stopped for ever.)
 ///
-/// What each wait uses comes first and is one cache line.
+/// The fields that each wait uses come first, in one cache line.
 ///
 /// | field | written by |
 /// |---|---|
-/// | `resumer`, `suspender` | nobody, after the stack has begun |
-/// | `no_switch`, `shields` | [`assert_no_switchpoints`](crate::assert_no_switchpoints) and [`shield`](crate::shield()), and what undoes them |
+/// | `resumer`, `suspender` | no code, after the stack has begun |
+/// | `no_switch`, `shields` | [`assert_no_switchpoints`](crate::assert_no_switchpoints) and [`shield`](crate::shield()), and their guards |
 /// | `panic_is_foreign` | each suspension, and runs of other stacks: see [`super::unwinding`] |
-/// | `gives_way` | a poll that gives way; taken by the suspension that follows it |
-/// | `end_notice` | the waits that find the hub or the task gone |
+/// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
+/// | `end_notice` | the waits that find that the hub or the task is gone |
 /// | `caught_sticky` | a wait that throws; cleared by suspensions |
-/// | `deadlines` | [`with_timeout`](crate::with_timeout); expired by timers, which share the flags |
+/// | `deadlines` | [`with_timeout`](crate::with_timeout); timers mark them as expired, through shared flags |
 /// | `deferred_in` | a wait whose interrupt is put off |
 /// | `locals` | accesses of fiber-locals; ended by the body |
 #[repr(C, align(64))]
 pub(crate) struct StackState {
     pub(crate) resumer: Resumer,
     pub(crate) suspender: Suspender,
-    /// How many `assert_no_switchpoints` the running code is in.
+    /// The number of `assert_no_switchpoints` calls around the running code.
     pub(crate) no_switch: Cell<u32>,
-    /// How many `shield`s the running code is in.
+    /// The number of `shield` calls around the running code.
     pub(crate) shields: Cell<u32>,
-    /// Whether the unwinding of another stack may be what `panicking` reports in this run.
+    /// Whether `panicking` may report the unwinding of another stack in this run.
     pub(crate) panic_is_foreign: Cell<bool>,
-    /// Whether the stack gives way when it suspends next: then it is resumed after everything that
-    /// is ready, without a wake.
+    /// Whether the stack gives way when it suspends next. If so, it is resumed after everything
+    /// that is ready, without a wake.
     gives_way: Cell<bool>,
     pub(crate) deadlines: Deadlines,
     pub(crate) end_notice: EndNotice,
-    /// Whether an interrupt that comes at each wait was thrown since the stack suspended last.
+    /// Whether an interrupt that recurs at each wait was thrown since the stack suspended last.
     pub(crate) caught_sticky: Cell<bool>,
-    /// The round of deferred wakes that it waits for: see [`super::unwinding`].
+    /// The round of deferred wakes that the stack waits for: see [`super::unwinding`].
     pub(crate) deferred_in: Cell<u64>,
     pub(crate) locals: Locals,
 }
@@ -75,36 +75,36 @@ impl StackState {
         }
     }
 
-    /// The fiber; `None` in a bridge.
+    /// Returns the fiber; `None` in a bridge.
     #[inline]
     pub(crate) fn fiber(&self) -> Option<&FiberRef> {
         self.resumer.fiber()
     }
 
-    /// The fiber's hub; `None` in a bridge.
+    /// Returns the fiber's hub; `None` in a bridge.
     #[inline]
     pub(crate) fn hub(&self) -> Option<&Rc<Core>> {
         self.resumer.hub()
     }
 
-    /// Where the stack is.
+    /// Returns the address range of the stack.
     #[allow(dead_code)] // where there is no overflow report
     pub(crate) fn extent(&self) -> Extent {
         self.suspender.extent()
     }
 
-    /// Whether this is the stack of that fiber.
+    /// Returns whether this is the stack of the given fiber.
     pub(crate) fn is(&self, fiber: &FiberRef) -> bool {
         self.fiber().is_some_and(|own| FiberRef::ptr_eq(own, fiber))
     }
 
-    /// Calls `f` with the waker that has the stack resumed.
+    /// Calls `f` with the waker that makes the stack resume.
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
         self.resumer.with_waker(f)
     }
 
-    /// Whether the stack is unwinding, asked in the middle of a run.
+    /// Returns whether the stack is unwinding, for use in the middle of a run.
     pub(crate) fn unwinding(&self) -> Unwinding {
         match (panicking(), self.panic_is_foreign.get()) {
             (false, _) => Unwinding::No,
@@ -113,18 +113,18 @@ impl StackState {
         }
     }
 
-    /// Whether the hub, or the task of the bridge, is gone.
+    /// Returns whether the hub, or the task of the bridge, is gone.
     pub(crate) fn has_ended(&self) -> bool {
         self.resumer.interrupts() & interrupt::END != 0
     }
 
-    /// Has the stack give way when it suspends next.
+    /// Makes the stack give way when it suspends next.
     #[inline]
     pub(crate) fn give_way(&self) {
         self.gives_way.set(true);
     }
 
-    /// How the stack suspends now.
+    /// Returns how the stack suspends now.
     #[inline]
     pub(super) fn take_suspension(&self) -> Suspension {
         match self.gives_way.take() {
@@ -143,8 +143,8 @@ impl fmt::Debug for StackState {
     }
 }
 
-/// How often a stack was told that its hub, or its task, is gone. The first wait after that throws;
-/// those that follow are refused, and after a number of them the stack is abandoned.
+/// How often a stack was told that its hub or its task is gone. The first wait after that throws.
+/// The waits that follow are refused, and after a number of refusals the stack is abandoned.
 #[derive(Debug, Default)]
 pub(crate) struct EndNotice {
     was_thrown: Cell<bool>,
@@ -152,27 +152,29 @@ pub(crate) struct EndNotice {
 }
 
 impl EndNotice {
-    /// How many waits a stack may try. A loop that tries again for ever must not keep the thread.
+    /// The number of waits that are refused before the stack is abandoned, because a loop that
+    /// retries for ever must not keep the thread.
     const MAX_REFUSALS: u32 = 1000;
 
     pub(crate) fn was_thrown(&self) -> bool {
         self.was_thrown.get()
     }
 
-    /// Whether the end has to be thrown now, which it is once.
+    /// Returns whether the end has to be thrown now, and records that it is: it is thrown once.
     pub(crate) fn throws(&self) -> bool {
         !self.was_thrown.replace(true)
     }
 
-    /// Counts a wait that is refused. False if there were too many.
+    /// Counts a wait that is refused. Returns false if there were too many.
     pub(crate) fn refuse(&self) -> bool {
         let refusals = self.refusals.get();
         self.refusals.set(refusals + 1);
         refusals < Self::MAX_REFUSALS
     }
 
-    /// The end was thrown and caught where the unwinding could not go on. The next wait throws it
-    /// again, instead of abandoning the stack, unless that has happened too often.
+    /// Records that the end was thrown and then caught where the unwinding could not continue. The
+    /// next wait throws it again instead of abandoning the stack, unless that has happened too
+    /// often.
     pub(crate) fn throw_again(&self) {
         self.was_thrown.set(!self.refuse());
     }

@@ -1,7 +1,7 @@
-//! Giving the thread back: what saves and restores the thread's ambient state around a switch.
+//! Suspends the running stack, and saves and restores the thread's ambient state around the switch.
 //!
-//! The engine saves registers. Who resumes keeps its place ([`super::place::resume`]); who suspends
-//! sets its place again when it is resumed, and keeps account of what it knows of unwinding.
+//! The engine saves registers. The resumer keeps its own place ([`super::place::resume`]). A stack
+//! that is resumed sets its place again, and updates what it knows about unwinding.
 
 use std::cell::Cell;
 use std::thread::panicking;
@@ -13,13 +13,13 @@ use crate::base::{Unwinding, contain};
 use crate::switch::Suspension;
 
 thread_local! {
-    /// How many stacks of this thread are suspended while the thread counts a panic. It never falls
-    /// for those that were abandoned like that.
+    /// The number of stacks of this thread that are suspended while the thread counts a panic.
+    /// Stacks that were abandoned in this state are counted for ever.
     static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Suspends the running stack until it is woken, or gives way if it was told to. Returns whether it
-/// may be unwinding, in the sense of [`super::unwinding`].
+/// Suspends the running stack until it is woken; if it was told to give way, without waiting for a
+/// wake. Returns whether it may be unwinding, in the sense of [`super::unwinding`].
 #[inline(always)]
 pub(crate) fn pause(state: &StackState) -> bool {
     let may_unwind = if panicking() {
@@ -32,30 +32,30 @@ pub(crate) fn pause(state: &StackState) -> bool {
     may_unwind
 }
 
-/// The part of [`pause`] that suspends, where the thread counts no panic, so that the stack does not
-/// unwind.
+/// The part of [`pause`] that suspends. Called when the thread counts no panic, so that the stack
+/// is not unwinding.
 #[inline(always)]
 pub(crate) fn pause_calmly(state: &StackState) {
     state.resumer.note_top();
     switch(state, state.take_suspension());
-    // Rule 2: whatever the count says now, it is not for this stack.
+    // Rule 2: a panic that the thread counts now is not this stack's.
     state.panic_is_foreign.set(panicking());
 }
 
-/// The part of [`pause`] that comes after the suspension.
+/// The part of [`pause`] that follows the suspension.
 #[inline]
 pub(crate) fn resumed(state: &StackState) {
     state.caught_sticky.set(false);
     if !state.deadlines.is_empty() {
         if let Resumer::Task(task) = &state.resumer {
-            // A bridge may have moved to another task. (A fiber's waker is always the same.)
+            // A bridge may have moved to another task. A fiber's waker never changes.
             state.deadlines.set_waker(&task.waker());
         }
     }
 }
 
 /// Suspends the running stack until everything that is ready now has had its turn. Returns what
-/// [`pause`] does.
+/// [`pause`] returns.
 pub(crate) fn give_way(state: &StackState) -> bool {
     match &state.resumer {
         Resumer::Hub { .. } => state.give_way(),
@@ -96,7 +96,7 @@ pub(crate) fn abandon(state: &StackState) -> ! {
     }
 }
 
-/// Suspends the running stack, and is where it goes on.
+/// Suspends the running stack, and continues here when it is resumed.
 #[inline(always)]
 fn switch(state: &StackState, how: Suspension) {
     debug_assert!(

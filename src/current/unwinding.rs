@@ -1,20 +1,20 @@
-//! What is known of unwinding, where one thread has many stacks.
+//! What is known about unwinding when one thread has many stacks.
 //!
-//! Throwing into a stack that is already unwinding aborts the process if a destructor lets it out,
-//! so it must never happen. Whether *this stack* is unwinding cannot be asked:
-//! [`std::thread::panicking`] counts for the thread, and a stack that suspends inside a destructor
-//! leaves the count raised for all others. What can be known:
+//! A throw on a stack that is already unwinding aborts the process if it leaves a destructor, so it
+//! must never happen. The crate cannot ask whether *this stack* is unwinding:
+//! [`std::thread::panicking`] counts for the whole thread, and a stack that suspends inside a
+//! destructor leaves the count raised for all others. What can be known is this:
 //!
-//! 1. If `panicking()` is false, nothing on the thread is unwinding.
+//! 1. If `panicking()` is false, no stack of the thread is unwinding.
 //! 2. A stack for which it was false when it suspended is not unwinding when it is resumed,
 //!    whatever the count says by then.
-//! 3. If it was false when a stack was resumed and is true later in that same run, the stack itself
-//!    is unwinding, unless another stack that it ran meanwhile (a bridge, a hub) has suspended in
-//!    its own unwinding.
-//! 4. Otherwise it *may* be unwinding. It gets its cancel later.
+//! 3. If it was false when a stack was resumed and is true later in the same run, that stack itself
+//!    is unwinding, unless another stack that it ran meanwhile (a bridge, a hub) has suspended
+//!    while unwinding.
+//! 4. Otherwise the stack *may* be unwinding, and gets its cancel later.
 //!
-//! To throw, only rules 1 and 2 count. Rule 3 tells where a wait returns an error rather than
-//! suspend.
+//! Only rules 1 and 2 permit a throw. Rule 3 tells where a wait returns an error instead of
+//! suspending.
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
@@ -24,53 +24,54 @@ use super::place::{Place, with_place};
 use crate::base::contain;
 
 thread_local! {
-    /// How many fibers of this thread are suspended while they are surely unwinding. Each of them
-    /// goes on some time, and ends its panic.
+    /// The number of fibers of this thread that are suspended while they are surely unwinding. Each
+    /// of them continues at some time and ends its panic.
     pub(super) static UNWINDING_FIBERS: Cell<usize> = const { Cell::new(0) };
-    /// Whether a stack was abandoned here while it was, or may have been, unwinding. If it was, the
-    /// thread's panic count does not fall to zero again.
+    /// Whether a stack was abandoned on this thread while it was, or may have been, unwinding. If
+    /// it was, the thread's panic count never falls to zero again.
     static MARKED: Cell<bool> = const { Cell::new(false) };
-    /// The stacks whose interrupt waits until nothing on the thread is unwinding, in any hub or
-    /// bridge.
+    /// The wakers of stacks, in any hub or bridge, whose interrupt is put off until no stack of the
+    /// thread is unwinding.
     static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
-    /// Counts how often they were woken; tells a stack whether it is in the list.
+    /// Counts how often the deferred stacks were woken. A stack uses it to tell whether it is in
+    /// the list.
     static DEFERRED_ROUND: Cell<u64> = const { Cell::new(1) };
-    /// Whether there are any: spares each turn a look at the list.
+    /// Whether the list has entries, so that a turn need not look at the list.
     static ANY_DEFERRED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A stack is abandoned here while the thread counts a panic.
+/// Records that a stack is abandoned while the thread counts a panic.
 pub(super) fn mark() {
     MARKED.set(true);
 }
 
-/// Whether the thread counts a panic that no fiber of this thread will end: that of a stack that was
-/// abandoned, of a bridge (which nothing may ever poll again), or of code outside of stacks of ours,
-/// such as that which made the hub.
+/// Returns whether the thread counts a panic that no fiber of this thread will end. Such a panic is
+/// that of an abandoned stack, of a bridge (which may never be polled again), or of code outside of
+/// our stacks, such as the code that made the hub.
 pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
     panicking() && (made_while_panicking || MARKED.get() || UNWINDING_FIBERS.get() == 0)
 }
 
-/// The round of deferred wakes that comes next.
+/// Returns the number of the next round of deferred wakes.
 pub(crate) fn deferred_round() -> u64 {
     DEFERRED_ROUND.get()
 }
 
-/// Has `waker` woken when the thread's panic count has fallen.
+/// Arranges for `waker` to be woken when the thread's panic count has fallen to zero.
 pub(crate) fn defer(waker: &Waker) {
     let waker = contain::clone_waker(waker);
     ANY_DEFERRED.set(true);
     let _ = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(waker));
 }
 
-/// Runs other stacks from the code that runs, which may be on a stack itself. If one of them
-/// suspends in its unwinding, the panics that the thread counts from then on need not be this
-/// stack's: rule 3 does not hold for it any more.
+/// Runs other stacks from the running code, which may be on a stack itself. If one of them suspends
+/// while unwinding, the panics that the thread counts from then on may not be this stack's, so rule
+/// 3 no longer holds for it.
 #[inline]
 pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
     let before = panicking();
     if !before {
-        // No stack that was abandoned here was unwinding.
+        // No stack that was abandoned on this thread was unwinding.
         MARKED.set(false);
     }
     let result = resume();
@@ -85,8 +86,8 @@ pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Wakes the stacks whose interrupt was put off, if nothing unwinds any more. Called after stacks
-/// have run.
+/// Wakes the stacks whose interrupt was put off, if no stack is unwinding any more. Called after
+/// stacks have run.
 #[inline]
 fn wake_deferred() {
     if ANY_DEFERRED.get() && !panicking() {

@@ -1,6 +1,6 @@
 //! [`WaitSite`]: the check that comes before each wait.
 //!
-//! Every call that may suspend makes it first, before it touches anything.
+//! Every call that may suspend makes this check first, before it changes anything.
 
 use std::cell::Cell;
 use std::panic::Location;
@@ -14,11 +14,11 @@ use crate::base::{Unwinding, report};
 /// A place where waiting is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WaitSite {
-    /// On a stack of ours, which can suspend.
+    /// The code is on a stack of ours, which can suspend.
     Stack,
-    /// On a plain thread, which can block.
+    /// The code is on a plain thread, which can block.
     Thread,
-    /// Where tokio knows whether the thread may block: see [`Executor::Unlimited`].
+    /// Tokio knows whether the thread may block: see [`Executor::Unlimited`].
     Tokio,
 }
 
@@ -29,16 +29,16 @@ enum Refusal {
     Poll,
     Hub,
     Elsewhere,
-    /// By `assert_no_switchpoints`. Apart from that, this is where it would wait.
+    /// `assert_no_switchpoints` forbids the wait. Without it, the code would wait at this site.
     Forbidden(WaitSite),
 }
 
 impl WaitSite {
-    /// Finds out where the code that runs may wait.
+    /// Determines where the running code may wait.
     ///
     /// # Panics
     ///
-    /// Where waiting is not allowed, in the name of `call`.
+    /// Panics where waiting is not allowed. The message names `call`.
     #[track_caller]
     #[inline(always)]
     pub(crate) fn here(call: &str) -> WaitSite {
@@ -59,8 +59,8 @@ impl WaitSite {
         }
     }
 
-    /// As [`here`](WaitSite::here), for a call that can return an error: `None` where a panic would
-    /// be a second one, which aborts the process.
+    /// Like [`here`](WaitSite::here), for a call that can return an error. Returns `None` where a
+    /// panic would be the second one, which aborts the process.
     #[track_caller]
     #[inline]
     pub(crate) fn here_or_error(call: &str) -> Option<WaitSite> {
@@ -99,15 +99,15 @@ impl WaitSite {
     }
 }
 
-/// Whether nothing keeps the code on this stack from suspending.
+/// Returns whether the code on this stack may suspend.
 #[inline(always)]
 fn may_switch(state: &StackState) -> bool {
     state.no_switch.get() == 0 && !state.resumer.is_elsewhere()
 }
 
 impl Refusal {
-    /// What becomes of a wait that is refused, and has no error to return, while the thread counts a
-    /// panic. If it is this stack that unwinds, a second panic would abort the process.
+    /// Handles a wait that is refused and has no error to return, while the thread counts a panic.
+    /// If this stack is the one that unwinds, a second panic would abort the process.
     #[cold]
     #[track_caller]
     fn unwinding(self, call: &str) -> WaitSite {
@@ -117,12 +117,13 @@ impl Refusal {
             _ => (Unwinding::Maybe, None),
         };
         match (self, unwinding, state) {
-            // Only another stack's unwinding is counted.
+            // The thread counts no panic, so one may be thrown.
             (_, Unwinding::No, _) => self.panic(call),
-            // The stack that unwinds is let through, and a thread, which does not switch.
+            // The wait is allowed on a stack that surely unwinds, and on a plain thread, which does
+            // not switch.
             (Refusal::Forbidden(site), Unwinding::Yes, _) => site,
             (Refusal::Forbidden(site), _, None) => site,
-            // It cannot go on, either way, and must not suspend to be resumed.
+            // The stack cannot continue in either way, and must not suspend and be resumed.
             (Refusal::Forbidden(_) | Refusal::Elsewhere, _, Some(state)) => {
                 report::error(format_args!(
                     "{call} was refused at {}, on a stack that may be unwinding; since a panic could \
@@ -177,7 +178,7 @@ thread_local! {
     static FORBIDDEN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Forbids waits to the thread, outside of stacks of ours, until it is dropped.
+/// Forbids waits on this thread, outside of our stacks, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Forbidden(());
 

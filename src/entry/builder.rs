@@ -1,4 +1,4 @@
-//! [`HubBuilder`]: settings for a hub that has a runtime of its own.
+//! [`HubBuilder`]: the settings of a hub with a runtime of its own.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -17,12 +17,13 @@ use crate::hub::interrupt::Listener;
 use crate::remote::{HubPool, HubThread};
 use crate::scheduler::{attach, driver, serve};
 
-/// Makes a hub with settings of its own.
+/// Configures a hub that gets a runtime of its own.
 ///
-/// * [`name`](HubBuilder::name): for messages; default `Hub`.
-/// * [`stack_size`](HubBuilder::stack_size): of its fibers; default 2 MiB (256 KiB on 32-bit systems).
+/// * [`name`](HubBuilder::name): used in messages; default `Hub`.
+/// * [`stack_size`](HubBuilder::stack_size): of the hub's fibers; default 2 MiB, or 256 KiB where
+///   addresses have 32 bits.
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
-/// * [`measure_stacks`](HubBuilder::measure_stacks): default no.
+/// * [`measure_stacks`](HubBuilder::measure_stacks): default false.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
 /// * [`close_timeout`](HubBuilder::close_timeout): default none.
 ///
@@ -58,17 +59,17 @@ impl HubBuilder {
         self
     }
 
-    /// Sets the stack size of fibers that do not ask for one, in bytes of address
-    /// space. It is rounded up to a power of two, and to 64 KiB at least.
+    /// Sets the stack size of fibers that do not set their own, in bytes of address space. It is
+    /// rounded up to a power of two, and to at least 64 KiB.
     pub fn stack_size(mut self, bytes: usize) -> HubBuilder {
         self.config.stack_size = bytes;
         self
     }
 
-    /// Sets how many stacks of ended fibers, of each size, are kept for new ones.
+    /// Sets how many stacks of ended fibers, of each size, are kept for new fibers.
     ///
-    /// The memory of any more goes back to the system at once. When the hub is idle,
-    /// so does most of the memory of those that are kept.
+    /// The memory of further stacks goes back to the system at once. When the hub is idle, most of
+    /// the memory of the kept stacks goes back too.
     pub fn max_cached_stacks(mut self, count: usize) -> HubBuilder {
         self.config.max_cached_stacks = count;
         self
@@ -82,12 +83,12 @@ impl HubBuilder {
         self
     }
 
-    /// Sets whether Ctrl-C does nothing, however often it comes, instead of what
-    /// [`run`](crate::run#ctrl-c) says.
+    /// Sets whether Ctrl-C is ignored, however often it comes, instead of handled as
+    /// [`run`](crate::run#ctrl-c) describes.
     ///
-    /// Where the hub does not answer Ctrl-C anyway, which is everywhere but in
-    /// [`run`](HubBuilder::run) on the main thread, it has no effect. It can be
-    /// changed later: [`Hub::set_ignore_interrupt`](crate::Hub::set_ignore_interrupt).
+    /// This has an effect only in [`run`](HubBuilder::run) on the main thread, because hubs do not
+    /// handle Ctrl-C elsewhere. To change it later, use
+    /// [`Hub::set_ignore_interrupt`](crate::Hub::set_ignore_interrupt).
     pub fn ignore_interrupt(mut self, ignore: bool) -> HubBuilder {
         self.ignore_interrupt = ignore;
         self
@@ -118,7 +119,7 @@ impl HubBuilder {
         self
     }
 
-    /// Runs on tokio's virtual clock, paused from the start: time passes only
+    /// Sets whether the hub runs on tokio's virtual clock, paused from the start: time passes only
     /// when there is nothing else to do.
     #[cfg(feature = "test-util")]
     #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -132,11 +133,11 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// As [`run`](crate::run()).
+    /// As for [`run`](crate::run()).
     ///
     /// # Panics
     ///
-    /// As [`run`](crate::run()).
+    /// As for [`run`](crate::run()).
     #[track_caller]
     pub fn run<F, T>(self, f: F) -> Result<T, JoinError>
     where
@@ -186,14 +187,15 @@ impl HubBuilder {
         }
     }
 
-    /// Starts a thread that runs the hub: [`HubThread::new`] with these settings.
-    /// The thread has the hub's name.
+    /// Starts a thread that runs the hub: [`HubThread::new`] with these settings. The thread has
+    /// the hub's name.
     ///
-    /// It blocks until the hub is there, a fraction of a millisecond.
+    /// This blocks until the hub runs, a fraction of a millisecond.
     ///
     /// # Errors
     ///
-    /// If the thread or its runtime cannot be made, or the name has a zero byte.
+    /// Returns an error if the thread or its runtime cannot be made, or if the name has a zero
+    /// byte.
     ///
     /// # Examples
     ///
@@ -210,16 +212,15 @@ impl HubBuilder {
         HubThread::start(self.config)
     }
 
-    /// Starts a pool of `count` threads, each of which runs a hub:
-    /// [`HubPool::new`] with these settings. The hubs, and their threads, have the
-    /// name with `-0`, `-1` and so on behind it.
+    /// Starts a pool of `count` threads, each of which runs a hub: [`HubPool::new`] with these
+    /// settings. Each hub and its thread have the name with `-0`, `-1` and so on appended.
     ///
-    /// It blocks until the hubs are there, a fraction of a millisecond each.
+    /// This blocks until the hubs run, a fraction of a millisecond for each.
     ///
     /// # Errors
     ///
-    /// If `count` is zero, a thread or its runtime cannot be made, or the name has
-    /// a zero byte.
+    /// Returns an error if `count` is zero, if a thread or its runtime cannot be made, or if the
+    /// name has a zero byte.
     pub fn start_pool(self, count: usize) -> io::Result<HubPool> {
         HubPool::start(self.config, count)
     }

@@ -1,4 +1,4 @@
-//! [`Hub`]: a hub, for its own thread.
+//! [`Hub`]: a handle to a hub, for its own thread.
 
 use std::fmt;
 use std::rc::Rc;
@@ -17,34 +17,33 @@ use crate::shared::HubMetrics;
 
 /// The scheduler of this thread's fibers on one runtime.
 ///
-/// A hub is made on first need, by [`spawn`](crate::spawn) or
-/// [`Hub::current`], on a current-thread runtime: `#[tokio::main(flavor =
-/// "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, a `LocalRuntime`, or
-/// a `LocalSet` on one of these. It is then one task of that runtime, and ends
-/// with it. It runs in the runtime's context, not in that of a `LocalSet`: for
-/// fibers that call `spawn_local` there, use [`Hub::run_until`].
+/// A hub is made when [`spawn`](crate::spawn) or [`Hub::current`] first needs one on a
+/// current-thread runtime: `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`,
+/// `#[tokio::test]`, a `LocalRuntime`, or a `LocalSet` on one of these. It is then a task of that
+/// runtime and ends with it. It runs in the context of the runtime, not of a `LocalSet`; if fibers
+/// have to call `spawn_local` there, use [`Hub::run_until`].
 ///
-/// On the main task of a multi-thread runtime, [`Hub::run_until`] drives one. A
-/// program with a synchronous `main` has one by [`run`](crate::run).
+/// On the main task of a multi-thread runtime, [`Hub::run_until`] drives a hub. A program with a
+/// synchronous `main` gets one from [`run`](crate::run).
 ///
-/// A `Hub` value is a handle to it, for its own thread.
+/// A `Hub` value is a handle to the hub, for its own thread.
 #[derive(Clone)]
 pub struct Hub(Rc<Core>);
 
 impl Hub {
-    /// Settings for a hub that [`HubBuilder::run`] makes.
+    /// Returns a builder for a hub with a runtime of its own.
     pub fn builder() -> HubBuilder {
         HubBuilder::new()
     }
 
-    /// The hub of the fiber that is running or, outside of fibers, that of the
-    /// current runtime on this thread, made if there is none yet.
+    /// Returns the current hub, which is made if there is none yet. In a fiber this is the fiber's
+    /// hub; elsewhere it is this thread's hub on the current runtime.
     ///
     /// # Panics
     ///
-    /// Where there is none and none can be made, saying what to do instead: with
-    /// no runtime, on a multi-thread runtime, on a thread that does not drive the
-    /// runtime, and where another thread has the runtime's hub.
+    /// Panics if there is no hub and none can be made; the message says what to do instead. This is
+    /// so without a runtime, on a multi-thread runtime, on a thread that does not drive the
+    /// runtime, and if another thread has the runtime's hub.
     #[track_caller]
     pub fn current() -> Hub {
         match attach::current() {
@@ -53,34 +52,32 @@ impl Hub {
         }
     }
 
-    /// The hub of the fiber that is running or, outside of fibers, that of the
-    /// current runtime on this thread, if it was made before.
+    /// Returns the current hub, if it was made before. In a fiber this is the fiber's hub;
+    /// elsewhere it is this thread's hub on the current runtime.
     pub fn try_current() -> Option<Hub> {
         attach::try_current().map(Hub)
     }
 
     /// Drives a hub inside the calling task while `future` runs.
     ///
-    /// It works on the main task of a multi-thread runtime, and in a `LocalSet`,
-    /// where fibers then may call `spawn_local`. When `future` is done, the hub
-    /// closes: fibers that are left are cancelled, at each wait, and `run_until`
-    /// returns when all of them have ended.
+    /// This works on the main task of a multi-thread runtime, and in a `LocalSet`, where fibers may
+    /// then call `spawn_local`. When `future` is done, the hub closes: the remaining fibers are
+    /// cancelled at each of their waits, and `run_until` returns when all of them have ended.
     ///
-    /// Where the thread already has an open hub for the runtime, that one is
-    /// shared: whoever is polled drives it, and the last to end closes it. In a
-    /// fiber of that hub, it just awaits `future`. A hub
-    /// that is closing is waited for, and one that has closed is replaced.
+    /// If the thread already has an open hub for the runtime, that hub is shared: each caller
+    /// drives it while it is polled, and the last one to finish closes it. In a fiber of that hub,
+    /// this only awaits `future`. If the hub is closing, this waits for its end; a hub that has
+    /// closed is replaced.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped before it has returned, and the hub is not shared, the hub
-    /// ends at once: each fiber is unwound, and a fiber that waits while it unwinds
-    /// is leaked with a warning.
+    /// If this is dropped before it has returned, and the hub is not shared, the hub ends at once:
+    /// each fiber is unwound, and a fiber that waits while it unwinds is leaked with a warning.
     ///
     /// # Panics
     ///
-    /// If there is no runtime, or another thread has the hub of this
-    /// current-thread runtime.
+    /// Panics if there is no runtime, or if another thread has the hub of this current-thread
+    /// runtime.
     ///
     /// # Examples
     ///
@@ -100,28 +97,25 @@ impl Hub {
         attach::run_until(future).await
     }
 
-    /// Closes the hub: it takes no new fibers, cancels those that it has, at each
-    /// wait, and the future is ready when all of them have ended.
+    /// Closes the hub: it takes no new fibers and cancels the existing ones at each of their waits.
+    /// The returned future is ready when all of them have ended.
     ///
-    /// In the root fiber of [`run`](crate::run), and only there among fibers, it
-    /// can be waited for: the root is not cancelled, and not waited for. In async
-    /// code it can always be awaited. The close begins when the future is first
-    /// polled, and goes on if it is dropped.
+    /// Among the hub's own fibers, only the root fiber of [`run`](crate::run) can wait for the
+    /// close; it is then neither cancelled nor waited for. Async code can always await it. The
+    /// close begins when the future is first polled, and continues if the future is dropped.
     ///
-    /// A hub that is closed stays the hub of its runtime on this thread, and
-    /// refuses new fibers.
+    /// A closed hub remains the hub of its runtime on this thread, and refuses new fibers.
     ///
     /// With `panic = "abort"`, fibers are cancelled only at
-    /// [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), and must end by themselves.
+    /// [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), and must end of their own accord.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing; calling it again waits for the same
-    /// close.
+    /// Dropping the future loses nothing; another call waits for the same close.
     ///
     /// # Panics
     ///
-    /// In a fiber of this hub that is not its root: it would wait for itself.
+    /// Panics in a fiber of this hub other than its root, which would wait for itself.
     ///
     /// # Examples
     ///
@@ -139,43 +133,41 @@ impl Hub {
         Close::new(&self.0.mailbox)
     }
 
-    /// As [`close`](Hub::close), but waits no longer than `duration`.
+    /// Like [`close`](Hub::close), but waits no longer than `duration`.
     ///
-    /// After a timeout the close goes on.
+    /// After a timeout the close continues.
     ///
     /// # Cancel safety
     ///
-    /// As [`close`](Hub::close).
+    /// As for [`close`](Hub::close).
     ///
     /// # Errors
     ///
-    /// The future gives a [`CloseTimeout`](crate::CloseTimeout) with the names of the fibers that had
-    /// not ended.
+    /// The future returns a [`CloseTimeout`](crate::CloseTimeout) with the names of the fibers that
+    /// had not ended.
     ///
     /// # Panics
     ///
-    /// As [`close`](Hub::close), and if the runtime's timers are not enabled.
+    /// As for [`close`](Hub::close). Also panics if the runtime's timers are not enabled.
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseWithin {
         CloseWithin::new(&self.0, duration)
     }
 
-    /// Calls `f` on this thread, outside of any fiber, behind everything that is
-    /// ready now.
+    /// Calls `f` on this thread, outside of any fiber, after everything that is ready now.
     ///
-    /// A callback must not wait; it may spawn a fiber that does, fire a
-    /// [`Switcher`](crate::Switcher), or queue another callback. If it panics,
-    /// that is reported, and the hub goes on. A callback that queues itself again
-    /// starves nothing, as [`yield_now`](crate::yield_now()) does not.
+    /// A callback must not wait. It may spawn a fiber that does, fire a
+    /// [`Switcher`](crate::Switcher), or queue another callback. If it panics, the panic is
+    /// reported and the hub continues. Like [`yield_now`](crate::yield_now()), a callback that
+    /// queues itself again starves nothing.
     ///
-    /// From other threads: [`HubHandle::run_callback`].
+    /// For other threads, see [`HubHandle::run_callback`].
     ///
     /// # Panics
     ///
-    /// If the hub has ended, or is closing and its last fiber has ended. (While
-    /// the thread is panicking, `f` is dropped with a report instead.) Callbacks
-    /// that were queued before run before the hub has closed; a hub that ends
-    /// abruptly drops them.
+    /// Panics if the hub has ended, or is closing and its last fiber has ended. (If the thread is
+    /// already panicking, `f` is dropped with a warning instead.) Callbacks that were queued
+    /// earlier run before the hub has closed; a hub that ends abruptly drops them.
     ///
     /// # Examples
     ///
@@ -201,12 +193,12 @@ impl Hub {
         }
     }
 
-    /// Sets whether Ctrl-C does nothing from now on, however often it comes,
-    /// instead of what [`run`](crate::run#ctrl-c) says. What came before still counts.
+    /// Sets whether Ctrl-C is ignored from now on, however often it comes, instead of handled as
+    /// [`run`](crate::run#ctrl-c) describes. A Ctrl-C that came earlier still counts.
     ///
-    /// It holds until it is set again, also when [`run`](crate::run) has returned. Where the
-    /// hub does not answer Ctrl-C anyway, which is everywhere but under [`run`](crate::run) on
-    /// the main thread, it has no effect.
+    /// The setting stays until it is changed, even after [`run`](crate::run) has returned. It has
+    /// an effect only under [`run`](crate::run) on the main thread, because hubs do not handle
+    /// Ctrl-C elsewhere.
     ///
     /// # Examples
     ///
@@ -227,31 +219,31 @@ impl Hub {
         }
     }
 
-    /// A handle to the hub for other threads.
+    /// Returns a handle to the hub for other threads.
     pub fn handle(&self) -> HubHandle {
         HubHandle::new(&self.0.mailbox)
     }
 
-    /// What the program keeps with the hub.
+    /// Returns the values that the program keeps with the hub.
     pub fn data(&self) -> &HubData {
         &self.0.data
     }
 
-    /// Calls back when file descriptors are ready; see [`Poller`], also for an
-    /// example.
+    /// Returns the hub's poller, which calls back when file descriptors are ready; see [`Poller`],
+    /// also for an example.
     #[cfg(unix)]
     #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub fn poll(&self) -> &Poller {
         &self.0.poll
     }
 
-    /// Numbers about the hub, as they are now.
+    /// Returns figures about the hub, as they are now.
     pub fn metrics(&self) -> HubMetrics {
         self.0.metrics()
     }
 
-    /// How much of its stack a fiber of each name has used at most, in bytes, for
-    /// fibers that are measured and were given a name. For the first 1,024 names.
+    /// Returns, for each name, the most that a fiber of that name has used of its stack, in bytes.
+    /// Only fibers count that are measured and were given a name, for the first 1,024 names.
     ///
     /// # Examples
     ///
@@ -270,12 +262,12 @@ impl Hub {
         self.0.depths.by_name()
     }
 
-    /// The hub's name: the one it was given, or `Hub`.
+    /// Returns the hub's name: the one it was given, or `Hub`.
     pub fn name(&self) -> &str {
         &self.0.config.name
     }
 
-    /// The tokio runtime that the hub runs on.
+    /// Returns the tokio runtime that the hub runs on.
     pub fn runtime(&self) -> &Handle {
         &self.0.runtime
     }

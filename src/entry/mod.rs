@@ -1,4 +1,4 @@
-//! The ways in: how a program gets a hub.
+//! How a program gets a hub.
 
 mod builder;
 mod hub;

@@ -5,21 +5,20 @@ use crate::handles::JoinError;
 
 /// Runs `f` as the root fiber of a hub of its own, and returns its result.
 ///
-/// It makes a [`LocalRuntime`](tokio::runtime::LocalRuntime) with I/O and time enabled, so every tokio future can be waited for and `spawn_local` works.
-/// When `f` has ended, the hub closes: fibers that are left are cancelled, at
-/// each wait, and run returns when all of them have ended. Then the runtime and
-/// its tasks are dropped.
+/// This makes a [`LocalRuntime`](tokio::runtime::LocalRuntime) with I/O and time enabled, so fibers
+/// can wait for every tokio future and can call `spawn_local`. When `f` has ended, the hub closes:
+/// the remaining fibers are cancelled at each of their waits. When all have ended, the runtime and
+/// its tasks are dropped, and `run` returns.
 ///
-/// For settings see [`Hub::builder`](crate::Hub::builder).
+/// For settings, see [`Hub::builder`](crate::Hub::builder).
 ///
 /// # Ctrl-C
 ///
-/// On the main thread, Ctrl-C (SIGINT) cancels `f` with the message "interrupted",
-/// as [`cancel`](crate::FiberHandle::cancel) would: at the wait that it is in, at
-/// the next one that does not end at once, or at
-/// [`check_cancelled`](crate::check_cancelled). If `f` catches it and goes on, it
-/// can be interrupted again. Nobody else is: not the other fibers, which are
-/// cancelled when the hub closes, and no other hub.
+/// On the main thread, Ctrl-C (SIGINT) cancels `f` with the message "interrupted", as
+/// [`cancel`](crate::FiberHandle::cancel) would: at its current wait, at its next wait that is not
+/// ready at once, or at [`check_cancelled`](crate::check_cancelled). If `f` catches the cancel and
+/// continues, it can be interrupted again. Ctrl-C affects no other fiber and no other hub; the
+/// other fibers are cancelled when the hub closes.
 ///
 /// If it comes again before `f` got the first, because `f` computes, blocks the thread or is in a
 /// [`shield`](crate::shield()), it ends the process, as it does by default. When `f` has ended and run
@@ -28,30 +27,29 @@ use crate::handles::JoinError;
 /// which nothing can stop, the next one ends the process; if `f` was interrupted before, run says
 /// after a second that it waits for them. [`HubBuilder::close_timeout`] bounds all of this.
 ///
-/// When run has returned, Ctrl-C ends the process again. What is left behind is a
-/// signal handler that sees to it, even if the program has others, such as those
-/// of tokio's `ctrl_c`. A program that handles Ctrl-C itself, before, beside or
-/// after its hub, says so with [`ignore_interrupt`](HubBuilder::ignore_interrupt):
-/// then run does nothing about it, and leaves a handler behind that does nothing.
-/// Another call of run on the main thread decides anew.
+/// After `run` has returned, Ctrl-C ends the process again. A signal handler stays installed that
+/// makes sure of this, even if the program has other handlers, such as those of tokio's `ctrl_c`. A
+/// program that handles Ctrl-C itself, before, during or after its hub, should call
+/// [`ignore_interrupt`](HubBuilder::ignore_interrupt). `run` then ignores Ctrl-C, and the handler
+/// that stays installed does nothing. Each call of `run` on the main thread decides anew.
 ///
-/// On other threads than the main one (that std calls "main"), run does not touch
-/// Ctrl-C. Neither does a hub on a runtime that the program has made. Whether
-/// Ctrl-C was ignored when the program started is not looked at.
+/// On threads other than the main thread (the one that std calls "main"), `run` does not touch
+/// Ctrl-C. Neither does a hub on a runtime that the program has made. `run` does not check whether
+/// Ctrl-C was ignored when the program started.
 ///
-/// On Windows, a second Ctrl-C ends the process only if the hub could notice the
-/// first: Ctrl-Break ends one that is stuck. And when run has returned, listeners
-/// of tokio's that the program has keep Ctrl-C from ending it.
+/// On Windows, a second Ctrl-C ends the process only if the hub could notice the first; Ctrl-Break
+/// ends a hub that is stuck. After `run` has returned, listeners of tokio's that the program has
+/// keep Ctrl-C from ending it.
 ///
 /// # Errors
 ///
-/// If `f` was cancelled, by Ctrl-C for one.
+/// Returns an error if `f` was cancelled, for example by Ctrl-C.
 ///
 /// # Panics
 ///
-/// With the panic of `f`, after the hub has closed. Inside a fiber or async code,
-/// where it would block the runtime. If the runtime or the root fiber's stack
-/// cannot be made.
+/// Panics with the panic of `f`, after the hub has closed. Panics inside a fiber or async code,
+/// where `run` would block the runtime, and if the runtime or the root fiber's stack cannot be
+/// made.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! [`Builder`]: what can be set about a fiber before it is made.
+//! [`Builder`]: the settings of a fiber.
 
 use std::io;
 
@@ -8,11 +8,12 @@ use crate::scheduler::attach;
 use crate::scheduler::launch::{self, Settings};
 use crate::shared::Start;
 
-/// Makes fibers with a name or a stack size of their own.
+/// Configures a fiber: its name, its stack size and whether its stack use is measured.
 ///
-/// * [`name`](Builder::name): for messages and errors; default `Fiber-N`.
-/// * [`stack_size`](Builder::stack_size): default that of the hub, 2 MiB (256 KiB on 32-bit systems).
-/// * [`measure_stack`](Builder::measure_stack): default that of the hub, no.
+/// * [`name`](Builder::name): used in messages and errors; default `Fiber-N`, with the fiber's ID.
+/// * [`stack_size`](Builder::stack_size): default the hub's, which by default is 2 MiB, or 256 KiB
+///   where addresses have 32 bits.
+/// * [`measure_stack`](Builder::measure_stack): default the hub's, which by default is off.
 ///
 /// # Examples
 ///
@@ -33,7 +34,7 @@ use crate::shared::Start;
 pub struct Builder(Settings);
 
 impl Builder {
-    /// A builder with the defaults.
+    /// Creates a builder with the defaults.
     pub fn new() -> Builder {
         Builder::default()
     }
@@ -44,20 +45,19 @@ impl Builder {
         self
     }
 
-    /// Sets the size of the stack in bytes of address space; memory is used page
-    /// by page as the stack grows. It is rounded up to a power of two, and to 64 KiB
-    /// at least.
+    /// Sets the size of the stack, in bytes of address space. Memory is used page by page as the
+    /// stack grows. The size is rounded up to a power of two, and to at least 64 KiB.
     pub fn stack_size(mut self, bytes: usize) -> Builder {
         self.0.stack_size = Some(bytes);
         self
     }
 
-    /// Sets whether [`FiberHandle::stack_used`](crate::FiberHandle::stack_used)
-    /// tells how much of its stack the fiber has used. That costs a system call when
-    /// the fiber is made and one when it ends, and the memory that a stack keeps
-    /// from one fiber to the next.
+    /// Sets whether the fiber's stack use is measured, for
+    /// [`FiberHandle::stack_used`](crate::FiberHandle::stack_used). This costs one system call when
+    /// the fiber is made and one when it ends. It also gives up the memory that a stack otherwise
+    /// keeps from one fiber to the next.
     ///
-    /// It can be told on Linux only.
+    /// Stack use is measured on Linux only.
     pub fn measure_stack(mut self, measure: bool) -> Builder {
         self.0.measure_stack = measure;
         self
@@ -67,13 +67,13 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If no stack of that size can be had
-    /// ([`OutOfMemory`](io::ErrorKind::OutOfMemory), with a text that says what ran
-    /// out and which setting limits it), or the hub is closed.
+    /// Returns an error if no stack of that size can be allocated, or if the hub is closed. Without
+    /// memory the kind is [`OutOfMemory`](io::ErrorKind::OutOfMemory), and the text says what ran
+    /// out and which setting limits it.
     ///
     /// # Panics
     ///
-    /// Where there is no hub, as [`spawn`](crate::spawn) does.
+    /// Panics where there is no hub, as [`spawn`](crate::spawn) does.
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<Fiber<T>>
     where
@@ -87,11 +87,11 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`spawn`](Builder::spawn).
+    /// As for [`spawn`](Builder::spawn).
     ///
     /// # Panics
     ///
-    /// Where there is no hub, as [`spawn`](crate::spawn) does.
+    /// Panics where there is no hub, as [`spawn`](crate::spawn) does.
     #[track_caller]
     pub fn create<F, T>(self, f: F) -> io::Result<Fiber<T>>
     where

@@ -1,13 +1,12 @@
-//! How a hub ends in good order: [`Close`] and [`CloseWithin`].
+//! Closing a hub in good order: [`Close`] and [`CloseWithin`].
 //!
-//! 1. From the first poll of a `Close` on, no new fibers are taken, and each that
-//!    lives is told at each wait.
-//! 2. When the last has ended, no new callbacks are taken either, and no
-//!    descriptors are polled any more.
-//! 3. When those that were queued have run, the hub has closed.
+//! 1. The first poll of a `Close` begins the close: the hub takes no new fibers, and cancels each
+//!    live fiber at each of its waits.
+//! 2. When the last fiber has ended, the hub takes no more callbacks and polls no more descriptors.
+//! 3. When the callbacks that were queued have run, the hub has closed.
 //!
-//! A root fiber that waits for the close is left out of it: the hub has closed
-//! for it when all others have ended, and ends with it.
+//! A root fiber that waits for the close is exempt from it. For the root, the hub has closed when
+//! all other fibers have ended; the hub ends with the root.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -50,7 +49,7 @@ impl Close {
         }
     }
 
-    /// On the hub's own thread.
+    /// Polls on the hub's own thread.
     fn poll_here(&mut self, core: &Rc<Core>, cx: &mut Context<'_>) -> Poll<()> {
         if !self.began {
             self.began = true;
@@ -77,7 +76,7 @@ impl Close {
         Poll::Pending
     }
 
-    /// On another thread: ready when the hub has ended, its root too.
+    /// Polls on another thread. Ready when the hub has ended, including its root.
     fn poll_elsewhere(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.began {
             self.began = true;
@@ -86,7 +85,7 @@ impl Close {
         if !self.waiter.mailbox().has_ended() {
             self.waiter.register(cx);
         }
-        // Again: it may have ended before it knew whom to wake.
+        // This is checked again, because the hub may have ended before the waker was registered.
         match self.waiter.mailbox().has_ended() {
             true => Poll::Ready(()),
             false => Poll::Pending,

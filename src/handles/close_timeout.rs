@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// A hub, or the hubs of a pool, did not close in time: some fibers had not ended.
+/// A hub, or a hub of a pool, did not close in time, because some of its fibers had not ended or
+/// its thread was busy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseTimeout {
     duration: Duration,
@@ -26,8 +27,8 @@ impl CloseTimeout {
         }
     }
 
-    /// Adds what is known of a hub on the thread with this name that has not
-    /// closed.
+    /// Adds a hub that has not closed. `thread` is the name of its thread, and `fibers` are the
+    /// names of its live fibers, if known.
     pub(crate) fn add(&mut self, thread: &str, fibers: Option<Vec<String>>) {
         match fibers {
             Some(fibers) if !fibers.is_empty() => self.fibers.extend(fibers),
@@ -35,15 +36,14 @@ impl CloseTimeout {
         }
     }
 
-    /// The names of the fibers that had not ended.
+    /// Returns the names of the fibers that had not ended.
     pub fn fibers(&self) -> &[String] {
         &self.fibers
     }
 
-    /// The names of the threads of a [`HubThread`](crate::HubThread) or
-    /// [`HubPool`](crate::HubPool) that were busy with something else than waiting
-    /// fibers: with one that computes, so that the hub did not get to close, or
-    /// with blocking jobs that go on when all fibers have ended.
+    /// Returns the names of the threads of a [`HubThread`](crate::HubThread) or
+    /// [`HubPool`](crate::HubPool) that were busy. Such a thread runs a fiber that computes, so
+    /// that the hub could not close, or waits for blocking jobs after all fibers have ended.
     pub fn busy_threads(&self) -> &[String] {
         &self.busy
     }

@@ -1,15 +1,15 @@
-//! [`Fiber`]: owns the result of a fiber.
+//! [`Fiber`]: the owner of a fiber's result.
 //!
-//! A fiber has three sides, so that it is plain who may touch what:
+//! The data of a fiber is in three places:
 //!
-//! | side | where | who |
+//! | data | place | used by |
 //! |---|---|---|
-//! | [`Header`](crate::shared::Header) | an allocation, by [`FiberRef`] | everybody: handles, wakers, the hub |
+//! | [`Header`](crate::shared::Header) | an allocation, referred to by [`FiberRef`]s | any thread: handles, wakers, the hub |
 //! | [`StackState`](crate::current::StackState) | the root of its stack | the code that runs on that stack |
 //! | [`HubPart`](crate::shared::HubPart) | in the header | the hub, on its thread |
 //!
-//! Its result goes from its stack to its [`Fiber`] through the same allocation: from its
-//! [`ResultSender`](crate::shared::ResultSender) to its [`ResultReceiver`].
+//! The result goes from the fiber's stack to its [`Fiber`] through the same allocation: from the
+//! [`ResultSender`](crate::shared::ResultSender) to the [`ResultReceiver`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,21 +28,19 @@ use crate::shared::{
 
 /// Makes a fiber that runs `f`, and starts it.
 ///
-/// The fiber is queued behind everything that is ready on the current hub; it
-/// never runs before `spawn` has returned. In a fiber the current hub is the
-/// fiber's own, elsewhere that of the current runtime, which is made on first
-/// need.
+/// The fiber is queued behind everything that is ready on the current hub. It never runs before
+/// `spawn` returns. In a fiber, the current hub is the fiber's own. Elsewhere it is the hub of the
+/// current runtime, which is made if there is none.
 ///
 /// Dropping the returned [`Fiber`] detaches it.
 ///
 /// # Panics
 ///
-/// Where there is no hub and none can be made: outside of a tokio runtime, on a
-/// multi-thread runtime that is not inside [`Hub::run_until`], on a thread that
-/// does not drive its runtime. If the hub is closed or no stack can be had,
-/// which [`Builder::spawn`] returns as an error. While the thread is panicking,
-/// when a second panic would abort the process, it returns a fiber that was
-/// cancelled instead.
+/// Panics if there is no hub and none can be made: outside of a tokio runtime, on a multi-thread
+/// runtime outside of [`Hub::run_until`], and on a thread that does not drive its runtime. Panics
+/// if the hub is closed or no stack can be allocated; [`Builder::spawn`] returns an error instead.
+/// If the thread is already panicking, a second panic would abort the process, so this returns a
+/// fiber that counts as cancelled.
 ///
 /// [`Builder::spawn`]: crate::Builder::spawn
 /// [`Hub::run_until`]: crate::Hub::run_until
@@ -65,14 +63,14 @@ where
     Fiber::make(f, Start::AtOnce)
 }
 
-/// Owns the result of a fiber, as [`std::thread::JoinHandle`] does of a thread.
+/// The owner of a fiber's result, as [`std::thread::JoinHandle`] is of a thread's.
 ///
-/// It is itself a future with the same output as [`join`](Fiber::join). Dropping
-/// it detaches the fiber: it goes on, and its result is dropped where it ends.
-/// A fiber that was never started is cancelled instead.
+/// It is itself a future, with the same output as [`join`](Fiber::join). Dropping it detaches the
+/// fiber, which continues; its result is dropped on its own stack when it ends. A fiber that was
+/// never started is cancelled instead.
 ///
-/// A `Fiber` can be sent to another thread if `T` can, and joined there; the
-/// fiber stays on its hub's thread.
+/// A `Fiber` can be sent to another thread if `T` can, and joined there. The fiber itself stays on
+/// its hub's thread.
 pub struct Fiber<T>(ResultReceiver<T>);
 
 impl<T> Fiber<T> {
@@ -80,7 +78,7 @@ impl<T> Fiber<T> {
     ///
     /// # Panics
     ///
-    /// As [`spawn`].
+    /// As for [`spawn`].
     ///
     /// # Examples
     ///
@@ -124,8 +122,8 @@ impl<T> Fiber<T> {
         self.0.fiber()
     }
 
-    /// Queues the fiber behind everything that is ready. False, and without
-    /// effect, if it was started before or has ended.
+    /// Starts the fiber: queues it behind everything that is ready. If it was started before, was
+    /// cancelled or has ended, does nothing and returns false.
     pub fn start(&self) -> bool {
         let fiber = self.fiber();
         let started = fiber.start();
@@ -135,25 +133,25 @@ impl<T> Fiber<T> {
         started
     }
 
-    /// Waits for the fiber to end and takes its result: `join().wait()` in a
-    /// fiber, `join().await` in async code.
+    /// Returns a future that waits for the fiber to end and gives its result. Use `join().wait()`
+    /// in a fiber and `join().await` in async code.
     ///
-    /// A fiber that was not started is started: nobody else could do it while
-    /// this waits.
+    /// A fiber that was not started is started by this call, because the `Fiber` is borrowed while
+    /// the future exists.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing; the fiber can be joined again. The
-    /// result is taken when the future is ready.
+    /// Dropping the future loses nothing, and the fiber can be joined again. The result is taken
+    /// when the future is ready.
     ///
     /// # Errors
     ///
-    /// The future gives a [`JoinError`] if the fiber panicked, was cancelled, or
-    /// could not be run to its end.
+    /// The future gives a [`JoinError`] if the fiber panicked, was cancelled, or could not run to
+    /// its end.
     ///
     /// # Panics
     ///
-    /// In the fiber itself, and if the result was taken before.
+    /// Panics if the result was taken before, and if a fiber joins itself.
     #[track_caller]
     pub fn join(&mut self) -> Join<'_, T> {
         let is_itself = with_place(|place| match place {
@@ -180,22 +178,22 @@ impl<T> Fiber<T> {
         self.fiber().cancel(Some(message.into()))
     }
 
-    /// A handle to the fiber, without its result.
+    /// Returns a handle to the fiber, without its result.
     pub fn handle(&self) -> FiberHandle {
         FiberHandle(self.fiber().clone())
     }
 
-    /// The fiber's number.
+    /// Returns the fiber's ID.
     pub fn id(&self) -> FiberId {
         self.fiber().id()
     }
 
-    /// The fiber's name: the one it was given, or `Fiber-N` with its number.
+    /// Returns the fiber's name: the one it was given, or `Fiber-N` with its ID.
     pub fn name(&self) -> &str {
         self.fiber().name()
     }
 
-    /// Whether the fiber has not ended. A fiber that was not started is alive.
+    /// Returns whether the fiber has not ended. A fiber that was not started is alive.
     pub fn is_alive(&self) -> bool {
         self.fiber().is_alive()
     }
@@ -204,7 +202,7 @@ impl<T> Fiber<T> {
         Fiber(receiver)
     }
 
-    /// A fiber that was cancelled before it was made.
+    /// Creates a fiber that was cancelled before it was made.
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Mailbox::without_hub();
         no_hub.end();

@@ -1,4 +1,4 @@
-//! [`FiberHandle`]: a fiber as others see it.
+//! [`FiberHandle`]: a fiber, without its result.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,9 @@ use crate::current::{Place, with_place};
 use crate::scheduler::registry;
 use crate::shared::{FiberId, FiberRef};
 
-/// Refers to a fiber, without its result.
+/// A handle to a fiber, without its result.
 ///
-/// It can be cloned and sent anywhere, and does not keep the fiber alive.
+/// It can be cloned and sent to any thread. It does not keep the fiber alive.
 ///
 /// # Examples
 ///
@@ -27,54 +27,54 @@ use crate::shared::{FiberId, FiberRef};
 pub struct FiberHandle(pub(crate) FiberRef);
 
 impl FiberHandle {
-    /// The fiber's number.
+    /// Returns the fiber's ID.
     pub fn id(&self) -> FiberId {
         self.0.id()
     }
 
-    /// The fiber's name: the one it was given, or `Fiber-N` with its number.
+    /// Returns the fiber's name: the one it was given, or `Fiber-N` with its ID.
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// Whether the fiber has not ended. A fiber that was not started is alive.
+    /// Returns whether the fiber has not ended. A fiber that was not started is alive.
     pub fn is_alive(&self) -> bool {
         self.0.is_alive()
     }
 
-    /// Asks the fiber to end: [`Cancelled`](crate::Cancelled) is thrown from the
-    /// wait that it is in or reaches next. False if it had ended.
+    /// Asks the fiber to end: its current or next wait throws [`Cancelled`](crate::Cancelled).
+    /// Returns false if the fiber had ended.
     ///
-    /// One call is delivered once; a fiber that catches it goes on. A fiber that
-    /// was not started, or has not run yet, never runs.
+    /// Each cancel is delivered once, so a fiber that catches it continues. A cancel that arrives
+    /// while another one is pending has no effect. A fiber that was not started, or has not run
+    /// yet, never runs.
     pub fn cancel(&self) -> bool {
         self.0.cancel(None)
     }
 
-    /// As [`cancel`](Self::cancel), with a message for
+    /// Like [`cancel`](Self::cancel), with a message for
     /// [`Cancelled::message`](crate::Cancelled::message).
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
         self.0.cancel(Some(message.into()))
     }
 
-    /// Ends the fiber's [`park`](crate::park), or makes its next one return at
-    /// once. Several calls before that count as one.
+    /// Ends the fiber's [`park`](crate::park), or makes its next one return at once. Several calls
+    /// before that `park` count as one.
     pub fn unpark(&self) {
-        // Ordering: pairs with the swap in `Parked::poll`: what happened before
-        // `unpark` is seen after `park`.
+        // Ordering: pairs with the swap in `Parked::poll`, so that code after `park` sees what
+        // happened before `unpark`.
         self.0.unparked.store(true, Ordering::Release);
         registry::wake(&self.0);
     }
 
-    /// How much of its stack the fiber has used at most, in bytes; `None` if it is
-    /// not measured.
+    /// Returns the most that the fiber has used of its stack, in bytes; `None` if it is not
+    /// measured.
     ///
-    /// It is if [`Builder::measure_stack`](crate::Builder::measure_stack) or
-    /// [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks) asked for
-    /// it, on Linux. The figure is in whole pages. What a function has reserved
-    /// on the stack counts where it was touched. On the hub's thread the stack is
-    /// looked at; elsewhere, and when the fiber has ended, this is what was seen when
-    /// that was last done. The end of the fiber does it too.
+    /// A fiber is measured if [`Builder::measure_stack`](crate::Builder::measure_stack) or
+    /// [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks) asked for it, on Linux.
+    /// The figure is in whole pages, and counts the reserved part of a frame only where it was
+    /// touched. On the hub's thread, this call measures the stack. On other threads, and after the
+    /// fiber has ended, it returns the last figure; the end of the fiber measures it too.
     ///
     /// # Examples
     ///
@@ -107,8 +107,8 @@ impl fmt::Debug for FiberHandle {
     }
 }
 
-/// The fiber that is running; `None` in async code, also while a fiber polls a
-/// future, in a bridge, in the hub, and on a plain thread.
+/// Returns the fiber that is running. Returns `None` in async code (including a future that a fiber
+/// polls), in a bridge, in the hub's callbacks, and on a plain thread.
 pub fn current_fiber() -> Option<FiberHandle> {
     with_place(|place| match place {
         Place::Stack(state) => state.fiber().cloned().map(FiberHandle),
@@ -116,7 +116,7 @@ pub fn current_fiber() -> Option<FiberHandle> {
     })
 }
 
-/// Whether the code that is running is a fiber's: [`current_fiber`] is not `None`.
+/// Returns whether the running code is a fiber's, that is, whether [`current_fiber`] is not `None`.
 pub fn in_fiber() -> bool {
     with_place(|place| matches!(place, Place::Stack(state) if state.fiber().is_some()))
 }

@@ -1,4 +1,4 @@
-//! [`HubHandle`]: a hub as other threads see it.
+//! [`HubHandle`]: a hub, for any thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::current::{Place, with_place};
 use crate::scheduler::{callbacks, closing, registry};
 use crate::shared::{HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
 
-/// Refers to a hub, from any thread and any runtime.
+/// A handle to a hub, for any thread and any runtime.
 ///
-/// It can be cloned and sent, and does not keep the hub's runtime alive. What one
-/// thread asks for happens in its order; all of it goes through the hub's one
-/// queue. On the hub's own thread each method does what it does anywhere.
+/// It can be cloned and sent, and does not keep the hub's runtime alive. The requests of one thread
+/// take effect in the order in which they were made, and all go through the hub's single queue. The
+/// methods do the same on the hub's own thread.
 ///
 /// # Examples
 ///
@@ -41,19 +41,19 @@ impl HubHandle {
         HubHandle(hub.clone())
     }
 
-    /// Makes a fiber that runs `f` on the hub, and starts it: [`spawn`](crate::spawn)
-    /// from anywhere.
+    /// Makes a fiber that runs `f` on the hub, and starts it. This is [`spawn`](crate::spawn) for
+    /// any thread.
     ///
-    /// A hub that is sent many fibers at once starts them by the dozen, between
-    /// what else is ready: those that have begun go on, and end, meanwhile.
+    /// A hub that receives many fibers at once starts them by the dozen, between other entries that
+    /// are ready. Fibers that have begun continue, and end, meanwhile.
     ///
-    /// If the hub ends before the fiber has got there, or has no stack for it, `f`
-    /// is dropped on the hub's thread (or, if that is gone, where its end is
-    /// noticed), and the join says so.
+    /// If the hub ends before the fiber has arrived, or has no stack for it, `f` is dropped and the
+    /// join returns an error. The drop is on the hub's thread or, if that is gone, where its end is
+    /// noticed.
     ///
     /// # Errors
     ///
-    /// If the hub is closed or has ended.
+    /// Returns an error if the hub is closed or has ended.
     pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -62,8 +62,8 @@ impl HubHandle {
         self.try_spawn(f, |f| f()).map_err(|_| HubClosed::new())
     }
 
-    /// As [`spawn`](HubHandle::spawn), for a fiber that does `run(what)`. A hub that
-    /// is closed gives `what` back.
+    /// Like [`spawn`](HubHandle::spawn), for a fiber that runs `run(what)`. Returns `what` if the
+    /// hub is closed.
     pub(crate) fn try_spawn<W, T>(&self, what: W, run: fn(W) -> T) -> Result<Fiber<T>, W>
     where
         W: Send + 'static,
@@ -90,9 +90,8 @@ impl HubHandle {
     ///
     /// # Errors
     ///
-    /// If the hub has ended, or is closing and its last fiber has ended; then `f`
-    /// is dropped. Without an error it is called, unless the hub ends abruptly
-    /// before.
+    /// Returns an error if the hub has ended, or is closing and its last fiber has ended; `f` is
+    /// then dropped. If this returns `Ok`, `f` is called unless the hub ends abruptly first.
     pub fn run_callback<F>(&self, f: F) -> Result<(), HubClosed>
     where
         F: FnOnce() + Send + 'static,
@@ -113,24 +112,24 @@ impl HubHandle {
         }
     }
 
-    /// Closes the hub: see [`Hub::close`](crate::Hub::close). On another thread
-    /// the future is ready when the hub has ended, its root fiber included, which
-    /// is cancelled as the others are. (A root that itself waits, or has waited, for
-    /// the close is left out of it, and has to end by itself.)
+    /// Closes the hub: see [`Hub::close`](crate::Hub::close). On another thread the future is ready
+    /// when the hub has ended, including its root fiber, which is cancelled like the others. (A
+    /// root that itself waits, or has waited, for the close is exempt, and has to end of its own
+    /// accord.)
     ///
     /// # Cancel safety
     ///
-    /// As [`Hub::close`](crate::Hub::close).
+    /// As for [`Hub::close`](crate::Hub::close).
     ///
     /// # Panics
     ///
-    /// In a fiber of this hub that is not its root: it would wait for itself.
+    /// Panics in a fiber of this hub other than its root, which would wait for itself.
     #[track_caller]
     pub fn close(&self) -> Close {
         Close::new(&self.0)
     }
 
-    /// Begins to close the hub, and does not wait.
+    /// Begins to close the hub, and does not wait for it.
     pub(crate) fn start_close(&self) {
         match registry::local(&self.0) {
             Some(core) => closing::begin(&core, None),
@@ -138,15 +137,15 @@ impl HubHandle {
         }
     }
 
-    /// The names of the fibers that its close has still to end; `None` if it has
-    /// not begun, or is over.
+    /// Returns the names of the fibers that the close has still to end; `None` if it has not begun,
+    /// or is over.
     pub(crate) fn closing_names(&self) -> Option<Vec<String>> {
         let fibers = self.0.closing()?;
         let left = fibers.iter().filter(|fiber| fiber.is_alive());
         Some(left.map(|fiber| fiber.name().to_owned()).collect())
     }
 
-    /// Whether the caller is a fiber of this hub, or is polled by one.
+    /// Returns whether the caller is a fiber of this hub, or a future that one polls.
     pub(crate) fn runs_this_fiber(&self) -> bool {
         with_place(|place| match place {
             Place::Stack(state) | Place::Poll(state) => state
@@ -156,9 +155,9 @@ impl HubHandle {
         })
     }
 
-    /// Whether the caller is a blocking job of the hub's runtime.
+    /// Returns whether the caller is a blocking job of the hub's runtime.
     pub(crate) fn runs_this_job(&self) -> bool {
-        // The runtime is current there too, and a job has the number of a task.
+        // In such a job too the runtime is current, and there is a task's ID.
         let runtime = executors::current_runtime();
         runtime.is_some()
             && runtime == self.0.runtime()
@@ -166,13 +165,13 @@ impl HubHandle {
             && !self.0.is_own_thread()
     }
 
-    /// Whether the hub takes no new fibers: it is closing, or has ended.
+    /// Returns whether the hub takes no new fibers, because it is closing or has ended.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
-    /// Numbers about the hub. On other threads than its own they are those of the
-    /// end of its last turn.
+    /// Returns figures about the hub. On another thread than the hub's, they are those at the end
+    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile.
     pub fn metrics(&self) -> HubMetrics {
         match registry::local(&self.0) {
             Some(core) => core.metrics(),

@@ -1,4 +1,4 @@
-//! [`Join`]: waiting for a fiber to end.
+//! [`Join`]: waits for a fiber to end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ impl<T> fmt::Debug for Join<'_, T> {
 
 pub(super) const ITSELF: &str = "a fiber cannot join itself: it would wait for ever";
 
-/// Takes the result of a fiber, or sees to it that `cx` is woken when it is there.
+/// Takes the result of a fiber, or arranges for `cx` to be woken when the fiber has ended.
 #[inline]
 pub(super) fn poll<T>(
     receiver: &mut ResultReceiver<T>,
@@ -47,12 +47,13 @@ pub(super) fn poll<T>(
     polled.map(|result| result.map_err(|cause| JoinError::new(cause, receiver.fiber())))
 }
 
-/// Notes that a fiber of the same hub waits, by its own waker. That hub need not be watched: if it
-/// fails, there is nobody to tell.
+/// Records that a fiber of the same hub waits for `fiber`, if it polls with its own waker. Returns
+/// whether it did so. Such a joiner need not watch for a failure of the hub, because it fails with
+/// the hub.
 ///
 /// # Panics
 ///
-/// Where the fiber cannot end while it is joined.
+/// Panics if the fiber cannot end while this join waits.
 #[inline]
 fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
     with_place(|place| match place {

@@ -1,4 +1,4 @@
-//! [`JoinError`]: how a fiber ended if not with a result.
+//! [`JoinError`]: why a fiber ended without a result.
 
 use std::any::Any;
 use std::error::Error;
@@ -7,11 +7,10 @@ use std::io;
 
 use crate::shared::{Cancelled, Cause, FiberId, FiberRef};
 
-/// A fiber ended without a result: it panicked, it was cancelled, or it could
-/// not be run to its end.
+/// A fiber ended without a result: it panicked, it was cancelled, or it could not run to its end.
 ///
-/// The shape is that of tokio's [`JoinError`](tokio::task::JoinError): what is
-/// not a panic counts as cancelled, and the message says why.
+/// The interface is that of tokio's [`JoinError`](tokio::task::JoinError): every cause other than a
+/// panic counts as cancelled, and the message says which it was.
 ///
 /// # Examples
 ///
@@ -39,22 +38,22 @@ impl JoinError {
         }
     }
 
-    /// Whether the fiber ended for another reason than a panic: it was
-    /// cancelled, its hub closed or ended, or its hub never ran.
+    /// Returns whether the fiber ended for another reason than a panic: it was cancelled, its hub
+    /// closed or ended, or its hub never ran.
     pub fn is_cancelled(&self) -> bool {
         !self.is_panic()
     }
 
-    /// Whether the fiber panicked.
+    /// Returns whether the fiber panicked.
     pub fn is_panic(&self) -> bool {
         matches!(self.cause, Cause::Panic { .. })
     }
 
-    /// What the fiber panicked with.
+    /// Returns the payload of the fiber's panic.
     ///
     /// # Panics
     ///
-    /// If it did not panic; ask [`is_panic`](Self::is_panic) first, or use
+    /// Panics if the fiber did not panic. Check [`is_panic`](Self::is_panic) first, or use
     /// [`try_into_panic`](Self::try_into_panic).
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
@@ -64,11 +63,11 @@ impl JoinError {
         }
     }
 
-    /// What the fiber panicked with.
+    /// Returns the payload of the fiber's panic.
     ///
     /// # Errors
     ///
-    /// The error itself if the fiber did not panic.
+    /// Returns the error itself if the fiber did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
         match self.cause {
             Cause::Panic { payload, .. } => Ok(payload.into_inner()),
@@ -76,8 +75,8 @@ impl JoinError {
         }
     }
 
-    /// What the fiber was cancelled with; `None` if it panicked, was abandoned
-    /// or lost its hub.
+    /// Returns the cancel that ended the fiber; `None` if it panicked, was abandoned or lost its
+    /// hub.
     pub fn cancelled(&self) -> Option<&Cancelled> {
         match &self.cause {
             Cause::Cancelled(cancelled) => Some(cancelled),
@@ -85,12 +84,12 @@ impl JoinError {
         }
     }
 
-    /// The fiber's number.
+    /// Returns the fiber's ID.
     pub fn id(&self) -> FiberId {
         self.fiber.id()
     }
 
-    /// The fiber's name.
+    /// Returns the fiber's name.
     pub fn name(&self) -> &str {
         self.fiber.name()
     }

@@ -1,4 +1,4 @@
-//! What users hold.
+//! The handles to fibers and hubs that users hold.
 
 mod builder;
 mod close;

@@ -1,4 +1,4 @@
-//! Parking a fiber.
+//! Parks a fiber.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -8,11 +8,10 @@ use super::current_fiber;
 use crate::shared::FiberRef;
 use crate::wait::wait_as;
 
-/// Suspends the fiber until somebody calls [`FiberHandle::unpark`].
+/// Suspends the calling fiber until [`FiberHandle::unpark`] is called for it.
 ///
-/// The rule is that of [`std::thread::park`]: each fiber has one token, `unpark`
-/// makes it available and `park` takes it, waiting if need be. Unlike std's, it
-/// never returns without a token.
+/// As with [`std::thread::park`], each fiber has one token: `unpark` makes it available, and `park`
+/// takes it, after waiting for it if necessary. Unlike std's, this never returns without a token.
 ///
 /// # Cancel safety
 ///
@@ -20,7 +19,7 @@ use crate::wait::wait_as;
 ///
 /// # Panics
 ///
-/// Outside of a fiber, where there is no handle to unpark it with. Where a
+/// Panics outside of a fiber, where there is no handle to unpark, and where
 /// [`wait`](crate::Wait::wait) panics.
 ///
 /// [`FiberHandle::unpark`]: crate::FiberHandle::unpark
@@ -35,14 +34,14 @@ pub fn park() {
     wait_as("`park()`", Parked(fiber.0));
 }
 
-/// Ready once the token is there; takes it.
+/// A future that is ready once the token is available, and takes it.
 struct Parked(FiberRef);
 
 impl Future for Parked {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // Nothing to register: `unpark` wakes the fiber itself.
+        // There is no waker to register, because `unpark` wakes the fiber itself.
         match self.0.unparked.swap(false, Ordering::Acquire) {
             true => Poll::Ready(()),
             false => Poll::Pending,

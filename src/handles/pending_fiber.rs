@@ -1,4 +1,4 @@
-//! [`PendingFiber`]: a fiber on its way to its hub, from any thread.
+//! [`PendingFiber`]: a fiber on its way to its hub.
 
 use std::sync::Arc;
 
@@ -9,20 +9,21 @@ use crate::shared::{
     result_channel,
 };
 
-/// If it is dropped before it has arrived, its joiner is told.
+/// A fiber on its way to its hub. Dropping it before it has arrived refuses it and tells its
+/// joiner.
 pub(super) struct PendingFiber<W, T>(Option<Pending<W, T>>);
 
-/// What arrives or is refused, once.
+/// The fiber, which arrives or is refused once.
 struct Pending<W, T> {
     fiber: FiberRef,
     sender: ResultSender<T>,
     run: fn(W) -> T,
-    /// What it runs with: the user's closure.
+    /// The argument of `run`, which holds the user's closure.
     what: W,
 }
 
 impl<W, T> PendingFiber<W, T> {
-    /// A fiber that does `run(what)` on the hub of this mailbox.
+    /// Creates a fiber that runs `run(what)` on the hub of this mailbox.
     pub(super) fn new(
         hub: &Arc<Mailbox>,
         what: W,
@@ -39,7 +40,7 @@ impl<W, T> PendingFiber<W, T> {
         (Box::new(PendingFiber(Some(pending))), receiver)
     }
 
-    /// Gives back what it would have run with, if it has not arrived.
+    /// Returns `what`, if the fiber has not arrived.
     pub(super) fn take_back(mut self) -> Option<W> {
         self.0.take().map(|pending| pending.what)
     }
@@ -53,7 +54,7 @@ where
     fn arrive(mut self: Box<Self>) {
         let Some(pending) = self.0.take() else { return };
         if let Some(cancelled) = pending.fiber.take_cancel() {
-            // It gets no stack.
+            // A cancelled fiber gets no stack.
             pending.refuse(cancelled);
             return;
         }
@@ -88,7 +89,7 @@ const NO_HUB: &str = "its hub ended before it had begun";
 
 impl<W, T> Pending<W, T> {
     fn refuse(self, cancelled: Cancelled) {
-        // Where it is refused at once, its destructor may wait.
+        // Where the fiber is refused at once, the destructor may wait.
         Redeliver::default().run("the drop of a fiber's closure", || drop(self.what));
         self.sender.refuse(cancelled);
         registry::with_local(&self.fiber.mailbox, |core| core.wake_joiner(&self.fiber));

@@ -7,36 +7,36 @@ use std::task::Waker;
 use crate::base::contain;
 use crate::shared::{FiberId, FiberRef};
 
-/// What a scope counts. The scope, which waits for it, shares it with the hub, which tells it of
-/// each child's end.
+/// The children of a scope. The scope, which waits for them, shares this with the hub, which
+/// records the end of each child here.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
     /// The children whose stacks have not returned, in the order in which they were spawned.
     running: RefCell<BTreeMap<FiberId, FiberRef>>,
-    /// The children that panicked, joined or not.
+    /// The children that panicked, whether or not they were joined.
     panicked: RefCell<Vec<FiberRef>>,
-    /// Whether the stack of a child was abandoned, so that it will never return.
+    /// Whether the stack of a child was abandoned. It will then never return.
     is_lost: Cell<bool>,
-    /// Why the children were cancelled. A child that comes later is cancelled too.
+    /// The reason with which the children were cancelled. Later children are cancelled too.
     cancelled: Cell<Option<&'static str>>,
-    /// The stack that waits for the last child.
+    /// The waker of the stack that waits for the last child.
     parent: RefCell<Option<Waker>>,
 }
 
 impl Children {
-    /// Counts a new child, before anything else learns of it.
+    /// Adds a new child, before any other code knows of it.
     pub(crate) fn begin(&self, child: &FiberRef) {
         self.running.borrow_mut().insert(child.id(), child.clone());
     }
 
-    /// Cancels a new child if the others were.
+    /// Cancels a new child if the other children were cancelled.
     pub(crate) fn pass_on_cancel(&self, child: &FiberRef) {
         if let Some(message) = self.cancelled.get() {
             child.cancel(Some(message.into()));
         }
     }
 
-    /// Notes that the stack of a child has returned.
+    /// Records that the stack of a child has returned.
     pub(crate) fn end(&self, child: FiberRef) {
         let is_last = {
             let mut running = self.running.borrow_mut();
@@ -45,7 +45,7 @@ impl Children {
         };
         if child.has_unclaimed_panic() {
             let mut panicked = self.panicked.borrow_mut();
-            // Those that were claimed go when the list would have to grow.
+            // Children whose panic was claimed are removed when the list would have to grow.
             if panicked.len() == panicked.capacity() {
                 panicked.retain(|child| child.has_unclaimed_panic());
             }
@@ -56,7 +56,7 @@ impl Children {
         }
     }
 
-    /// Notes that the stack of a child was leaked.
+    /// Records that the stack of a child was leaked.
     pub(crate) fn abandon(&self) {
         self.is_lost.set(true);
         self.wake_parent();
@@ -70,7 +70,7 @@ impl Children {
         self.running.borrow().len()
     }
 
-    /// Whether the stack of a child was leaked.
+    /// Returns whether the stack of a child was leaked.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost.get()
     }
@@ -79,13 +79,13 @@ impl Children {
         self.running.borrow().values().cloned().collect()
     }
 
-    /// Whether a child panicked and nobody took the panic.
+    /// Returns whether a child panicked and no code has taken the panic.
     pub(crate) fn has_unclaimed_panic(&self) -> bool {
         let panicked = self.panicked.borrow();
         panicked.iter().any(|child| child.has_unclaimed_panic())
     }
 
-    /// Cancels all children, and those that come later.
+    /// Cancels all children, including those that are spawned later.
     pub(crate) fn cancel(&self, message: &'static str) {
         self.cancelled.set(Some(message));
         for child in self.running() {
@@ -93,7 +93,7 @@ impl Children {
         }
     }
 
-    /// Has `waker` woken when the last child has ended, or one is lost.
+    /// Arranges for `waker` to be woken when the last child has ended or a child is lost.
     pub(crate) fn set_parent(&self, waker: &Waker) {
         let waker = contain::clone_waker(waker);
         let old = self.parent.replace(Some(waker));

@@ -1,4 +1,4 @@
-//! [`Config`]: what can be set about a hub before it is made.
+//! [`Config`]: the settings of a hub.
 
 use crate::stack;
 
@@ -8,7 +8,7 @@ pub(crate) struct Config {
     pub(crate) stack_size: usize,
     pub(crate) max_cached_stacks: usize,
     pub(crate) measure_stacks: bool,
-    /// Whether its runtime, if it is ours, has the virtual clock.
+    /// Whether the hub's runtime, if we make it, uses the virtual clock.
     #[cfg(feature = "test-util")]
     pub(crate) start_paused: bool,
 }

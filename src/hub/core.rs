@@ -1,4 +1,4 @@
-//! [`Core`]: a hub, seen from its own thread.
+//! [`Core`]: a hub, as its own thread sees it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -26,36 +26,37 @@ use crate::shared::{
 };
 use crate::stack::{Stack, StackPool};
 
-/// A hub, seen from its own thread.
+/// A hub, as its own thread sees it.
 ///
-/// # Who may touch what
+/// # Access to the fields
 ///
-/// All of it belongs to the hub's thread, where three kinds of code use it: a driver, in a turn; the
-/// code on the stack of a fiber, in its calls of this crate; and any other code of the thread, in
-/// its calls. None of them holds a borrow of a cell while it runs another kind, so each finds the
-/// hub as described here.
+/// All fields belong to the hub's thread. Three kinds of code use them: a driver, during a turn;
+/// the code on the stack of a fiber, in calls of this crate; and any other code of the thread, in
+/// calls of this crate. None of them holds a borrow of a cell while it runs code of another kind,
+/// so each finds the hub in the state that is described here.
 ///
 /// | field | written by | read by |
 /// |---|---|---|
-/// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | nobody, after the hub is made | all |
-/// | `driven_in`, `noticed`, `turn`, `resumes_since_io` | the driver, at a turn's begin and end | the driver, waits |
+/// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | no code, after the hub was made | all |
+/// | `driven_in` | the driver, at the beginning and end of a turn; the end of the hub | the driver, waits |
+/// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver, wakes |
 /// | `state` | the close and the end of the hub | all |
 /// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
 /// | `mail`, `has_left_mail` | intake | intake, close |
-/// | `awake`, `driver`, `drivers_version` | notify, the driver | the same |
+/// | `awake`, `driver`, `drivers_version` | `notify`, the driver | the same |
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
-/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see there | see there |
+/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `switches`, `callbacks_run` | turns | metrics |
 pub(crate) struct Core {
     pub(crate) mailbox: Arc<Mailbox>,
-    /// The right to use the hub part of this hub's fibers.
+    /// The right to use the hub parts of this hub's fibers.
     pub(crate) token: HubToken,
     /// Whether the thread was panicking when the hub was made.
     pub(crate) made_while_panicking: bool,
-    /// No other hub of the process has the same.
+    /// A number that no other hub of the process has.
     pub(crate) number: u64,
     pub(crate) runtime: Handle,
-    /// Where the driver is polled that runs this turn.
+    /// The surroundings of the driver that runs this turn.
     pub(crate) driven_in: ResumedIn,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
@@ -63,28 +64,28 @@ pub(crate) struct Core {
     pub(crate) state: Cell<HubState>,
     pub(crate) ready: ReadyQueue,
     pub(crate) table: Table,
-    /// What was taken out of the mailbox and has not been handled.
+    /// Mail that was taken out of the mailbox and has not been handled.
     pub(crate) mail: RefCell<Mail>,
-    /// Whether there is any.
+    /// Whether `mail` holds anything.
     pub(crate) has_left_mail: Cell<bool>,
     pub(crate) ids: FiberIds,
     pub(crate) recycler: Recycler,
-    /// Whether a driver runs or was woken, so that it need not be woken again.
+    /// Whether a driver is running or was woken, so that it need not be woken again.
     pub(crate) awake: Cell<bool>,
-    /// The driver, if there was one when the drivers had this version.
+    /// The only driver, if it was the only one in this version of the drivers.
     driver: Cell<Option<SoleDriver>>,
     drivers_version: Cell<u64>,
-    /// How many fibers there had ever been at the end of the last turn.
+    /// The number of fibers that were ever added until the end of the last turn.
     pub(crate) noticed: Cell<u64>,
-    /// Counts the turns; tells a fiber that has already run in this one.
+    /// Counts the turns; used to tell whether a fiber has already given way in this one.
     pub(crate) turn: Cell<u64>,
-    /// Entries handled since tokio last had a chance to poll for I/O.
+    /// The number of entries handled since tokio last had a chance to poll for I/O.
     pub(crate) resumes_since_io: Cell<u64>,
     /// The root fiber, if the hub was made to run one.
     root: RefCell<Option<FiberRef>>,
-    /// Whether the root waits for the close. Then it is neither cancelled nor waited for.
+    /// Whether the root waits for the close. If so, the close neither cancels it nor waits for it.
     root_waits: Cell<bool>,
-    /// Ctrl-C, if this hub answers it.
+    /// The handling of Ctrl-C, if this hub answers it.
     pub(crate) interrupts: OnceCell<Rc<Interrupts>>,
     pub(crate) data: HubData,
     #[cfg(unix)]
@@ -93,7 +94,7 @@ pub(crate) struct Core {
     pub(crate) callbacks_run: Cell<u64>,
 }
 
-/// What a hub needs of the layers above it.
+/// What a hub needs from the layers above it.
 pub(crate) struct Above {
     pub(crate) schedule: &'static dyn Schedule,
     /// Drops a callback of [`Poller`] that will not be called again.
@@ -140,7 +141,7 @@ impl Core {
         })
     }
 
-    /// The part of a fiber's header that only this hub uses.
+    /// Returns the part of a fiber's header that only this hub uses.
     #[inline]
     pub(crate) fn part<'a>(&'a self, fiber: &'a FiberRef) -> &'a HubPart {
         fiber.hub_part(&self.token)
@@ -150,17 +151,17 @@ impl Core {
         self.state.get() == HubState::Open
     }
 
-    /// Whether it runs fibers: it has not ended.
+    /// Returns whether the hub still runs fibers, that is, has not ended.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != HubState::Ended
     }
 
-    /// The hub was made to run this fiber.
+    /// Makes this fiber the hub's root.
     pub(crate) fn set_root(&self, root: &FiberRef) {
         self.root.replace(Some(root.clone()));
     }
 
-    /// The root waits for the close.
+    /// Records that the root waits for the close.
     pub(crate) fn set_root_waits(&self) {
         self.root_waits.set(true);
     }
@@ -171,12 +172,12 @@ impl Core {
             .is_some_and(|root| FiberRef::ptr_eq(root, fiber))
     }
 
-    /// Whether a close neither cancels this fiber nor waits for it.
+    /// Returns whether a close neither cancels this fiber nor waits for it.
     pub(crate) fn is_exempt(&self, fiber: &FiberRef) -> bool {
         self.root_waits.get() && self.is_root(fiber)
     }
 
-    /// Whether no fibers are left that a close has to wait for.
+    /// Returns whether no fiber is left that a close has to wait for.
     pub(crate) fn only_exempt_live(&self) -> bool {
         let root = self.root.borrow();
         let exempt = root.as_ref().filter(|_| self.root_waits.get());
@@ -184,14 +185,14 @@ impl Core {
         self.table.len() == usize::from(exempt_lives)
     }
 
-    /// Whether callbacks are in the ready queue, or were accepted and are on their way there.
+    /// Returns whether any callback is in the ready queue, or was accepted and is on its way there.
     pub(crate) fn has_callbacks(&self) -> bool {
         self.ready.has_callbacks()
             || !self.mail.borrow().requests.is_empty()
             || self.mailbox.has_requests()
     }
 
-    /// This hub answers Ctrl-C, if there is something to answer.
+    /// Makes this hub answer Ctrl-C, if `interrupts` is given.
     pub(crate) fn set_interrupts(&self, interrupts: Option<Rc<Interrupts>>) {
         if let Some(interrupts) = interrupts {
             let set = self.interrupts.set(interrupts);
@@ -199,7 +200,7 @@ impl Core {
         }
     }
 
-    /// Cancels the root fiber if the hub answers Ctrl-C and one has come.
+    /// Cancels the root fiber if the hub answers Ctrl-C and one has arrived.
     #[inline]
     pub(crate) fn notice_interrupt(&self) {
         if let Some(interrupts) = self.interrupts.get() {
@@ -207,21 +208,21 @@ impl Core {
         }
     }
 
-    /// Notes that a fiber is given the cancel that was pending.
+    /// Records that the pending cancel was delivered to a fiber.
     pub(crate) fn cancel_delivered(&self, fiber: &FiberRef) {
         if let Some(interrupts) = self.interrupts.get() {
             interrupts.delivered(fiber);
         }
     }
 
-    /// A stack for a new fiber.
+    /// Returns a stack for a new fiber.
     #[inline]
     pub(crate) fn take_stack(&self, size: Option<usize>) -> io::Result<Stack> {
         self.stacks.take(size)
     }
 
     /// Queues a fiber of this hub behind everything that is ready. Does nothing if it is queued
-    /// already, has not arrived or has ended.
+    /// already, has not arrived, or has ended.
     #[inline]
     pub(crate) fn wake(&self, fiber: &FiberRef) {
         let part = self.part(fiber);
@@ -239,11 +240,11 @@ impl Core {
     pub(crate) fn queue(&self, fiber: &FiberRef, part: &HubPart) {
         debug_assert!(!part.queued.get() && part.phase.get() != LocalPhase::Absent);
         part.queued.set(true);
-        // Table Invariant: it is in the table, and is queued now.
+        // Table Invariant: the fiber is in the table, and stays there while it is queued.
         self.ready.push_fiber(fiber.lend());
     }
 
-    /// Wakes the fiber of this hub that waits for this one.
+    /// Wakes the fiber of this hub that waits for `fiber` to end.
     #[inline]
     pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
         let joiner = self.part(fiber).joiner.take();
@@ -252,13 +253,13 @@ impl Core {
         }
     }
 
-    /// Queues an entry and sees to it that the hub runs.
+    /// Queues an entry and makes sure that the hub runs.
     pub(crate) fn push(&self, entry: Ready) {
         self.ready.push(entry);
         self.notify();
     }
 
-    /// Sees to it that the hub runs.
+    /// Makes sure that the hub runs.
     #[inline]
     pub(crate) fn notify(&self) {
         if !self.awake.replace(true) {
@@ -266,14 +267,14 @@ impl Core {
         }
     }
 
-    /// Takes no lock if there is one driver and it is known.
+    /// Wakes the drivers. Takes no lock if there is only one and it is known.
     fn wake_drivers(&self) {
         match self.driver.take() {
             Some(driver) if driver.is_current(&self.mailbox) => {
                 driver.wake();
                 match self.driver.take() {
                     None => self.driver.set(Some(driver)),
-                    // The waker was foreign code, and led to another driver.
+                    // The waker is foreign code, and its call has led to another driver.
                     newer => {
                         self.driver.set(newer);
                         driver.forget();
@@ -287,13 +288,13 @@ impl Core {
         }
     }
 
-    /// Sets who is to be woken for the hub to run, if that is known.
+    /// Sets the driver to be woken, if it is known.
     pub(crate) fn set_driver(&self, driver: Option<SoleDriver>) {
         let old = self.driver.replace(driver);
         old.into_iter().for_each(SoleDriver::forget);
     }
 
-    /// Learns who is to be woken for the hub to run, if that has changed.
+    /// Updates the driver to be woken, if the drivers have changed.
     #[inline]
     pub(crate) fn learn_driver(&self) {
         let version = self.mailbox.drivers_version();
@@ -302,19 +303,20 @@ impl Core {
         }
     }
 
-    /// The ticket of the entry that is queued next.
+    /// Returns the ticket of the entry that is queued next.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
         self.ready.ticket()
     }
 
-    /// Whether the entry with this ticket has left the queue, and so everything before it.
+    /// Returns whether the entry with this ticket, and so every entry before it, has left the
+    /// queue.
     #[inline]
     pub(crate) fn has_passed(&self, ticket: Ticket) -> bool {
         self.ready.has_passed(ticket)
     }
 
-    /// Gives back memory that was used and may not be needed soon: the hub has nothing to do.
+    /// Frees memory that may not be needed soon. Called when the hub has nothing to do.
     #[inline]
     pub(crate) fn trim(&self) {
         self.stacks.idle();
@@ -322,7 +324,7 @@ impl Core {
         self.table.trim();
     }
 
-    /// What the hub has done and has to do.
+    /// Returns figures about what the hub has done and has to do.
     pub(crate) fn metrics(&self) -> HubMetrics {
         HubMetrics {
             live_fibers: self.table.len(),

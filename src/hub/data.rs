@@ -1,4 +1,4 @@
-//! [`HubData`]: what a program keeps with a hub.
+//! [`HubData`]: values that a program keeps with a hub.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -8,11 +8,11 @@ use std::rc::Rc;
 
 /// Values that belong to a hub, at most one of each type.
 ///
-/// A library that needs one of something per hub, a connection or a cache, keeps
-/// it here. Values are counted references: whoever has got one keeps it. They are
-/// dropped with the last handle to the hub, on its thread, or by
-/// [`remove`](HubData::remove); a value that itself holds a [`Hub`](crate::Hub)
-/// has to be removed. If the hub's thread ends first, they are leaked.
+/// A library that needs one of something per hub, such as a connection or a cache, can keep it
+/// here. Values are reference-counted, so a clone that was taken out stays valid. The values are
+/// dropped on the hub's thread with the last handle to the hub, or by [`remove`](HubData::remove).
+/// A value that itself holds a [`Hub`](crate::Hub) keeps the hub alive and must be removed. If the
+/// hub's thread ends first, the values are leaked.
 ///
 /// # Examples
 ///
@@ -34,7 +34,7 @@ use std::rc::Rc;
 pub struct HubData(RefCell<HashMap<TypeId, Rc<dyn Any>>>);
 
 impl HubData {
-    /// Keeps `value`; returns the one of its type that was there before.
+    /// Stores `value`, and returns the previous value of the same type.
     pub fn insert<V: 'static>(&self, value: V) -> Option<Rc<V>> {
         let old = self
             .0
@@ -43,13 +43,13 @@ impl HubData {
         old.and_then(|old| old.downcast().ok())
     }
 
-    /// The value of this type, if there is one.
+    /// Returns the value of this type, if there is one.
     pub fn get<V: 'static>(&self) -> Option<Rc<V>> {
         let value = self.0.borrow().get(&TypeId::of::<V>()).cloned();
         value.and_then(|value| value.downcast().ok())
     }
 
-    /// Takes out the value of this type, if there is one.
+    /// Removes and returns the value of this type, if there is one.
     pub fn remove<V: 'static>(&self) -> Option<Rc<V>> {
         let value = self.0.borrow_mut().remove(&TypeId::of::<V>());
         value.and_then(|value| value.downcast().ok())

@@ -1,29 +1,29 @@
-//! What a hub has: the state that its thread works with.
+//! The state of a hub, which its thread works with.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`core`] | all of it, and how a fiber is queued and the hub woken |
-//! | [`config`] | what can be set about a hub |
-//! | [`ready`] | what it handles next |
+//! | [`core`] | all of the state; how a fiber is queued, and how the hub is woken |
+//! | [`config`] | the settings of a hub |
+//! | [`ready`] | the ready queue: what the hub handles next |
 //! | [`queue`] | the queues that the ready queue consists of |
 //! | [`table`] | the fibers that have not ended |
 //! | [`children`] | the fibers of a scope that have not ended |
-//! | [`depths`] | how deep measured fibers have come into their stacks |
-//! | [`data`] | what a program keeps with the hub |
+//! | [`depths`] | how much of their stacks measured fibers have used |
+//! | [`data`] | values that a program keeps with the hub |
 //! | [`poll`] | callbacks on descriptors that are ready |
 //! | [`interrupt`] | Ctrl-C |
 //!
-//! How a hub *runs* is in [`crate::scheduler`]. A hub is keyed by its thread and its runtime. Its
-//! drivers have only its [`Mailbox`](crate::shared::Mailbox), so they are `Send` and can be spawned
-//! on any current-thread runtime; they find the hub's own state in the thread that they are polled
-//! on, or not at all.
+//! How a hub *runs* is in [`crate::scheduler`]. A thread has at most one hub for each runtime. The
+//! drivers of a hub hold only its [`Mailbox`](crate::shared::Mailbox), so they are `Send` and can
+//! be spawned on any current-thread runtime. A driver looks for the hub's state on the thread where
+//! it is polled, and does nothing if the state is not there.
 //!
 //! # Rules
 //!
 //! 1. Only the scheduler resumes fibers.
-//! 2. No user code runs while a borrow of a cell or a lock is held. User code is fibers, callbacks,
-//!    wakers, and the drop of anything that is the user's.
-//! 3. Waking a fiber never runs it: it queues it.
+//! 2. No user code runs while a borrow of a cell or a lock is held. User code is the code of
+//!    fibers, callbacks and wakers, and the destructor of every value of the user's.
+//! 3. A wake never runs a fiber; it queues the fiber.
 
 mod children;
 mod config;

@@ -10,24 +10,24 @@ use slab::Slab;
 use super::Children;
 use crate::shared::{FiberRef, HubToken, LocalJoiner, LocalPhase, Phase, Uncounted};
 
-/// Holds each fiber from its launch until its stack has returned or was left for ever, and as long
-/// as it is in the ready queue: the Table Invariant of [`FiberRef`].
+/// The fibers of a hub. The table holds each fiber from its launch until its stack has returned or
+/// was left for ever, and while it is in the ready queue: the Table Invariant of [`FiberRef`].
 #[derive(Default)]
 pub(crate) struct Table {
     entries: RefCell<Slab<Entry>>,
-    /// How many fibers there have ever been.
+    /// The number of fibers that were ever added.
     added: Cell<u64>,
 }
 
 /// A fiber in the table.
 pub(crate) struct Entry {
     pub(crate) fiber: FiberRef,
-    /// The children of a scope among which the fiber is counted.
+    /// The children of the scope that counts the fiber, if it was spawned in a scope.
     pub(crate) children: Option<Rc<Children>>,
 }
 
 impl Table {
-    /// Takes a fiber in, and notes its place in its hub part.
+    /// Adds a fiber, and records the number of its entry in its hub part.
     #[inline]
     pub(crate) fn add(&self, token: &HubToken, entry: Entry) -> Uncounted {
         let added = entry.fiber.lend();
@@ -40,8 +40,9 @@ impl Table {
         added
     }
 
-    /// Takes out a fiber that is over, now or, if it still has an entry in the ready queue, with
-    /// that entry. Returns what has to be told.
+    /// Removes a fiber that is over. If it still has an entry in the ready queue, its entry here
+    /// stays until that one has been handled. Returns the fiber and the children of its scope,
+    /// which have to be told.
     #[inline]
     pub(crate) fn retire(&self, token: &HubToken, fiber: &FiberRef) -> Entry {
         let part = fiber.hub_part(token);
@@ -59,13 +60,13 @@ impl Table {
         }
     }
 
-    /// Takes out a fiber that is over and has left the ready queue.
+    /// Removes a fiber that is over and has left the ready queue.
     pub(crate) fn remove(&self, slot: u32) {
         let over = self.entries.borrow_mut().remove(slot as usize);
         drop(over);
     }
 
-    /// The fiber, if it is still there.
+    /// Returns the fiber, if it is still in the table.
     #[inline]
     pub(crate) fn find(&self, joiner: LocalJoiner) -> Option<Uncounted> {
         let entries = self.entries.borrow();
@@ -73,7 +74,7 @@ impl Table {
         (found.id() == joiner.id).then(|| found.lend())
     }
 
-    /// Whether a fiber of this hub is there.
+    /// Returns whether a fiber of this hub is in the table.
     pub(crate) fn contains(&self, token: &HubToken, fiber: &FiberRef) -> bool {
         let slot = fiber.hub_part(token).slot.get() as usize;
         let entries = self.entries.borrow();
@@ -82,7 +83,7 @@ impl Table {
             .is_some_and(|entry| FiberRef::ptr_eq(&entry.fiber, fiber))
     }
 
-    /// How many fibers there are.
+    /// Returns the number of fibers in the table.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.entries.borrow().len()
@@ -92,23 +93,23 @@ impl Table {
         self.len() == 0
     }
 
-    /// Gives back the memory of a table that was large and is nearly empty: the hub is idle.
+    /// Frees memory of a table that was large and is nearly empty. Called when the hub is idle.
     #[inline]
     pub(crate) fn trim(&self) {
         const KEPT: usize = 1024;
         let mut entries = self.entries.borrow_mut();
         if entries.capacity() > KEPT && entries.len() < entries.capacity() / 8 {
-            // (As far as the last place in use.)
+            // This frees the part behind the last entry in use.
             entries.shrink_to_fit();
         }
     }
 
-    /// How many fibers there have ever been.
+    /// Returns the number of fibers that were ever added.
     pub(crate) fn added(&self) -> u64 {
         self.added.get()
     }
 
-    /// The fibers, in no order.
+    /// Returns the fibers, in no particular order.
     pub(crate) fn fibers(&self) -> Vec<FiberRef> {
         let entries = self.entries.borrow();
         entries
@@ -117,13 +118,13 @@ impl Table {
             .collect()
     }
 
-    /// Whether `is_so` holds for each fiber.
+    /// Returns whether `is_so` holds for every fiber.
     pub(crate) fn all(&self, is_so: impl Fn(&FiberRef) -> bool) -> bool {
         let entries = self.entries.borrow();
         entries.iter().all(|(_, entry)| is_so(&entry.fiber))
     }
 
-    /// The names of the fibers that have not ended and that `choose` takes.
+    /// Returns the names of the fibers that have not ended and for which `choose` returns true.
     pub(crate) fn names_of(&self, choose: impl Fn(&FiberRef) -> bool) -> Vec<String> {
         let mut fibers = self.fibers();
         fibers.retain(|fiber| matches!(fiber.phase(), Phase::New | Phase::Started));
@@ -131,9 +132,9 @@ impl Table {
         fibers.iter().map(|fiber| fiber.name().to_owned()).collect()
     }
 
-    /// Lets go of every fiber. Live Stack Invariant: those that are suspended are leaked. Those that
-    /// are running stay for ever, since their code may go on: `exit` called in a fiber ends its
-    /// thread's variables on that fiber's stack.
+    /// Drops every fiber's reference. Suspended fibers are leaked (Live Stack Invariant). Fibers
+    /// that are running are forgotten instead, because their code may continue: `exit` called in a
+    /// fiber runs the destructors of the thread's variables on that fiber's stack.
     pub(crate) fn clear(&self, token: &HubToken) {
         for (_, entry) in self.entries.take() {
             if entry.fiber.hub_part(token).coroutine.is_running() {

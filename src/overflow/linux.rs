@@ -227,14 +227,15 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void, is_
         libc::SIG_DFL | libc::SIG_IGN => die(signal, is_fault),
         handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
             type Handler = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-            // SAFETY: with this flag a handler has this type.
+            // SAFETY: a handler with this flag has this type. It is neither `SIG_DFL` nor
+            // `SIG_IGN`, so it is a function, and not null.
             let handler = unsafe { mem::transmute::<usize, Handler>(handler) };
             // SAFETY: the arguments are what we were called with.
             unsafe { handler(signal, info, context) }
         }
         handler => {
             type Handler = unsafe extern "C" fn(c_int);
-            // SAFETY: without the flag a handler has this type.
+            // SAFETY: a handler without the flag has this type; it is a function, as above.
             let handler = unsafe { mem::transmute::<usize, Handler>(handler) };
             // SAFETY: as above.
             unsafe { handler(signal) }

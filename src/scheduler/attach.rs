@@ -1,4 +1,4 @@
-//! Finding the hub of the code that runs, or making it.
+//! Finds the hub of the running code, or makes it.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -21,17 +21,17 @@ use crate::hub::{Above, Config, Core};
 use crate::overflow;
 use crate::shared::{CloseWaiter, Mailbox};
 
-/// What a hub needs of the scheduler.
+/// What a hub needs from the scheduler.
 static ABOVE: Above = Above {
     schedule: &Registry,
     #[cfg(unix)]
     drop_poll_callback: |callback| {
-        // The last handle to the hub may be dropped in a fiber, and the callback with it.
+        // A fiber may drop the last handle to the hub, and the callback with it.
         Redeliver::default().run("the drop of a callback of `Hub::poll`", || drop(callback));
     },
 };
 
-/// Calls `f` with the hub of the code that runs, made if need be.
+/// Calls `f` with the hub of the running code, which is made if there is none.
 #[inline]
 pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub> {
     with_place(|place| match place {
@@ -42,7 +42,7 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub
     })
 }
 
-/// The hub of the code that runs, made if need be.
+/// Returns the hub of the running code, which is made if there is none.
 pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
     if let Some(core) = running() {
         return Ok(core);
@@ -58,7 +58,7 @@ pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
         return Err(NoHub::MultiThread);
     }
     let driving = executors::inside_scheduler();
-    // A task's id without its scheduler: a closure of `spawn_blocking`.
+    // Code that has a task's id but no scheduler is a closure of `spawn_blocking`.
     let blocks = tokio::task::try_id().is_some() || in_thread_poll();
     if !driving && blocks {
         return Err(NoHub::NotDriving);
@@ -67,7 +67,7 @@ pub(crate) fn current() -> Result<Rc<Core>, NoHub> {
     Ok(add_driven(Config::default(), &runtime))
 }
 
-/// The hub of the code that runs, if it was made before.
+/// Returns the hub of the running code, if it was made before.
 pub(crate) fn try_current() -> Option<Rc<Core>> {
     running().or_else(|| {
         let runtime = Handle::try_current().ok()?;
@@ -75,14 +75,15 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
     })
 }
 
-/// The hub that goes on when the code that runs gives way: its thread is driving it.
+/// Returns the hub that continues when the running code gives way, which is a hub that this thread
+/// is driving.
 pub(crate) fn driven_here() -> Option<Rc<Core>> {
     let core = match running() {
         Some(core) => core,
         None if in_thread_poll() => return None,
         None => {
             let core = find(&Handle::try_current().ok()?)?;
-            // A runtime may be current without being driven: `Handle::enter`.
+            // A runtime can be current without being driven, as in `Handle::enter`.
             if tokio::task::try_id().is_none() && !executors::inside_scheduler() {
                 return None;
             }
@@ -92,7 +93,7 @@ pub(crate) fn driven_here() -> Option<Rc<Core>> {
     core.is_running().then_some(core)
 }
 
-/// A new hub for this thread and `runtime`, which gets a task that drives it.
+/// Makes a hub for this thread and `runtime`, and spawns a task that drives it.
 pub(crate) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
     let core = add(config, runtime);
     runtime.spawn(DriverTask::new(&core));
@@ -103,13 +104,13 @@ pub(crate) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
 /// [`Hub::run_until`](crate::Hub::run_until).
 pub(crate) async fn run_until<F: Future>(future: F) -> F::Output {
     if in_fiber_of_current_runtime() {
-        // What resumes the fiber drives its hub.
+        // The hub is driven already, by whatever resumes the fiber.
         return future.await;
     }
     loop {
         match shared_or_new() {
             Ok(core) if core.is_open() => break driver::run_until(core, future).await,
-            // One that is closing makes way when it has ended.
+            // A hub that is closing is replaced after it has ended.
             Ok(closing) => {
                 let waiter = CloseWaiter::new(&closing.mailbox);
                 poll_fn(|cx| closed::poll_ended(&closing, &waiter, cx)).await;
@@ -119,8 +120,8 @@ pub(crate) async fn run_until<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The hub for `run_until`: one that is there and shared, or a new one without a driver. One that is
-/// closing comes back as it is; one that has ended is replaced.
+/// Returns the hub for `run_until`: an existing one, which is then shared, or a new one without a
+/// driver. One that is closing is returned as it is; one that has ended is replaced.
 fn shared_or_new() -> Result<Rc<Core>, NoHub> {
     if thread_end::has_begun() {
         return Err(NoHub::ThreadEnds);
@@ -137,7 +138,7 @@ fn shared_or_new() -> Result<Rc<Core>, NoHub> {
     Ok(add(Config::default(), &runtime))
 }
 
-/// A stand-in for the hub that this thread has closed on `runtime` for good.
+/// Returns a stand-in for the hub that this thread has closed on `runtime` for good.
 fn find_retired(runtime: &Handle) -> Option<Rc<Core>> {
     retired::contains(runtime).then(|| {
         let core = Core::new(&ABOVE, runtime.clone(), Config::default());
@@ -146,7 +147,8 @@ fn find_retired(runtime: &Handle) -> Option<Rc<Core>> {
     })
 }
 
-/// Whether the code that runs is a future that a fiber polls, of a hub of the current runtime.
+/// Returns whether the running code is a future that a fiber polls, and the fiber's hub is on the
+/// current runtime.
 fn in_fiber_of_current_runtime() -> bool {
     let runtime = executors::current_runtime();
     with_place(|place| match place {
@@ -157,12 +159,12 @@ fn in_fiber_of_current_runtime() -> bool {
     })
 }
 
-/// Whether the code that runs is a future whose wait blocks this thread.
+/// Returns whether the running code is a future whose wait blocks this thread.
 fn in_thread_poll() -> bool {
     with_place(|place| matches!(place, Place::ThreadPoll))
 }
 
-/// The hub of the fiber or hub that is running.
+/// Returns the hub of the fiber, or the hub, that is running.
 fn running() -> Option<Rc<Core>> {
     with_place(|place| match place {
         Place::Stack(state) | Place::Poll(state) => state.hub().cloned(),
@@ -171,7 +173,7 @@ fn running() -> Option<Rc<Core>> {
     })
 }
 
-/// This thread's hub for `runtime`. One that has failed is ended and forgotten.
+/// Returns this thread's hub for `runtime`. A hub that has failed is ended and removed.
 fn find(runtime: &Handle) -> Option<Rc<Core>> {
     let core = registry::listed(runtime.id())?;
     if core.mailbox.failure().is_none() {
@@ -182,11 +184,11 @@ fn find(runtime: &Handle) -> Option<Rc<Core>> {
     None
 }
 
-/// Which thread has the hub of a current-thread runtime, process-wide.
+/// Which thread has the hub of each current-thread runtime, for the whole process.
 #[derive(Default)]
 struct Owners {
     by_runtime: HashMap<Id, Weak<Mailbox>>,
-    /// How many there were when those that have ended were removed last.
+    /// The number of entries after the ended hubs were last removed.
     swept_at: usize,
 }
 
@@ -200,8 +202,8 @@ impl Owners {
         self.by_runtime.get(&runtime.id())?.upgrade()
     }
 
-    /// Adds a hub. Returns what must not be dropped under the lock, since the last reference to a
-    /// mailbox may drop wakers of the user's.
+    /// Adds a hub. Returns mailboxes that must not be dropped under the lock, because the last
+    /// reference to one may drop wakers of the user's.
     #[must_use]
     fn insert(&mut self, runtime: &Handle, mailbox: Weak<Mailbox>) -> Vec<Arc<Mailbox>> {
         let mut looked_at = Vec::new();
@@ -221,10 +223,10 @@ impl Owners {
     }
 }
 
-/// Refuses a runtime whose hub lives on another thread.
+/// Returns an error if the hub of the runtime lives on another thread.
 ///
-/// If that hub has never run and this thread is driving the runtime, it is the other thread that was
-/// wrong: its hub fails.
+/// If that hub has never run and this thread drives the runtime, the other thread made it by
+/// mistake, and the hub fails.
 fn check_owner(runtime: &Handle, driving: bool) -> Result<(), NoHub> {
     let owner = lock(owners()).of(runtime);
     match owner.filter(|owner| !owner.has_ended()) {

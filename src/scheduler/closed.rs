@@ -1,4 +1,4 @@
-//! Waiting until a hub has closed, on its own thread.
+//! Waits until a hub has closed, on the hub's own thread.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,10 +10,10 @@ use crate::current::unwinding::counts_a_panic_for_ever;
 use crate::hub::Core;
 use crate::shared::{CloseWaiter, HubState};
 
-/// Whether the hub has closed, apart from its root.
+/// Returns whether the hub has closed, apart from its root.
 pub(crate) fn has_closed(core: &Rc<Core>) -> bool {
     if core.mailbox.failure().is_some() {
-        // Nothing will drive it any more.
+        // No driver will run it again.
         end_abruptly(core);
     }
     match core.state.get() {
@@ -23,7 +23,7 @@ pub(crate) fn has_closed(core: &Rc<Core>) -> bool {
     }
 }
 
-/// Ready when the hub has ended.
+/// Polls for the end of the hub.
 pub(super) fn poll_ended(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
     if has_closed(core) && core.state.get() == HubState::Ended {
         return Poll::Ready(());
@@ -32,9 +32,9 @@ pub(super) fn poll_ended(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context
     Poll::Pending
 }
 
-/// Ready when the hub has closed, for the code that made it run and lets it end.
+/// Polls for the close of the hub, for the code that made it and lets it end.
 pub(super) fn poll_end(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
-    // The fibers that can be told to end are told; the others never will be.
+    // The fibers that can be told to end were told. The others never will be.
     if !CAN_UNWIND || is_put_off_for_ever(core) {
         if core.ready.has_work() {
             wake_after_io(cx);
@@ -49,7 +49,7 @@ pub(super) fn poll_end(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'
     Poll::Pending
 }
 
-/// As [`poll_end`], for the code that lets the hub run until something closes it.
+/// Like [`poll_end`], for code that lets the hub run until it is closed.
 pub(super) fn poll_served(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
     if core.is_open() {
         waiter.register(cx);
@@ -58,7 +58,7 @@ pub(super) fn poll_served(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Contex
     poll_end(core, waiter, cx)
 }
 
-/// Whether the close of every fiber that is left is put off, and for ever.
+/// Returns whether the close is put off for ever for every fiber that is left.
 fn is_put_off_for_ever(core: &Core) -> bool {
     counts_a_panic_for_ever(core.made_while_panicking)
         && core.table.all(|fiber| core.part(fiber).put_off.get())

@@ -8,8 +8,7 @@ use crate::hub::{Core, Ready};
 use crate::scheduler::callbacks;
 use crate::shared::{FiberRef, HubState, LocalPhase, Request, interrupt};
 
-/// Begins the close, if it has not begun. If it is the root that waits for it, the root is left out
-/// of it.
+/// Begins the close, if it has not begun. If the root waits for it, the root is exempt from it.
 pub(crate) fn begin(core: &Rc<Core>, waiting_root: Option<&FiberRef>) {
     if let Some(root) = waiting_root {
         root.take_back_interrupt(interrupt::CLOSE);
@@ -29,7 +28,8 @@ pub(crate) fn begin(core: &Rc<Core>, waiting_root: Option<&FiberRef>) {
     check(core);
 }
 
-/// A fiber has left the table, or a callback has run. That may complete the close.
+/// Checks whether the close can make progress, because a fiber has left the table or a callback has
+/// run.
 #[inline]
 pub(crate) fn check(core: &Rc<Core>) {
     if !core.is_open() {
@@ -44,7 +44,7 @@ fn go_on(core: &Rc<Core>) {
         core.mailbox.advance(HubState::Draining);
         #[cfg(unix)]
         core.poll.stop();
-        // The callbacks that were accepted are taken in and run.
+        // The accepted callbacks still have to be taken in and run.
         core.notify();
     }
     if core.state.get() != HubState::Draining || core.has_callbacks() {
@@ -57,7 +57,7 @@ fn go_on(core: &Rc<Core>) {
     }
 }
 
-/// The hub has no fibers any more. It lets go of everything that it still holds.
+/// Marks the hub, which has no fibers left, as ended, and frees everything that it still holds.
 pub(super) fn set_ended(core: &Core) {
     core.state.set(HubState::Ended);
     core.mailbox.advance(HubState::Draining);
@@ -70,19 +70,20 @@ pub(super) fn set_ended(core: &Core) {
     core.mailbox.end();
 }
 
-/// Refuses what was taken out of the mailbox and not handled.
+/// Refuses the mail that was taken out of the mailbox and has not been handled.
 pub(super) fn drop_mail(core: &Core) {
     let mail = core.mail.take();
     for request in mail.requests {
         match request {
             Request::Callback(callback) => callbacks::discard(callback),
-            // It tells its joiner.
+            // Its destructor tells its joiner.
             Request::Spawn(fiber) => contain::run("the drop of a fiber's closure", || drop(fiber)),
         }
     }
 }
 
-/// Empties the ready queue: tasks in it are woken, fibers are not, callbacks are dropped.
+/// Empties the ready queue: the tasks in it are woken, the callbacks are dropped, and the fibers
+/// are only removed.
 fn clear_ready(core: &Core) {
     let (entries, others) = core.ready.take();
     for fiber in entries.into_iter().flatten() {

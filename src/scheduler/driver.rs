@@ -1,4 +1,4 @@
-//! [`Driver`]: what polls a hub, a task of its runtime or [`run_until`] inside one.
+//! [`Driver`]: what polls a hub. This is a task of the hub's runtime, or [`run_until`] inside one.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -17,26 +17,26 @@ use crate::current::place;
 use crate::hub::Core;
 use crate::shared::{CloseWaiter, HubFailure, Mailbox};
 
-/// One of those who poll a hub. The last one that leaves ends the hub.
+/// A driver of a hub. A hub may have several, and the last one that is dropped ends it.
 ///
-/// It is `Send`: a runtime may poll and drop its driver on any thread.
+/// It is `Send`, because a runtime may poll and drop it on any thread.
 #[derive(Debug)]
 struct Driver {
     mailbox: Arc<Mailbox>,
     key: usize,
     kind: Kind,
-    /// The waker that the hub knows.
+    /// The waker that the hub has.
     waker: Option<Waker>,
-    /// Where the driver was polled last.
+    /// The surroundings of the last poll.
     polled_in: Option<Surroundings>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A task, which the runtime drops when it ends. Then nothing wakes the hub's fibers, or asks for
-    /// the hub again, whatever else drives it.
+    /// A task, which the runtime drops when it ends. After that no code wakes the hub's fibers or
+    /// asks for the hub again, even if another driver still runs it.
     Task,
-    /// A `run_until`, after which the runtime goes on.
+    /// A `run_until`. The runtime continues after it.
     Future,
 }
 
@@ -51,7 +51,7 @@ impl Driver {
         }
     }
 
-    /// Runs one turn of the hub. On a thread that is not the hub's it does nothing and returns false.
+    /// Runs one turn of the hub. On another thread than the hub's, does nothing and returns false.
     #[inline]
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         let known = self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker()));
@@ -94,17 +94,17 @@ impl Drop for Driver {
     }
 }
 
-/// The task that drives a hub that was made on first need, until its runtime is dropped.
+/// The task that drives a hub from its making until its runtime is dropped.
 #[derive(Debug)]
 pub(super) struct DriverTask {
     driver: Driver,
-    /// Set while the driver is polled on another thread than the hub's: when it tries again, since
-    /// that poll may have used up a wake.
+    /// The timer for the next try, set while the driver is polled on another thread than the hub's.
+    /// It is needed because such a poll may have used up a wake.
     dormant: Option<Pin<Box<tokio::time::Sleep>>>,
     said_dormant: bool,
 }
 
-/// How often a dormant driver looks whether its own thread is back.
+/// How often a dormant driver checks whether its own thread is back.
 const DORMANT: Duration = Duration::from_millis(10);
 
 impl DriverTask {
@@ -116,7 +116,7 @@ impl DriverTask {
         }
     }
 
-    /// A poll on another thread than the hub's.
+    /// Handles a poll on another thread than the hub's.
     #[cold]
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mailbox = &self.driver.mailbox;
@@ -126,7 +126,7 @@ impl DriverTask {
         let retry = self.dormant.insert(Box::pin(helper::sleep(DORMANT)));
         let retry = pin!(coop::unconstrained(retry.as_mut()));
         if retry.poll(cx).is_ready() {
-            // The thread was away for that long.
+            // The hub's thread has been away for that long.
             contain::wake_by_ref(cx.waker());
         }
         if !self.said_dormant {
@@ -179,14 +179,14 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
     output
 }
 
-/// Lets a hub that a task drives run until something has closed it and it has ended.
+/// Lets a hub that a task drives run until it is closed and has ended.
 pub(crate) async fn run_until_closed(core: &Rc<Core>) {
     let waiter = CloseWaiter::new(&core.mailbox);
     poll_fn(|cx| closed::poll_served(core, &waiter, cx)).await;
 }
 
-/// Closes a hub that a task drives, and waits until it has ended; at most until `deadline`, when the
-/// fibers that are left are ended by force.
+/// Closes a hub that a task drives, and waits for its end. At `deadline`, if there is one, the fibers
+/// that are left are ended by force.
 pub(crate) async fn close(core: &Rc<Core>, deadline: Option<Instant>) {
     closing::begin(core, None);
     let waiter = CloseWaiter::new(&core.mailbox);

@@ -1,4 +1,4 @@
-//! How a hub ends otherwise than by a close: abruptly, or with its thread.
+//! How a hub ends without a close: abruptly, or with its thread.
 
 use std::mem;
 use std::rc::Rc;
@@ -10,7 +10,8 @@ use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
 
 /// Ends every fiber by force: each is resumed once with the order to unwind, and abandoned if it
-/// waits again. Fibers that are running (the caller may be on the stack of one) are left alone.
+/// waits again. Fibers that are running are left alone, because the caller may be on the stack of
+/// one.
 pub(crate) fn end_abruptly(core: &Rc<Core>) {
     if thread_end::has_begun() {
         return leak(core);
@@ -21,7 +22,7 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
     #[cfg(unix)]
     core.poll.stop();
     let _hub = place::enter_hub(core);
-    // In the order in which this hub made them.
+    // The fibers end in the order in which this hub made them.
     let mut fibers = core.table.fibers();
     fibers.sort_unstable_by_key(|fiber| fiber.id());
     for fiber in &fibers {
@@ -41,10 +42,10 @@ pub(crate) fn end_child(core: &Rc<Core>, child: &FiberRef) {
     });
 }
 
-/// The hub's thread ends. Nothing is resumed, unwound or freed: frames of suspended fibers may refer
-/// to thread-locals that are already gone.
+/// Leaks everything on the hub, because its thread ends. No fiber is resumed, unwound or freed:
+/// frames of suspended fibers may refer to thread-locals that are already gone.
 pub(super) fn leak(core: &Rc<Core>) {
-    // What it holds may be the user's.
+    // The hub may hold values of the user's, whose destructors must not run here.
     mem::forget(core.clone());
     if core.state.replace(HubState::Ended) == HubState::Ended {
         return;

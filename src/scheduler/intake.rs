@@ -1,9 +1,9 @@
-//! What other threads have sent, taken in by turns.
+//! Takes in what other threads have sent, in bounded parts.
 //!
-//! However much is sent, a turn takes in a bounded part of it, so that fibers, timers and callbacks
-//! that are there have their turn too. What is left is kept in the hub's core, in order, and comes
-//! before what is sent later. Wakes, which are of fibers that have begun, do not wait behind requests
-//! that are left.
+//! A turn takes in only a bounded part of the mail, so that fibers, timers and callbacks that are
+//! there already get their turn too. The rest is kept in the hub's core, in order, and is handled
+//! before later mail. Wakes name fibers that have begun, so they do not wait behind requests that
+//! are left.
 
 use std::rc::Rc;
 
@@ -11,20 +11,20 @@ use super::{callbacks, closing};
 use crate::hub::{Core, Ready};
 use crate::shared::Request;
 
-/// How many entries of the ready queue are handled in one turn, at most.
+/// The maximum number of entries of the ready queue that are handled in one turn.
 pub(super) const TURN_LENGTH: usize = 61;
 
-/// How many wakes are taken in at once. Handling one is short.
+/// The maximum number of wakes that are taken in at once. Handling one is short.
 const MAX_WAKES: usize = 1024;
 
-/// How many requests are handled at once, including those that are refused.
+/// The maximum number of requests that are handled at once, including those that are refused.
 const MAX_REQUESTS: usize = 256;
 
-/// Takes in what other threads have sent, but of new fibers and callbacks only as many as can be
-/// started in this turn, or `least`.
+/// Takes in mail from other threads. Of new fibers and callbacks, it takes only as many as can be
+/// started in this turn, but at least `least`.
 ///
-/// More of them would be started before what they wait for, and what they wake, has its turn: a
-/// burst would need a stack for each of its fibers at once.
+/// If it took more, they would start before the code that they wait for and wake gets its turn, and
+/// a burst would need a stack for each of its fibers at once.
 #[inline]
 pub(crate) fn take(core: &Rc<Core>, least: usize) {
     if core.mailbox.has_mail() || core.has_left_mail.get() {
@@ -41,7 +41,8 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
         std::mem::take(&mut mail.close)
     };
     if closes {
-        // Before new fibers are taken in, which are refused then, without a stack.
+        // This comes before new fibers are taken in, so that they are refused without getting a
+        // stack.
         closing::begin(core, None);
     }
     #[cfg(unix)]
@@ -62,7 +63,7 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
         match request {
             // A destructor has ended the hub meanwhile.
             Request::Callback(callback) if !core.is_running() => callbacks::discard(callback),
-            // It was accepted when it was sent.
+            // It was accepted when it was sent, so it is run even if the hub is closing.
             Request::Callback(callback) => core.push(Ready::Callback(callback)),
             Request::Spawn(fiber) => fiber.arrive(),
         }
@@ -76,7 +77,8 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
     closing::check(core);
 }
 
-/// The next request that is to be handled now: if there is no room, only one that is refused.
+/// Returns the next request to handle now. If there is no room, returns only a request that will be
+/// refused.
 fn next_request(core: &Core, has_room: bool) -> Option<Request> {
     let mut mail = core.mail.borrow_mut();
     let is_refused = matches!(mail.requests.front()?, Request::Spawn(_)) && !core.is_open();

@@ -1,4 +1,4 @@
-//! How a fiber gets into the table of its hub.
+//! Puts fibers into the table of their hub.
 
 use std::io;
 use std::rc::Rc;
@@ -10,11 +10,11 @@ use crate::shared::{FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, Result
 use crate::stack::Stack;
 use crate::switch::Coroutine;
 
-/// How far from the base of its stack a fiber suspends that has done nothing yet, in bytes, for
-/// prefetches.
+/// The distance in bytes from the base of a stack to where a fiber is assumed to suspend that has
+/// not done anything yet; used for prefetches.
 const FIRST_USED: usize = 512;
 
-/// What can be set about a fiber before it is made.
+/// The settings of a fiber.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) name: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) measure_stack: bool,
 }
 
-/// Makes a fiber on this hub, and starts it if it is to start at once.
+/// Makes a fiber on this hub, and starts it if `start` says so.
 pub(crate) fn spawn<F, T>(
     core: &Rc<Core>,
     settings: Settings,
@@ -40,7 +40,7 @@ where
     Ok(receiver)
 }
 
-/// A stack for a new fiber of the hub.
+/// Returns a stack for a new fiber of the hub.
 #[inline]
 pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
     if !core.is_open() || core.mailbox.failure().is_some() {
@@ -49,7 +49,7 @@ pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
     core.take_stack(size)
 }
 
-/// Makes the two sides of a fiber of the hub.
+/// Creates a fiber of the hub and the two sides of its result.
 #[inline]
 pub(crate) fn channel<T>(
     core: &Core,
@@ -60,7 +60,7 @@ pub(crate) fn channel<T>(
     core.recycler.result_channel(&core.mailbox, id, name, start)
 }
 
-/// Takes in a new fiber that runs `f`, and queues it if it was started.
+/// Launches a new fiber that runs `f`, and queues it if it was started.
 #[inline]
 pub(crate) fn launch<F, T>(
     core: &Rc<Core>,
@@ -78,8 +78,7 @@ pub(crate) fn launch<F, T>(
     enter(core, fiber, coroutine, base, None);
 }
 
-/// Notes that a fiber is going to begin on this stack. Returns the base of the stack, for
-/// [`enter`].
+/// Prepares for a fiber to begin on this stack. Returns the base of the stack, for [`enter`].
 #[inline]
 pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool) -> usize {
     if measure || core.config.measure_stacks {
@@ -88,8 +87,8 @@ pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool)
     stack.extent().base
 }
 
-/// Puts a fiber with its coroutine into the table, and queues it if it was started. Each fiber in
-/// the table is run before it leaves it, if only to drop its closure, or is left for ever.
+/// Puts a fiber with its coroutine into the table, and queues it if it was started. Before a fiber
+/// leaves the table, it was run, if only to drop its closure, or was left for ever.
 #[inline]
 pub(crate) fn enter(
     core: &Rc<Core>,

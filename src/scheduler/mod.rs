@@ -2,20 +2,20 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`callbacks`] | callbacks on their way through the ready queue |
+//! | [`callbacks`] | callbacks in the ready queue |
 //! | [`closing`] | the steps by which a hub closes |
-//! | [`intake`] | what other threads have sent, taken in by turns |
+//! | [`intake`] | takes in what other threads have sent |
 //! | [`turn`] | what one poll of a driver does |
-//! | [`launch`] | how a fiber gets into the table |
-//! | [`end`] | how a hub ends otherwise than by a close |
-//! | [`registry`] | which hubs this thread has |
+//! | [`launch`] | puts fibers into the table |
+//! | [`end`] | how a hub ends without a close |
+//! | [`registry`] | the hubs of this thread |
 //! | [`retired`] | the runtimes on which a thread has closed its hub for good |
-//! | [`closed`] | waiting until a hub has closed |
+//! | [`closed`] | waits until a hub has closed |
 //! | [`driver`] | what polls a hub: a task, or `run_until` |
-//! | [`attach`] | finding or making the hub of the code that runs |
+//! | [`attach`] | finds or makes the hub of the running code |
 //! | [`serve`] | a runtime of our own with a hub on it |
 //!
-//! In this order each uses only those above it.
+//! In this order, each file uses only those above it.
 
 pub(crate) mod attach;
 pub(crate) mod callbacks;

@@ -1,4 +1,4 @@
-//! Which hubs this thread has, and how anything finds them.
+//! The hubs of this thread, and how code finds them.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -20,9 +20,9 @@ thread_local! {
 
 /// The hubs of one thread, at most one per runtime.
 struct Hubs {
-    /// Made for the first hub.
+    /// Created for the first hub.
     by_runtime: RefCell<Option<HashMap<runtime::Id, Rc<Core>>>>,
-    /// How many hubs there were when those that have failed were ended last.
+    /// The number of hubs after the failed ones were last ended.
     swept_at: Cell<usize>,
 }
 
@@ -40,7 +40,7 @@ impl Hubs {
     fn leak(&self) {
         let hubs = self.by_runtime.take();
         hubs.iter().flat_map(HashMap::values).for_each(end::leak);
-        // What the hubs hold may be the user's.
+        // The hubs may hold values of the user's, whose destructors must not run here.
         std::mem::forget(hubs);
     }
 }
@@ -51,7 +51,7 @@ impl Drop for Hubs {
     }
 }
 
-/// How fibers and mailboxes on any thread reach their hub.
+/// The way from fibers and mailboxes on any thread to their hub.
 pub(super) struct Registry;
 
 impl Schedule for Registry {
@@ -95,13 +95,13 @@ pub(crate) fn wake(fiber: &FiberRef) {
     Registry.wake(fiber);
 }
 
-/// Calls `f` with the hub of this mailbox, if this is its thread.
+/// Calls `f` with the hub of this mailbox, if this is the hub's thread.
 #[inline]
 pub(crate) fn with_local<R>(mailbox: &Arc<Mailbox>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
     with_local_at(Arc::as_ptr(mailbox), mailbox.runtime(), f)
 }
 
-/// As [`with_local`], for a mailbox at this address, whose hub is on this runtime.
+/// Like [`with_local`], for the mailbox at this address, whose hub is on this runtime.
 #[inline]
 fn with_local_at<R>(
     mailbox: *const Mailbox,
@@ -119,12 +119,12 @@ fn with_local_at<R>(
     })
 }
 
-/// The hub of this mailbox, if this is its thread.
+/// Returns the hub of this mailbox, if this is the hub's thread.
 pub(crate) fn local(mailbox: &Arc<Mailbox>) -> Option<Rc<Core>> {
     with_local(mailbox, Rc::clone)
 }
 
-/// Calls `f` with the hub that this thread has for the runtime, if it is the one.
+/// Calls `f` with the hub that this thread has for the runtime, if `is_it` accepts that hub.
 #[inline]
 fn with_listed<R>(
     runtime: runtime::Id,
@@ -136,13 +136,13 @@ fn with_listed<R>(
     is_it(&core).then(|| f(&core))
 }
 
-/// The hub that this thread has for the runtime.
+/// Returns the hub that this thread has for the runtime.
 pub(super) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
     HUBS.try_with(|hubs| hubs.by_runtime.borrow().as_ref()?.get(&runtime).cloned())
         .ok()?
 }
 
-/// Lists a new hub, after the hubs that have failed were ended.
+/// Adds a new hub, after ending hubs that have failed.
 pub(super) fn add(core: &Rc<Core>) {
     end_failed();
     thread_end::set_on_end(|| {
@@ -155,7 +155,7 @@ pub(super) fn add(core: &Rc<Core>) {
     });
 }
 
-/// Takes a hub that has ended out of the list.
+/// Removes a hub that has ended.
 pub(super) fn remove(core: &Rc<Core>) {
     let removed = HUBS.try_with(|hubs| {
         let mut by_runtime = hubs.by_runtime.borrow_mut();
@@ -169,8 +169,9 @@ pub(super) fn remove(core: &Rc<Core>) {
     drop(removed);
 }
 
-/// Ends the hubs of this thread that have failed, if there are twice as many hubs as when this was
-/// done last. So hubs that failed or ended do not pile up, and making many is not quadratic.
+/// Ends the hubs of this thread that have failed, if there are twice as many hubs as after the last
+/// time. So hubs that failed or ended do not accumulate, and making many hubs does not take
+/// quadratic time.
 fn end_failed() {
     let failed = HUBS.try_with(|hubs| {
         let by_runtime = hubs.by_runtime.borrow();

@@ -1,8 +1,8 @@
 //! The runtimes on which a thread has closed its hub for good.
 //!
-//! A hub that a `run_until` has closed stays closed: it is dropped, and all that is kept is that the
-//! runtime has no hub on that thread any more. A task of the runtime, which does nothing, says when
-//! the runtime is gone, so that this can be forgotten too.
+//! A hub that a `run_until` has closed stays closed. The hub itself is dropped; only the fact is
+//! kept that the runtime has no hub on that thread any more. An idle task of the runtime is dropped
+//! with the runtime, and then this is forgotten too.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -20,7 +20,7 @@ fn retired() -> &'static Mutex<HashSet<Retired>> {
     RETIRED.get_or_init(Mutex::default)
 }
 
-/// From now on, this thread has no hub on the runtime.
+/// Records that from now on this thread has no hub on the runtime.
 pub(super) fn add(runtime: &Handle) {
     let key = (thread::current().id(), runtime.id());
     if lock(retired()).insert(key) {
@@ -32,17 +32,17 @@ pub(super) fn add(runtime: &Handle) {
     }
 }
 
-/// Whether this thread has no hub on the runtime any more.
+/// Returns whether this thread has closed its hub on the runtime for good.
 pub(super) fn contains(runtime: &Handle) -> bool {
     lock(retired()).contains(&(thread::current().id(), runtime.id()))
 }
 
-/// This thread has a hub on the runtime again.
+/// Records that this thread has a hub on the runtime again.
 pub(super) fn remove(runtime: &Handle) {
     lock(retired()).remove(&(thread::current().id(), runtime.id()));
 }
 
-/// Forgets the entry when the runtime drops it.
+/// Removes the entry when the runtime drops the task.
 struct Forget(Retired);
 
 impl Drop for Forget {

@@ -9,7 +9,7 @@ use super::{attach, driver};
 use crate::hub::Config;
 use crate::shared::Mailbox;
 
-/// A runtime for a hub with these settings.
+/// Makes a runtime for a hub with these settings.
 pub(crate) fn runtime(config: &Config) -> io::Result<LocalRuntime> {
     let mut runtime = Builder::new_current_thread();
     runtime.enable_all();
@@ -21,11 +21,11 @@ pub(crate) fn runtime(config: &Config) -> io::Result<LocalRuntime> {
 }
 
 /// Runs a hub without a root fiber on this thread until it is closed and has ended. Calls `started`
-/// when it is there.
+/// once the hub exists.
 ///
 /// # Errors
 ///
-/// If its runtime cannot be made.
+/// Returns an error if the runtime cannot be made.
 pub(crate) fn serve(config: Config, started: impl FnOnce(&Arc<Mailbox>)) -> io::Result<()> {
     let runtime = runtime(&config)?;
     let core = runtime.block_on(async {
@@ -35,7 +35,8 @@ pub(crate) fn serve(config: Config, started: impl FnOnce(&Arc<Mailbox>)) -> io::
         core
     });
     drop(runtime);
-    // What the program kept with the hub is dropped by its last handle. This may be it.
+    // The last handle to the hub drops the values that the program kept with it. This may be that
+    // handle.
     drop(core);
     Ok(())
 }

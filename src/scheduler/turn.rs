@@ -1,20 +1,21 @@
-//! One turn of the hub: what a poll of its driver does, and in which order.
+//! One turn of the hub: what a poll of its driver does, in this order.
 //!
-//! 1. Take in a part of what other threads have sent: see [`super::intake`]. Cancel the root fiber if
-//!    Ctrl-C was meant for it.
-//! 2. Resume fibers and run callbacks from the front of the queue until one of these holds: the queue
-//!    is empty; the next fiber has already given way in this turn (it queued itself while it ran, as
-//!    `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries were handled;
-//!    tokio's cooperative budget, which all fibers of one poll share, is spent. (The budget is looked
-//!    at after each entry but a fiber that gives way, so at least one entry is handled.)
+//! 1. Take in a part of the mail from other threads: see [`super::intake`]. Cancel the root fiber
+//!    if Ctrl-C was meant for it.
+//! 2. Resume fibers and run callbacks from the front of the ready queue until one of these is true:
+//!    the queue is empty; the next fiber has already given way in this turn (it queued itself while
+//!    it ran, as `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries
+//!    were handled; tokio's cooperative budget, which all fibers of one poll share, is spent. (The
+//!    budget is checked after each entry, except after a fiber that gives way, so at least one
+//!    entry is handled.)
 //! 3. If anything is left, ask to be polled again: behind the tasks that are ready now and, every
-//!    [`MAX_RESUMES`] entries, behind a poll of the I/O and time drivers too.
+//!    [`MAX_RESUMES`] entries, also behind a poll of the I/O and time drivers.
 //!
-//! So fibers that give way for ever leave tokio's other tasks no less than as many tasks would: a
-//! turn for each pass over the fibers, or for each 61 of them if there are more. And tokio polls for
-//! I/O after as many fibers as it does after tasks (61, its `event_interval`). The fibers get less
-//! than they would as tasks where other tasks give way for ever too: 61 resumes for each 61 polls of
-//! those, however many fibers there are.
+//! Fibers that give way for ever therefore leave tokio's other tasks at least as much time as the
+//! same number of tasks would: one turn for each pass over the fibers, or for each 61 of them if
+//! there are more. Tokio polls for I/O after as many fibers as it does after tasks (61, its
+//! `event_interval`). If other tasks give way for ever too, the fibers get less time than they
+//! would as tasks: 61 resumes for each 61 polls of those tasks, however many fibers there are.
 
 use std::rc::Rc;
 use std::task::Context;
@@ -29,11 +30,12 @@ use crate::hub::{Children, Core, Ready};
 use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, interrupt};
 use crate::switch::{Step, Suspension};
 
-/// How many entries of the ready queue are handled in one turn, and between two polls for I/O, at
-/// most.
+/// The maximum number of entries of the ready queue that are handled in one turn, and between two
+/// polls for I/O.
 const MAX_RESUMES: u64 = intake::TURN_LENGTH as u64;
 
-/// How many requests of other threads are taken in before a turn, however long the ready queue is.
+/// The number of requests from other threads that are taken in before a turn even if the ready
+/// queue is long.
 const LEAST_NEW: usize = intake::TURN_LENGTH / 4;
 
 /// Below this many live fibers, their headers and stacks are still in cache, and prefetching only
@@ -70,7 +72,7 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     }
 }
 
-/// Steps 1 and 2. Returns how many entries were handled.
+/// Does steps 1 and 2. Returns how many entries were handled.
 fn run(core: &Rc<Core>) -> u64 {
     let _hub = place::enter_hub(core);
     core.turn.set(core.turn.get() + 1);
@@ -82,8 +84,9 @@ fn run(core: &Rc<Core>) -> u64 {
     core.ready.handled() - before
 }
 
-/// Handles the next entry of the ready queue. False if the turn is over: the queue is empty, or the
-/// next fiber has given way in this turn and stays where it is, or tokio's budget is spent.
+/// Handles the next entry of the ready queue. Returns false if the turn is over: the queue is
+/// empty, the next fiber has given way in this turn (its entry stays in the queue), or tokio's
+/// budget is spent.
 #[inline(always)]
 fn step(core: &Rc<Core>, prefetches: bool) -> bool {
     let Some(entry) = core.ready.pop() else {
@@ -115,8 +118,8 @@ fn step(core: &Rc<Core>, prefetches: bool) -> bool {
     true
 }
 
-/// Handles the next entry if it is no fiber's. Returns what [`step`] does; a pass over ready
-/// descriptors gives way as a fiber does.
+/// Handles the next entry, which is not a fiber. Returns what [`step`] returns. A pass over ready
+/// descriptors can give way as a fiber does.
 #[cold]
 fn step_other(core: &Rc<Core>) -> bool {
     #[cfg(unix)]
@@ -139,8 +142,8 @@ fn step_other(core: &Rc<Core>) -> bool {
 }
 
 /// Resumes a fiber, which is in the table, until it suspends or ends. Returns false once tokio's
-/// cooperative budget is spent. A fiber that only yields polls nothing, so the budget is not checked
-/// for it.
+/// cooperative budget is spent. A fiber that only yields polls nothing, so the budget is not
+/// checked for it.
 #[inline(always)]
 fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     core.switches.set(core.switches.get() + 1);
@@ -148,7 +151,7 @@ fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
         Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
             let gives_way = how == Suspension::Yielding;
             if gives_way {
-                // What other threads have sent until now comes before it.
+                // The mail that has arrived until now comes before this fiber.
                 intake::take(core, 0);
                 part.yielded.set(core.turn.get());
                 if !part.queued.get() {
@@ -178,7 +181,8 @@ fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     gave_way || coop::has_budget_remaining()
 }
 
-/// Something happened to a fiber while it ran, on the hub that it was driving.
+/// Handles what happened to a fiber while it ran and drove its own hub: the hub has ended, or has
+/// handled the fiber's entry.
 #[cold]
 fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
     if core.state.get() == HubState::Ended {
@@ -189,7 +193,7 @@ fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
     core.wake(fiber);
 }
 
-/// A fiber has suspended itself for ever.
+/// Retires a fiber that has suspended itself for ever.
 #[cold]
 fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
     core.depths.end(fiber);
@@ -203,7 +207,7 @@ fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
     });
 }
 
-/// Takes a fiber that is over out of the table, and tells what waits for it.
+/// Removes a fiber that is over from the table, and wakes its joiner and its scope.
 #[inline]
 fn retire(
     core: &Rc<Core>,
@@ -221,15 +225,15 @@ fn retire(
     closing::check(core);
 }
 
-/// Ends a fiber by force, whatever it waits for. When this returns, it has ended or was abandoned.
-/// Does nothing if it has ended before or is running.
+/// Ends a fiber by force, whatever it waits for. When this returns, the fiber has ended or was
+/// abandoned. Does nothing if it has ended before or is running.
 pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
     let part = core.part(fiber);
     let lives = matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun);
     if lives && !part.coroutine.is_running() {
         fiber.interrupt(interrupt::END);
         begin(fiber, part);
-        // It is resumed here, and not in a turn of a driver.
+        // It is resumed here, not in a turn of a driver.
         let outer = core.driven_in.get();
         core.driven_in.set(Surroundings::in_task());
         resume(core, fiber, part);
@@ -237,8 +241,9 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
     }
 }
 
-/// Begins a fiber that has not run. False if it is not to run: it is over, or was woken without
-/// having been started. A cancel lets it run, to drop its closure on its own stack.
+/// Begins a fiber that has not run. Returns false if it must not run: it is over, or it was woken
+/// without having been started. A fiber that was cancelled does run, to drop its closure on its own
+/// stack.
 #[inline]
 fn begin(fiber: &FiberRef, part: &HubPart) -> bool {
     let begins = match part.phase.get() {

@@ -1,14 +1,15 @@
-//! [`Cancelled`]: what a cancelled fiber unwinds with.
+//! [`Cancelled`]: the payload that a cancelled fiber unwinds with.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// What a cancelled fiber unwinds with, and what its joiner is told.
+/// The payload that a cancelled fiber unwinds with. Its joiner receives it in a
+/// [`JoinError`](crate::JoinError).
 ///
-/// Code that catches panics may catch one of these. Rethrowing it with
-/// [`std::panic::resume_unwind`] counts as being cancelled.
+/// Code that catches panics may catch one of these. A fiber that rethrows it with
+/// [`std::panic::resume_unwind`] counts as cancelled.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cancelled {
     message: Option<Cow<'static, str>>,
@@ -27,8 +28,9 @@ impl Cancelled {
         self.message
     }
 
-    /// The message of [`cancel_with`](crate::Fiber::cancel_with), or the reason for a cancel that
-    /// nobody asked for, if there is one.
+    /// Returns the message of [`cancel_with`](crate::Fiber::cancel_with), or the reason for a
+    /// cancel that no code asked for. Returns `None` for a [`cancel`](crate::Fiber::cancel) without
+    /// a message.
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }

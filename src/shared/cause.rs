@@ -12,7 +12,7 @@ pub(crate) enum Cause {
         payload: Payload,
     },
     Cancelled(Cancelled),
-    /// Its stack could not be unwound.
+    /// The stack could not be unwound.
     Abandoned,
     /// The hub was made on a thread that does not drive its runtime.
     HubNeverRan,
@@ -20,8 +20,8 @@ pub(crate) enum Cause {
     HubLost,
 }
 
-/// The payload of a panic. The lock makes it `Sync`; it is never locked, since the payload is
-/// reached by value only.
+/// The payload of a panic. The lock makes it `Sync`. It is never locked, because the payload is
+/// only taken by value.
 pub(crate) struct Payload(Mutex<Box<dyn Any + Send>>);
 
 impl Payload {
@@ -31,7 +31,7 @@ impl Payload {
 }
 
 impl Cause {
-    /// What a caught unwind means.
+    /// Converts the payload of a caught unwind.
     pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Cause {
         let payload = match payload.downcast::<Cancelled>() {
             Ok(cancelled) => return Cause::Cancelled(*cancelled),

@@ -1,18 +1,18 @@
-//! [`FiberId`]: the number of a fiber.
+//! [`FiberId`]: identifies a fiber.
 
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Identifies a fiber. No other fiber of the process has the same number.
+/// Identifies a fiber. No two fibers of the process have the same ID.
 ///
-/// It is meant for diagnostics, like [`tokio::task::Id`]: the number says nothing about when or
-/// where the fiber was made.
+/// It is meant for diagnostics, like [`tokio::task::Id`]. The number does not tell when or where
+/// the fiber was made.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FiberId(NonZeroU64);
 
-/// The next number that no fiber has.
+/// The next number that is free.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl FiberId {
@@ -25,7 +25,7 @@ impl FiberId {
     }
 }
 
-/// Numbers that a hub takes in advance, because taking one writes to memory that all threads share.
+/// Numbers that a hub takes in blocks, because taking one writes to memory that all threads share.
 #[derive(Debug, Default)]
 pub(crate) struct FiberIds {
     next: Cell<u64>,

@@ -1,29 +1,30 @@
-//! [`Header`]: what everybody may know of a fiber.
+//! [`Header`]: the part of a fiber that every thread may use.
 //!
 //! # Layout
 //!
-//! A fiber has one allocation beside its stack: its header and, behind it, the place for its result
-//! (only its [`ResultSender`](super::ResultSender) and [`ResultReceiver`](super::ResultReceiver)
-//! know the type of that). What is used when the fiber is made, joined and freed comes first. What
-//! the hub reads and writes each time it resumes the fiber is together and fits a cache line or
-//! two. What is needed once, or never, comes last.
+//! A fiber has one allocation besides its stack. It holds the header and, behind it, the space for
+//! the result, whose type only the [`ResultSender`](super::ResultSender) and the
+//! [`ResultReceiver`](super::ResultReceiver) know. The fields that are used when the fiber is made,
+//! joined and freed come first. The fields that the hub reads and writes each time it resumes the
+//! fiber are adjacent and fit one or two cache lines. Fields that are rarely used come last.
 //!
-//! # Who may touch what
+//! # Access to the fields
 //!
-//! | field | who, and when |
+//! | field | accessed by |
 //! |---|---|
 //! | `count` | [`FiberRef`](super::FiberRef) only |
 //! | `hub_part` | the hub's thread, with the hub's [`HubToken`] |
-//! | `mailbox` | everybody; taken out when the header is freed |
-//! | `interrupts` | set by everybody, cleared by the fiber's stack and by the hub |
-//! | `life` | bits are set, never cleared: see [`life`] |
-//! | `queued_remotely` | set by who wakes on another thread, cleared by the hub |
-//! | `unparked` | set by everybody, taken by the fiber |
+//! | `mailbox` | any thread; taken out when the header is freed |
+//! | `interrupts` | set by any thread, cleared by the code on the fiber's stack and by the hub |
+//! | `life` | any thread; bits are set and never cleared: see [`life`] |
+//! | `queued_remotely` | set by a wake on another thread, cleared by the hub |
+//! | `unparked` | set by any thread, taken by the fiber |
 //! | `unclaimed_panic` | set by the fiber at its end, cleared by its joiner |
-//! | `joiner_key` | under the lock of the mailbox's `joiners` |
-//! | `stack_used` | written by the hub |
-//! | `name` | written once, by who asks first |
-//! | `cancel` | the message of the cancel that `interrupts` tells of, under its lock |
+//! | `joiner_key` | any thread, under the lock of the mailbox's `joiners` |
+//! | `stack_used` | written by the hub, read by any thread |
+//! | `id` | any thread; never changes |
+//! | `name` | any thread; written once, when it is first given or asked for |
+//! | `cancel` | any thread, under its lock: the message of the cancel in `interrupts` |
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -39,7 +40,7 @@ use super::{Cancelled, FiberId, HubPart, HubToken};
 use crate::base::lock::{self, lock};
 use crate::base::{WakerKey, contain, prefetch};
 
-/// When a new fiber is queued.
+/// Whether a new fiber is queued at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     AtOnce,
@@ -47,27 +48,28 @@ pub(crate) enum Start {
     Later,
 }
 
-/// How far a fiber has come.
+/// The life cycle of a fiber.
 ///
-/// `New -> Started -> Ended | Abandoned`. A fiber that is cancelled before it started goes from
-/// `New` to `Ended`.
+/// `New -> Started -> Ended | Abandoned`. A fiber that is cancelled before it was started becomes
+/// `Started` when its hub runs it to drop its closure. Only a fiber that could not be made goes
+/// from `New` to `Ended`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Made, not started.
+    /// The fiber was made and has not been started.
     New,
-    /// In the ready queue, running or waiting.
+    /// The fiber is in the ready queue, running or waiting.
     Started,
-    /// Its body has returned and its result is with its joiner or dropped.
+    /// The body has returned, and the result was handed to the joiner or dropped.
     Ended,
-    /// Its stack could not be unwound and was leaked.
+    /// The stack could not be unwound and was leaked.
     Abandoned,
 }
 
-/// The phase, as bits that are set and never cleared, with two more: whether the fiber's `Fiber` is
-/// gone, so that nobody will take its result; and whether anybody has left a waker to be told of the
-/// end.
+/// The phase as bits, which are set and never cleared, and two more bits. `DETACHED` says that the
+/// fiber's `Fiber` is gone, so no joiner will take the result. `JOINED` says that a waker was left
+/// to be woken at the fiber's end.
 ///
-/// Ordering: each change is `AcqRel`. The one that sets `ENDED` and the one that sets `DETACHED`
+/// Ordering: each change is `AcqRel`. The change that sets `ENDED` and the one that sets `DETACHED`
 /// release what their side did to the result, and acquire what the other side did: see the Result
 /// Invariant of [`super::result`].
 mod life {
@@ -77,62 +79,64 @@ mod life {
     pub(super) const DETACHED: u8 = 8;
     pub(super) const JOINED: u8 = 16;
 
-    /// The bits that are the phase.
+    /// The bits that make up the phase.
     pub(super) const PHASE: u8 = STARTED | ENDED | ABANDONED;
 }
 
-/// Reasons why a fiber should not simply go on, as bits of one byte, so that a wait asks for all of
+/// Reasons why a wait should not simply go on, as bits of one byte, so that each wait checks all of
 /// them with one load.
 pub(crate) mod interrupt {
-    /// Somebody called `cancel`: delivered once.
+    /// A call of `cancel`. It is delivered once.
     pub(crate) const CANCEL: u8 = 1;
-    /// The hub is closing: delivered at each wait.
+    /// The hub is closing. This is delivered at each wait.
     pub(crate) const CLOSE: u8 = 2;
-    /// The hub is gone: delivered once, after that waits are refused.
+    /// The hub is gone. This is delivered once; waits after that are refused.
     pub(crate) const END: u8 = 4;
 }
 
-/// The shared part of a fiber. Its handles, its wakers and its hub hold it, by a
-/// [`FiberRef`](super::FiberRef).
+/// The part of a fiber that threads share. Its handles, its wakers and its hub refer to it with
+/// [`FiberRef`](super::FiberRef)s.
 ///
-/// It holds nothing of the user's, so its last drop, on any thread, runs no user code.
+/// It holds no closure or result of the user's, so dropping the last reference, on any thread, runs
+/// no destructor of these.
 #[repr(C)]
 pub(crate) struct Header {
     pub(super) count: Count,
     hub_part: HubPart,
-    /// Dropped by [`take_mailbox`](Header::take_mailbox), not with the header.
+    /// [`take_mailbox`](Header::take_mailbox) drops this; dropping the header does not.
     pub(crate) mailbox: ManuallyDrop<Arc<Mailbox>>,
     interrupts: AtomicU8,
     life: lock::AtomicU8,
-    /// Set while the fiber is among the wakes in the mailbox.
+    /// Whether the fiber is among the wakes in the mailbox.
     ///
     /// Ordering: `swap(true, AcqRel)` by a waker pairs with `swap(false, AcqRel)` by the hub that
-    /// takes it out. A waker that finds it set has published what it did before to the hub that
-    /// will clear it.
+    /// takes the fiber out. A waker that finds it set has published its earlier writes to the hub
+    /// that will clear it.
     queued_remotely: lock::AtomicBool,
     /// The token of `park` and `unpark`.
     pub(crate) unparked: AtomicBool,
-    /// Whether the fiber panicked and nobody has taken the panic.
+    /// Whether the fiber panicked and no joiner has taken the panic.
     unclaimed_panic: AtomicBool,
     joiner_key: JoinerKey,
-    /// How much of its stack the fiber was last seen to have used, in KiB, since it is measured in
-    /// pages; 0 if it is not measured.
+    /// The most of its stack that the fiber was seen to use, in KiB, because it is measured in
+    /// pages; 0 if it was not measured.
     stack_used: AtomicU32,
     id: FiberId,
     name: OnceLock<Box<str>>,
-    /// The message of a pending cancel. Its lock also orders the changes of `CANCEL`.
+    /// The message of the pending cancel. Its lock also orders the changes of `CANCEL`.
     cancel: Mutex<Option<Box<Cow<'static, str>>>>,
 }
 
-// SAFETY: all fields but `hub_part` are `Send` and `Sync`. `hub_part` is reached with the token of
-// the fiber's hub only, which does not leave the hub's thread. Dropping it, on any thread, does
-// nothing: see `HubPart`.
+// SAFETY: all fields but `hub_part` are `Send` and `Sync`. `hub_part` is reached only with the
+// token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread. The last
+// reference may be dropped on any thread, and that does not touch `hub_part`, which has no
+// destructor.
 unsafe impl Send for Header {}
 // SAFETY: as above.
 unsafe impl Sync for Header {}
 
-/// Where the mailbox keeps the waker of who waits in `Join`, unless that is a fiber of the same
-/// hub.
+/// The number of the joiner's waker in the mailbox. A joiner that is a fiber of the same hub has
+/// none; it is in [`HubPart::joiner`] instead.
 #[derive(Debug)]
 struct JoinerKey(lock::AtomicU32);
 
@@ -188,35 +192,35 @@ impl Header {
         }
     }
 
-    /// Takes out its reference to the mailbox, which is not dropped with the header.
+    /// Takes out the reference to the mailbox, which the header does not drop.
     ///
     /// # Safety
     ///
-    /// It is called once, and nothing that uses `mailbox` is called after it. (Dropping the header
-    /// does not.)
+    /// The caller must call this once, and must not use `mailbox` afterwards. (Dropping the header
+    /// does not use it.)
     pub(super) unsafe fn take_mailbox(&mut self) -> Arc<Mailbox> {
         // SAFETY: as promised by the caller.
         unsafe { ManuallyDrop::take(&mut self.mailbox) }
     }
 
-    /// Has the processor fetch what the hub uses to resume the fiber.
+    /// Asks the processor to fetch the data that the hub needs to resume the fiber.
     #[inline(always)]
     pub(crate) fn prefetch(&self) {
         prefetch::<2>(std::ptr::from_ref(self).addr());
     }
 
-    /// The part that only the fiber's hub uses.
+    /// Returns the part that only the fiber's hub uses.
     ///
     /// # Panics
     ///
-    /// If `token` is that of another hub.
+    /// Panics if `token` belongs to another hub.
     #[inline]
     pub(crate) fn hub_part<'a>(&'a self, token: &'a HubToken) -> &'a HubPart {
         assert!(self.is_of(token), "a hub handles its own fibers");
         &self.hub_part
     }
 
-    /// Whether `token` is that of the fiber's hub.
+    /// Returns whether `token` belongs to the fiber's hub.
     #[inline]
     pub(crate) fn is_of(&self, token: &HubToken) -> bool {
         token.is_for(Arc::as_ptr(&self.mailbox).addr())
@@ -231,12 +235,13 @@ impl Header {
             .get_or_init(|| format!("Fiber-{}", self.id).into_boxed_str())
     }
 
-    /// The name, if it was given, or asked for before. Fit for a signal handler.
+    /// Returns the name if it was given, or asked for before. This can be called in a signal
+    /// handler.
     pub(crate) fn known_name(&self) -> Option<&str> {
         self.name.get().map(|name| &**name)
     }
 
-    /// The name that the fiber was given, if any.
+    /// Returns the name that the fiber was given, if any.
     pub(crate) fn given_name(&self) -> Option<&str> {
         let name = self.known_name()?;
         let made = name.strip_prefix("Fiber-") == Some(&*self.id.to_string());
@@ -253,14 +258,14 @@ impl Header {
         self.stack_used.store(used, Ordering::Relaxed);
     }
 
-    /// Whether a wake from another thread has to put the fiber into the mailbox. If not, it is there
-    /// already.
+    /// Marks the fiber as queued in the mailbox. Returns whether the caller has to put it there; if
+    /// not, it is there already.
     pub(super) fn enters_mailbox(&self) -> bool {
         !self.queued_remotely.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes that the hub has taken the fiber out of the mailbox. Called before the fiber is resumed,
-    /// so that a wake after this is a new one.
+    /// Records that the hub has taken the fiber out of the mailbox. The hub calls this before it
+    /// resumes the fiber, so a wake that comes later is queued again.
     pub(crate) fn left_mailbox(&self) {
         self.queued_remotely.swap(false, Ordering::AcqRel);
     }
@@ -275,13 +280,13 @@ impl Header {
         }
     }
 
-    /// Starts the fiber for a user. False if it was started before, or is over because it was
-    /// cancelled.
+    /// Starts the fiber on behalf of a user. Returns false if the fiber was started before or has
+    /// an interrupt pending, such as a cancel.
     pub(crate) fn start(&self) -> bool {
         self.interrupts() == 0 && self.claim_start()
     }
 
-    /// Moves from `New` to `Started`; false if it was not `New`.
+    /// Moves the fiber from `New` to `Started`. Returns false if it was not `New`.
     #[inline]
     pub(crate) fn claim_start(&self) -> bool {
         self.phase() == Phase::New && self.begin_life()
@@ -293,8 +298,8 @@ impl Header {
         before & life::PHASE == 0
     }
 
-    /// The fiber has ended, and leaves its result to its joiner. False, and without
-    /// effect, if there will be no joiner.
+    /// Records that the fiber has ended and leaves its result to its joiner. If there will be no
+    /// joiner, changes nothing and returns false.
     #[inline]
     pub(crate) fn end_for_joiner(&self) -> bool {
         let mut life = self.life.load(Ordering::Acquire);
@@ -311,7 +316,7 @@ impl Header {
         false
     }
 
-    /// The fiber has ended, and its result is gone.
+    /// Records that the fiber has ended and that its result was dropped.
     pub(crate) fn end_detached(&self) {
         self.life.fetch_or(life::ENDED, Ordering::AcqRel);
     }
@@ -320,13 +325,13 @@ impl Header {
         self.life.fetch_or(life::ABANDONED, Ordering::AcqRel);
     }
 
-    /// There will be no joiner. True if the fiber had ended before, and so has left
-    /// its result to the caller.
+    /// Records that there will be no joiner. Returns true if the fiber had already ended, in which
+    /// case its result now belongs to the caller.
     pub(crate) fn detach(&self) -> bool {
         self.life.fetch_or(life::DETACHED, Ordering::AcqRel) & life::ENDED != 0
     }
 
-    /// Whether there will be no joiner.
+    /// Returns whether there will be no joiner.
     pub(crate) fn is_detached(&self) -> bool {
         self.life.load(Ordering::Acquire) & life::DETACHED != 0
     }
@@ -343,9 +348,9 @@ impl Header {
         self.unclaimed_panic.store(unclaimed, Ordering::Release);
     }
 
-    /// Has `waker` woken when the fiber has ended. The caller has to look after this whether it has
-    /// ended already. (If it has not, the hub sees at its end that there is a waker, since the
-    /// changes of `life` have one order.)
+    /// Leaves `waker` to be woken when the fiber ends. The caller must check afterwards whether the
+    /// fiber has already ended. If it has not, the hub will see the waker at the fiber's end,
+    /// because the changes of `life` have a single order.
     pub(crate) fn leave_waker(&self, waker: &Waker) {
         self.mailbox.joiners.leave(&self.joiner_key, waker);
         if self.life.load(Ordering::Relaxed) & life::JOINED == 0 {
@@ -353,14 +358,14 @@ impl Header {
         }
     }
 
-    /// Forgets the waker that was left, if it was not used.
+    /// Removes the waker that was left, if it was not woken.
     #[inline]
     pub(crate) fn forget_waker(&self) {
         self.mailbox.joiners.forget(&self.joiner_key);
     }
 
-    /// Tells the joiner that the fiber is over. The hub calls this after the stack has returned, so
-    /// a waker never runs on that stack.
+    /// Wakes the joiner of a fiber that is over. The hub calls this after the stack has returned,
+    /// so a waker never runs on that stack.
     #[inline]
     pub(crate) fn tell_joiner(&self) {
         if self.life.load(Ordering::Acquire) & life::JOINED != 0 {
@@ -369,10 +374,10 @@ impl Header {
         }
     }
 
-    /// The [`interrupt`] bits.
+    /// Returns the [`interrupt`] bits.
     ///
-    /// Ordering: this `Acquire` pairs with the `Release` in [`interrupt`](Header::interrupt), so that
-    /// what was done before a bit was set is seen.
+    /// Ordering: this `Acquire` pairs with the `Release` in [`interrupt`](Header::interrupt), so
+    /// that a reader of a bit sees what was done before the bit was set.
     #[inline]
     pub(crate) fn interrupts(&self) -> u8 {
         self.interrupts.load(Ordering::Acquire)
@@ -386,10 +391,10 @@ impl Header {
         self.interrupts.fetch_and(!bit, Ordering::AcqRel);
     }
 
-    /// Asks the fiber to end; false if it has ended. Of messages that are pending together, the first
-    /// is kept.
+    /// Asks the fiber to end. Returns false if it has ended. If a cancel is already pending, its
+    /// message is kept.
     ///
-    /// The fiber is not woken: see [`FiberRef::cancel`](super::FiberRef::cancel).
+    /// This does not wake the fiber: see [`FiberRef::cancel`](super::FiberRef::cancel).
     pub(super) fn request_cancel(&self, message: Option<Cow<'static, str>>) -> bool {
         if !self.is_alive() {
             return false;
@@ -402,7 +407,7 @@ impl Header {
         true
     }
 
-    /// Takes a pending cancel, if there is one.
+    /// Takes the pending cancel, if there is one.
     pub(crate) fn take_cancel(&self) -> Option<Cancelled> {
         if self.interrupts() & interrupt::CANCEL == 0 {
             return None;

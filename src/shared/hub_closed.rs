@@ -1,10 +1,10 @@
-//! [`HubClosed`]: the error of what a hub does not take any more.
+//! [`HubClosed`]: the error of a hub that takes no more fibers or callbacks.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// The hub takes no new fibers or callbacks: it is closed, or has ended.
+/// The hub is closed or has ended, so it takes no new fibers or callbacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubClosed(());
 

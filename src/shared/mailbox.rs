@@ -1,32 +1,33 @@
-//! [`Mailbox`]: the part of a hub that crosses threads. Other threads wake its fibers and send it
-//! requests through it, learn of its end, and are told when it fails.
+//! [`Mailbox`]: the part of a hub that threads share. Through it other threads wake the hub's
+//! fibers, send it requests, and learn that it has ended or failed.
 //!
-//! # Who may touch what
+//! # Access to the fields
 //!
-//! | field | who, and when |
+//! | field | accessed by |
 //! |---|---|
-//! | `schedule`, `runtime`, `thread`, `thread_name` | everybody; they never change |
-//! | `inbox` | everybody, under its lock; no foreign code runs under it |
+//! | `schedule`, `runtime`, `thread`, `thread_name` | any thread; they never change |
+//! | `inbox` | any thread, under its lock; no foreign code runs under it |
 //! | `pending` | written under the lock of `inbox`, read by the hub |
-//! | `driven`, `failure` | written under the lock of `inbox`, read by everybody |
+//! | `driven` | written under the lock of `inbox`, read by any thread |
+//! | `failure` | set once by any thread ([`fail`](Mailbox::fail) takes no lock for it), read by any thread |
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
-//! | `counters` | written by the hub, read by everybody |
-//! | `joiners`, `close_waiters` | everybody; they have locks of their own |
+//! | `counters` | written by the hub, read by any thread |
+//! | `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
 //!
 //! | store | pairs with | so that |
 //! |---|---|---|
 //! | `pending`, `Release`, by a sender | `Acquire` in [`has_mail`](Mailbox::has_mail) | a hub that sees it finds the mail |
-//! | `drivers_version`, `Release`, by a driver | `Acquire` in [`drivers_version`](Mailbox::drivers_version) | a hub that sees the new number asks for the new driver |
-//! | `failure`, `Release` | `Acquire` in [`failure`](Mailbox::failure) | a joiner that sees it sees what led to it |
+//! | `drivers_version`, `Release`, by a driver | `Acquire` in [`drivers_version`](Mailbox::drivers_version) | a hub that sees the new number looks for the new driver |
+//! | `failure`, `Release` or `AcqRel` | `Acquire` in [`failure`](Mailbox::failure) | a joiner that sees it also sees what led to it |
 //!
-//! # What is taken in when
+//! # The order of intake
 //!
-//! Wakes and requests are queued apart. A wake is of a fiber that the hub has, and there is at most
-//! one for each, so wakes overtake requests; requests, which are new fibers and callbacks, stay in
-//! the order in which they were sent. The hub takes both in by turns: see
-//! [`crate::scheduler::intake`].
+//! Wakes and requests have separate queues. A wake names a fiber that the hub already has, and
+//! there is at most one for each fiber, so wakes may overtake requests. Requests (new fibers and
+//! callbacks) keep the order in which they were sent. How much of each the hub takes in per turn is
+//! in [`crate::scheduler::intake`].
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -45,51 +46,51 @@ use super::{Counters, HubFailure, HubState, HubToken};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{OwnKey, WakerList, contain};
 
-/// How a fiber, or a mailbox, reaches its hub from any thread. The scheduler implements it.
+/// The way from a fiber or a mailbox, on any thread, to its hub. The scheduler implements it.
 pub(crate) trait Schedule: Sync {
     /// Makes the fiber ready.
     fn wake(&self, fiber: &FiberRef);
 
-    /// Offers the hub the memory of one of its fibers that is gone.
+    /// Offers the hub the memory of one of its fibers that was freed.
     fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>);
 
-    /// Has the hub look for descriptors that are ready.
+    /// Makes the hub check which descriptors are ready.
     #[cfg(unix)]
     fn poll(&self, mailbox: &Arc<Mailbox>);
 }
 
-/// What a hub shares with wakers, handles and drivers on any thread.
+/// The part of a hub that it shares with wakers, handles and drivers on any thread.
 pub(crate) struct Mailbox {
     schedule: &'static dyn Schedule,
     runtime: Option<runtime::Id>,
     thread: ThreadId,
     thread_name: Option<Box<str>>,
-    /// Whether the inbox has something for the hub.
+    /// Whether the inbox holds anything for the hub.
     pending: AtomicBool,
-    /// Whether a driver was ever polled on the hub's own thread. A failure rules it out, and the
-    /// other way round.
+    /// Whether a driver was ever polled on the hub's own thread. If so, the hub can no longer fail
+    /// with [`HubFailure::NeverRan`], and a hub that has failed is never driven.
     driven: AtomicBool,
     failure: AtomicU8,
     /// Counts the changes of `inbox.drivers`.
     drivers_version: AtomicU64,
     pub(crate) counters: Counters,
     inbox: Mutex<Inbox>,
-    /// Who waits for fibers of the hub to end, other than fibers of the same hub. The wakers are
-    /// here and not with the fibers, so that one lock is enough to have them woken when a fiber ends
-    /// and, by the thread that finds it out, when the hub fails.
+    /// The wakers of all that wait for fibers of the hub to end, except fibers of the same hub.
+    /// They are kept here and not with each fiber. So the thread that finds out that the hub has
+    /// failed can wake all of them, under one lock.
     pub(crate) joiners: WakerList,
     close_waiters: WakerList,
 }
 
-/// A new fiber on its way to the hub. If it is dropped before it has arrived, it has been refused.
+/// A new fiber on its way to the hub. Dropping it before it arrives refuses the fiber.
 pub(crate) trait RemoteSpawn: Send {
-    /// Called on the hub's thread. It finds its hub, and is launched or refused there.
+    /// Launches the fiber on its hub, or refuses it. Called on the hub's thread.
     fn arrive(self: Box<Self>);
 }
 
-/// What another thread asks of a hub, in the order in which it was asked.
+/// A request from another thread. Requests are handled in the order in which they were sent.
 pub(crate) enum Request {
-    /// Queue this behind everything that is ready.
+    /// Queue this callback behind everything that is ready.
     Callback(Box<dyn FnOnce() + Send>),
     /// Take a new fiber.
     Spawn(Box<dyn RemoteSpawn>),
@@ -100,19 +101,19 @@ struct Inbox {
     /// Fibers that were woken on other threads, each at most once.
     wakes: VecDeque<FiberRef>,
     requests: VecDeque<Request>,
-    /// Whether somebody has asked the hub to close.
+    /// Whether a thread has asked the hub to close.
     close: bool,
-    /// Whether the hub is to look for descriptors that are ready.
+    /// Whether the hub must check which descriptors are ready.
     #[cfg(unix)]
     poll: bool,
-    /// One entry for each driver: the waker of the task that has to be woken for the hub to run.
+    /// One entry for each driver: the waker of the task that runs the hub.
     drivers: Slab<Option<Arc<Waker>>>,
-    /// The fibers that a close has to end; absent before it has begun.
+    /// The fibers that the close has to end; `None` before the close has begun.
     closing: Option<Arc<[FiberRef]>>,
     state: HubState,
 }
 
-/// What a hub takes out of its inbox at once.
+/// The mail that a hub has taken out of its inbox.
 #[derive(Default)]
 pub(crate) struct Mail {
     pub(crate) wakes: VecDeque<FiberRef>,
@@ -123,7 +124,7 @@ pub(crate) struct Mail {
 }
 
 impl Mailbox {
-    /// The mailbox of a hub on this thread, and the right to use the hub's part of its fibers.
+    /// Creates the mailbox of a hub on this thread, and the hub's token.
     pub(crate) fn new(
         schedule: &'static dyn Schedule,
         runtime: Option<runtime::Id>,
@@ -147,7 +148,7 @@ impl Mailbox {
         (mailbox, token)
     }
 
-    /// A mailbox that no hub reads. Wakes stay in it.
+    /// Creates a mailbox that no hub reads. Wakes stay in it.
     pub(crate) fn without_hub() -> Arc<Mailbox> {
         Mailbox::new(&WithoutHub, None).0
     }
@@ -165,7 +166,7 @@ impl Mailbox {
         thread::current().id() == self.thread
     }
 
-    /// The hub's thread, for messages.
+    /// Returns a name for the hub's thread, for messages.
     pub(crate) fn thread_label(&self) -> String {
         match &self.thread_name {
             Some(name) => format!("'{name}'"),
@@ -173,8 +174,8 @@ impl Mailbox {
         }
     }
 
-    /// Makes a fiber ready from a thread that is not the hub's. A hub that has ended refuses it: its
-    /// fibers need no wake.
+    /// Makes a fiber ready, from another thread than the hub's. If the hub has ended, this does
+    /// nothing, because its fibers need no wake.
     pub(crate) fn send_wake(&self, fiber: &FiberRef) {
         if fiber.enters_mailbox() {
             let _ = self.send(HubState::Draining, fiber.clone(), |inbox, fiber| {
@@ -183,14 +184,14 @@ impl Mailbox {
         }
     }
 
-    /// Has the hub look for descriptors that are ready. A hub that has ended polls no more.
+    /// Makes the hub check which descriptors are ready. A hub that has ended does nothing.
     #[cfg(unix)]
     pub(crate) fn send_poll(&self) {
         let _ = self.send(HubState::Draining, (), |inbox, ()| inbox.poll = true);
     }
 
-    /// Has the hub begin to close, if it has not ended. What the same thread asks for next comes
-    /// after that.
+    /// Makes the hub begin to close, unless it has ended. Later requests from the same thread take
+    /// effect after that.
     pub(crate) fn send_close(&self) {
         let _ = self.send(HubState::Draining, (), |inbox, ()| {
             inbox.close = true;
@@ -198,7 +199,7 @@ impl Mailbox {
         });
     }
 
-    /// Sends a callback; a hub that takes none any more gives it back.
+    /// Sends a callback. Returns the callback if the hub takes no more of them.
     pub(crate) fn send_callback(
         &self,
         callback: Box<dyn FnOnce() + Send>,
@@ -208,15 +209,15 @@ impl Mailbox {
         })
     }
 
-    /// Sends a new fiber; a hub that takes none any more gives it back.
+    /// Sends a new fiber. Returns the fiber if the hub takes no more of them.
     pub(crate) fn send_spawn<S: RemoteSpawn + 'static>(&self, fiber: Box<S>) -> Result<(), Box<S>> {
         self.send(HubState::Open, fiber, |inbox, fiber| {
             inbox.requests.push_back(Request::Spawn(fiber));
         })
     }
 
-    /// Sends `what`, unless the hub has come further than `last`. Wakes the drivers once for each
-    /// burst: the hub runs again until it has taken everything.
+    /// Sends `what`, unless the hub is in a later state than `last`. The drivers are woken once for
+    /// each burst, because the hub then runs until it has taken everything.
     fn send<W>(&self, last: HubState, what: W, enter: impl FnOnce(&mut Inbox, W)) -> Result<(), W> {
         let drivers = {
             let mut inbox = lock(&self.inbox);
@@ -235,19 +236,19 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Whether other threads have sent something.
+    /// Returns whether other threads have sent anything.
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Whether new fibers or callbacks were sent and not taken.
+    /// Returns whether the inbox holds new fibers or callbacks.
     pub(crate) fn has_requests(&self) -> bool {
         !lock(&self.inbox).requests.is_empty()
     }
 
-    /// Takes everything that other threads have sent. The queues of `mail` that are empty are left
-    /// in its place; of those that are not, none is taken.
+    /// Takes everything that other threads have sent, with one exception: a queue is taken only if
+    /// the same queue of `mail` is empty. The two are swapped.
     pub(crate) fn take_mail(&self, mail: &mut Mail) {
         let mut inbox = lock(&self.inbox);
         if mail.wakes.is_empty() {
@@ -265,12 +266,12 @@ impl Mailbox {
         self.pending.store(!is_empty, Ordering::Relaxed);
     }
 
-    /// Notes that the hub has come as far as this.
+    /// Advances the state to `state`, unless it is further already.
     pub(crate) fn advance(&self, state: HubState) {
         lock(&self.inbox).advance(state);
     }
 
-    /// Notes that the close has begun, and has to end these fibers.
+    /// Records that the close has begun and has to end these fibers.
     pub(crate) fn begin_close(&self, fibers: Arc<[FiberRef]>) {
         {
             let mut inbox = lock(&self.inbox);
@@ -280,12 +281,12 @@ impl Mailbox {
         self.wake_close_waiters();
     }
 
-    /// The fibers that the close has to end; `None` if it has not begun, or is over.
+    /// Returns the fibers that the close has to end; `None` if it has not begun, or is over.
     pub(crate) fn closing(&self) -> Option<Arc<[FiberRef]>> {
         lock(&self.inbox).closing.clone()
     }
 
-    /// Whether it refuses new fibers.
+    /// Returns whether the hub refuses new fibers.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.inbox).state > HubState::Open
     }
@@ -294,7 +295,7 @@ impl Mailbox {
         lock(&self.inbox).state == HubState::Ended
     }
 
-    /// Wakes all who wait for the close, since it may have come further.
+    /// Wakes all tasks that wait for the close, because it may have made progress.
     pub(crate) fn wake_close_waiters(&self) {
         self.close_waiters.wake_all();
     }
@@ -305,10 +306,10 @@ impl Mailbox {
         drivers.wake();
     }
 
-    /// How often the drivers, or their wakers, have changed.
+    /// Returns how often the drivers, or their wakers, have changed.
     ///
-    /// A change on another thread that is not seen yet is one that has not happened yet for the hub,
-    /// and the thread that makes it has the hub driven.
+    /// If the hub does not see a change by another thread yet, that does no harm: the thread that
+    /// makes the change also has the hub driven.
     #[inline]
     pub(crate) fn drivers_version(&self) -> u64 {
         self.drivers_version.load(Ordering::Acquire)
@@ -318,7 +319,7 @@ impl Mailbox {
         self.drivers_version.fetch_add(1, Ordering::Release);
     }
 
-    /// The driver, if there is only one and its waker is known.
+    /// Returns the driver, if there is exactly one and its waker is known.
     pub(crate) fn sole_driver(&self) -> Option<SoleDriver> {
         let inbox = lock(&self.inbox);
         let mut drivers = inbox.drivers.iter();
@@ -347,13 +348,13 @@ impl Mailbox {
         drop_shared(old);
     }
 
-    /// Whether there is one driver.
+    /// Returns whether there is exactly one driver.
     pub(crate) fn has_one_driver(&self) -> bool {
         lock(&self.inbox).drivers.len() == 1
     }
 
-    /// Takes a driver away. True if it was the last one. If it was not, the others are woken, since
-    /// a wake may have been meant for the one that left.
+    /// Removes a driver. Returns true if it was the last one. Otherwise the remaining drivers are
+    /// woken, because a wake may have been meant for the one that left.
     pub(crate) fn remove_driver(&self, driver: usize) -> bool {
         let (left, is_last, others) = {
             let mut inbox = lock(&self.inbox);
@@ -374,13 +375,13 @@ impl Mailbox {
         }
     }
 
-    /// Notes that the hub has ended and has told its fibers: later wakes go nowhere.
+    /// Records that the hub has ended and that its fibers were told. Later wakes have no effect.
     pub(crate) fn end(&self) {
         self.empty().refuse();
         self.close_waiters.close();
     }
 
-    /// Notes that the hub runs on its own thread; false if it has failed.
+    /// Records that the hub runs on its own thread. Returns false if the hub has failed.
     pub(crate) fn set_driven(&self) -> bool {
         if !self.driven.load(Ordering::Relaxed) {
             let _inbox = lock(&self.inbox);
@@ -390,7 +391,8 @@ impl Mailbox {
         self.failure().is_none()
     }
 
-    /// Fails the hub if it has never run: it was made on the wrong thread.
+    /// Fails the hub if it has never run, because it was then made on the wrong thread. Returns
+    /// whether it has never run.
     pub(crate) fn fail_unless_driven(&self) -> bool {
         {
             let _inbox = lock(&self.inbox);
@@ -406,7 +408,7 @@ impl Mailbox {
         true
     }
 
-    /// Notes that the hub cannot end its fibers any more: their joins fail from now on.
+    /// Records that the hub can no longer end its fibers. Joins of them fail from now on.
     pub(crate) fn fail(&self, failure: HubFailure) {
         let unset =
             self.failure
@@ -416,7 +418,7 @@ impl Mailbox {
         }
     }
 
-    /// The hub has failed: all who wait for its fibers, or for its end, learn it.
+    /// Wakes all tasks that wait for the fibers or for the end of the hub, which has failed.
     fn let_go(&self) {
         let leftovers = self.empty();
         self.joiners.close();
@@ -424,7 +426,7 @@ impl Mailbox {
         self.close_waiters.close();
     }
 
-    /// Marks the hub as ended.
+    /// Marks the hub as ended and takes everything out of the inbox.
     fn empty(&self) -> Leftovers {
         let mut inbox = lock(&self.inbox);
         inbox.advance(HubState::Ended);
@@ -448,7 +450,7 @@ impl fmt::Debug for Mailbox {
 }
 
 impl Inbox {
-    /// It never goes back.
+    /// Advances the state; it never goes back.
     fn advance(&mut self, state: HubState) {
         self.state = self.state.max(state);
     }
@@ -470,7 +472,7 @@ impl Inbox {
     }
 }
 
-/// What was in a mailbox when its hub ended. It is dropped outside of the lock.
+/// The contents of a mailbox whose hub has ended. They are dropped outside of the lock.
 struct Leftovers {
     wakes: VecDeque<FiberRef>,
     requests: VecDeque<Request>,
@@ -486,12 +488,12 @@ impl Leftovers {
     }
 }
 
-/// Drops a waker that others may have too.
+/// Drops a reference to a waker, and the waker with the last reference.
 fn drop_shared(waker: Option<Arc<Waker>>) {
     contain::drop_waker(waker.and_then(Arc::into_inner));
 }
 
-/// Waits for the close or the end of a hub.
+/// A waiter for the close or the end of a hub.
 #[derive(Debug)]
 pub(crate) struct CloseWaiter {
     mailbox: Arc<Mailbox>,
@@ -510,8 +512,8 @@ impl CloseWaiter {
         &self.mailbox
     }
 
-    /// Has `cx` woken when the close has come further; at once if the hub has ended, since that may
-    /// have happened on another thread just now.
+    /// Arranges for `cx` to be woken when the close makes progress. If the hub has ended, wakes it
+    /// at once, because that may just have happened on another thread.
     pub(crate) fn register(&self, cx: &mut Context<'_>) {
         self.mailbox.close_waiters.leave(&self.key, cx.waker());
         if self.mailbox.has_ended() {
@@ -526,7 +528,7 @@ impl Drop for CloseWaiter {
     }
 }
 
-/// The only driver of a hub, as of some version of its drivers.
+/// The only driver of a hub, as of one version of the drivers.
 pub(crate) struct SoleDriver {
     version: u64,
     waker: Arc<Waker>,
@@ -541,15 +543,15 @@ impl SoleDriver {
         contain::wake_by_ref(&self.waker);
     }
 
-    /// Drops it; its waker may be the user's.
+    /// Drops the driver's waker, which may be the user's.
     pub(crate) fn forget(self) {
         drop_shared(Some(self.waker));
     }
 }
 
-/// Wakers of drivers, taken from under the lock, to be woken outside of it.
+/// Wakers of drivers. They are cloned under the lock and woken outside of it.
 struct DriverWakers {
-    /// Apart from the rest, since there is rarely more than one driver.
+    /// This is separate from the rest, because there is rarely more than one driver.
     first: Option<Arc<Waker>>,
     rest: Vec<Arc<Waker>>,
 }
@@ -563,7 +565,8 @@ impl DriverWakers {
     }
 }
 
-/// The schedule of a mailbox that no hub reads: of a fiber that could not be made, and in models.
+/// The schedule of a mailbox that no hub reads. It is used for a fiber that could not be made, and
+/// in models.
 struct WithoutHub;
 
 impl Schedule for WithoutHub {

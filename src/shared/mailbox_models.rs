@@ -1,9 +1,9 @@
-//! Models of what other threads send to a hub, and of its going to sleep, in every
+//! Models of the mail that other threads send to a hub, and of the hub going to sleep, in every
 //! order in which the threads can take their steps. Run by `ci/loom.sh`.
 //!
-//! The hub is a driver that does what those of the scheduler do at each poll: it leaves its waker,
-//! takes what was sent, and sleeps until it is woken. A wake that is lost shows as a deadlock, which
-//! fails the model.
+//! The hub here is a driver that acts as the scheduler's do at each poll: it leaves its waker,
+//! takes the mail, and sleeps until it is woken. A lost wake shows as a deadlock, which fails the
+//! model.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ fn fiber(hub: &Arc<Mailbox>) -> FiberRef {
     fiber
 }
 
-/// Sends a callback; false if the hub refuses it.
+/// Sends a callback. Returns false if the hub refuses it.
 fn send(hub: &Mailbox, callback: impl FnOnce() + Send + 'static) -> bool {
     hub.send_callback(Box::new(callback)).is_ok()
 }
 
-/// A poll of the driver: what was sent since the last one.
+/// A poll of the driver. Returns the mail sent since the last one.
 fn drive(hub: &Mailbox, driver: usize, cx: &mut Context<'_>) -> Mail {
     hub.set_driver_waker(driver, cx.waker());
     let mut mail = Mail::default();
@@ -46,7 +46,7 @@ fn drive(hub: &Mailbox, driver: usize, cx: &mut Context<'_>) -> Mail {
     mail
 }
 
-/// Drives the hub until `done` with what it was sent.
+/// Drives the hub until `done` accepts the mail that has arrived.
 fn drive_until(hub: &Mailbox, driver: usize, mut done: impl FnMut(Mail) -> bool) {
     block_on(poll_fn(|cx| match done(drive(hub, driver, cx)) {
         true => Poll::Ready(()),
@@ -102,7 +102,7 @@ fn a_burst_of_one_thread_arrives_whole_and_in_order() {
     });
 }
 
-/// A new fiber that counts its arrivals by being dropped, as a hub that ends does.
+/// A new fiber that counts its arrivals when it is dropped, as by a hub that ends.
 struct Arriving(Arc<AtomicUsize>);
 
 impl RemoteSpawn for Arriving {
@@ -117,8 +117,8 @@ impl Drop for Arriving {
     }
 }
 
-/// Requests that are left for a later turn wake nobody: the hub comes back for them, as the turn of
-/// the scheduler does.
+/// Requests that are left for a later turn do not wake the driver: the hub returns to them, as a
+/// turn of the scheduler does.
 #[test]
 fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
     loom::model(|| {
@@ -139,7 +139,7 @@ fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
             if hub.has_mail() {
                 hub.take_mail(&mut mail);
             }
-            // One in each turn.
+            // One request is handled in each turn.
             drop(mail.requests.pop_front());
             if hub.has_mail() || !mail.requests.is_empty() {
                 cx.waker().wake_by_ref();
@@ -155,8 +155,8 @@ fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
     });
 }
 
-/// A wake that finds the fiber in the queue already is dropped: then what it is for
-/// must be seen by the resume that follows.
+/// A wake that finds the fiber queued already is dropped. The resume that follows must then see
+/// what the wake was for.
 #[test]
 fn of_two_wakes_of_one_fiber_none_is_lost() {
     loom::model(|| {
@@ -166,7 +166,7 @@ fn of_two_wakes_of_one_fiber_none_is_lost() {
         let wakers = [(); 2].map(|()| {
             let (hub, fiber, happened) = (hub.clone(), fiber.clone(), happened.clone());
             thread::spawn(move || {
-                // Ordering: what is waited for orders nothing by itself.
+                // Ordering: this flag itself orders nothing.
                 happened.fetch_add(1, Ordering::Relaxed);
                 hub.send_wake(&fiber);
             })
@@ -182,7 +182,7 @@ fn of_two_wakes_of_one_fiber_none_is_lost() {
         for waker in wakers {
             waker.join().unwrap();
         }
-        // A wake that came after all was done is still there.
+        // A wake that came after everything was done is still in the mailbox.
         hub.end();
     });
 }
@@ -191,7 +191,7 @@ fn of_two_wakes_of_one_fiber_none_is_lost() {
 fn a_driver_that_moves_to_another_task_is_woken_there() {
     loom::model(|| {
         let (hub, driver) = hub();
-        // Left by a poll in another task.
+        // This waker was left by a poll in another task.
         hub.set_driver_waker(driver, std::task::Waker::noop());
         let sender = {
             let hub = hub.clone();
@@ -276,7 +276,7 @@ fn a_joiner_of_a_hub_that_fails_is_told() {
             let hub = hub.clone();
             thread::spawn(move || hub.fail(HubFailure::Lost))
         };
-        // As a join does: leaves its waker, and looks again.
+        // This acts as a join does: it leaves its waker and checks again.
         block_on(poll_fn(|cx| {
             if !fiber.is_alive() {
                 return Poll::Ready(());

@@ -1,15 +1,16 @@
-//! [`HubMetrics`]: what a hub has done and has to do, in numbers.
+//! [`HubMetrics`]: figures about what a hub has done and has to do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes [`HubMetrics`] and [`Counters`] from one list of numbers.
+/// Defines [`HubMetrics`] and [`Counters`] from one list of figures.
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        /// Numbers about a hub: see [`Hub::metrics`](crate::Hub::metrics) and
+        /// Figures about a hub: see [`Hub::metrics`](crate::Hub::metrics) and
         /// [`HubHandle::metrics`](crate::HubHandle::metrics).
         ///
-        /// The shape is that of tokio's [`RuntimeMetrics`](tokio::runtime::RuntimeMetrics), but
-        /// the numbers are taken at one moment.
+        /// The interface is that of tokio's [`RuntimeMetrics`](tokio::runtime::RuntimeMetrics), but
+        /// all figures are taken together: on the hub's thread at one moment, elsewhere as
+        /// [`HubHandle::metrics`](crate::HubHandle::metrics) says.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct HubMetrics {
             $(pub(crate) $name: $type,)*
@@ -23,10 +24,9 @@ macro_rules! metrics {
             })*
         }
 
-        /// The metrics of a hub as other threads see them: as they were at the end of its last
-        /// turn.
+        /// The metrics of a hub for other threads, as of the end of its last turn.
         ///
-        /// Ordering: the numbers are independent of each other, so all are `Relaxed`.
+        /// Ordering: the figures are independent of each other, so all accesses are `Relaxed`.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($name: AtomicU64,)*
@@ -50,23 +50,24 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Fibers that have not ended, including those that were not started.
+    /// Returns the number of fibers that have not ended, including those that were not started.
     live_fibers: usize,
-    /// Entries of the ready queue: fibers to resume, callbacks to run, tasks to wake.
+    /// Returns the number of entries in the ready queue: fibers to resume, callbacks to run, tasks
+    /// to wake.
     ready: usize,
-    /// Stacks that are kept for new fibers.
+    /// Returns the number of stacks that are kept for new fibers.
     cached_stacks: usize,
-    /// Fibers that were made since the hub was made.
+    /// Returns the number of fibers that were made since the hub was made.
     spawned: u64,
-    /// How often a fiber was resumed since the hub was made.
+    /// Returns how often a fiber was resumed since the hub was made.
     switches: u64,
-    /// Callbacks that have run since the hub was made.
+    /// Returns the number of callbacks that have run since the hub was made.
     callbacks: u64,
 }
 
 impl HubMetrics {
-    /// How much of its stack any fiber has used at most, in bytes; `None` if none was measured: see
-    /// [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks).
+    /// Returns the most that any fiber has used of its stack, in bytes; `None` if no fiber was
+    /// measured: see [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks).
     pub fn deepest_stack(&self) -> Option<usize> {
         (self.deepest_stack > 0).then_some(self.deepest_stack)
     }

@@ -1,17 +1,18 @@
-//! What crosses threads: a fiber's header and the references to it, the way of its result to its
-//! joiner, and the mailbox of its hub.
+//! The data that threads share: a fiber's header and the references to it, its result on the way to
+//! the joiner, and the mailbox of its hub.
 //!
 //! | file | noun |
 //! |---|---|
-//! | [`header`] | what everybody may know of a fiber |
-//! | [`mod@reference`] | a counted pointer to a header; it is also the fiber's waker |
+//! | [`header`] | the part of a fiber that every thread may use |
+//! | [`mod@reference`] | a counted pointer to a header, which is also the fiber's waker |
 //! | [`hub_part`] | the part of a header that only the hub uses |
-//! | [`result`] | the way of a fiber's result from its stack to its joiner |
-//! | [`recycler`] | the allocations that ended fibers leave to new ones |
-//! | [`mailbox`] | what other threads ask of a hub, and know of it |
+//! | [`result`] | a fiber's result on its way from its stack to its joiner |
+//! | [`recycler`] | allocations of ended fibers, kept for new ones |
+//! | [`mailbox`] | what other threads ask of a hub and may know about it |
+//! | [`metrics`] | the figures that a hub counts |
 //!
-//! A reference, the header that it refers to, and the mailbox in which references are sent know
-//! each other. Nothing else here does.
+//! Three of these files use each other: a reference, the header that it refers to, and the mailbox
+//! through which references are sent. The other files are not part of such a circle.
 
 mod cancelled;
 mod cause;

@@ -1,8 +1,8 @@
-//! [`Recycler`]: the allocations that ended fibers leave to new ones.
+//! [`Recycler`]: allocations of ended fibers, kept for new ones.
 //!
-//! A fiber that does little spends a good part of its time on its allocation, and on its reference
-//! to the mailbox, which is counted by atomics. So the hub keeps some allocations with the
-//! references in them.
+//! A fiber that does little work spends much of its time on its allocation, and on its reference to
+//! the mailbox, which is counted atomically. The hub therefore keeps some allocations, each with
+//! its reference to the mailbox.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -13,28 +13,29 @@ use super::mailbox::Mailbox;
 use super::result::{Memory, ResultReceiver, ResultSender, result_channel, result_channel_in};
 use super::{FiberId, FiberRef, Start};
 
-/// How many are kept: about as many fibers as a fiber has at a time that does its work in others.
+/// The maximum number of allocations that are kept. It covers the fibers that a program has at one
+/// time when it does its work in short-lived fibers.
 const KEPT: usize = 64;
 
-/// Under a sanitizer memory is not used again, so that it sees a use after the end. The models
-/// count what is freed.
+/// Whether allocations are kept. They are not under a sanitizer, so that it detects uses after the
+/// end, nor in the models, which count what is freed.
 const KEEPS: bool = !cfg!(any(switchback_no_spares, switchback_loom));
 
-/// The allocations of fibers whose result is not larger than a word.
+/// Allocations of fibers whose result is no larger than a word.
 pub(crate) struct Recycler(RefCell<Vec<Spare>>);
 
-/// What an ended fiber leaves: a [`Memory<usize>`](Memory), and its reference to the mailbox.
+/// The remains of an ended fiber: its [`Memory<usize>`](Memory) and its reference to the mailbox.
 type Spare = (Arc<Mailbox>, Box<dyn Any>);
 
 impl Default for Recycler {
     fn default() -> Recycler {
-        // It does not grow: keeping one more allocates nothing.
+        // The capacity never grows, so to keep an allocation allocates nothing.
         Recycler(RefCell::new(Vec::with_capacity(KEPT)))
     }
 }
 
 impl Recycler {
-    /// As [`result_channel`], for the hub that this is part of.
+    /// Like [`result_channel`], for the hub that owns this recycler.
     #[inline]
     pub(crate) fn result_channel<T>(
         &self,
@@ -54,7 +55,7 @@ impl Recycler {
         result_channel(mailbox.clone(), id, name, start)
     }
 
-    /// Keeps what a fiber of the hub has left; gives it back if there is no room for it.
+    /// Keeps the remains of a fiber of the hub, or returns them if there is no room.
     #[inline]
     pub(crate) fn keep(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) -> Option<Spare> {
         let mut kept = self.0.borrow_mut();
@@ -65,7 +66,7 @@ impl Recycler {
         Some((mailbox, memory))
     }
 
-    /// Frees all that is kept: the hub has ended.
+    /// Frees everything that is kept, at the end of the hub.
     pub(crate) fn clear(&self) {
         let kept = self.0.take();
         drop(kept);

@@ -1,34 +1,38 @@
 //! [`FiberRef`]: a counted reference to a fiber, and the fiber as a waker.
 //!
-//! It is what `Arc<Header>` would be, with these differences: it does not know the type of the
-//! result behind the header; the count begins at two, for the hub and the
-//! [`Fiber`](crate::Fiber); there are references that are not counted; and it is one word, as
-//! wakers are.
+//! It works like `Arc<Header>`, with these differences: it does not know the type of the result
+//! behind the header; the count starts at two, for the hub and the [`Fiber`](crate::Fiber); some
+//! references are not counted; and it is one word, so that it can be a waker.
 //!
 //! # A wake
 //!
-//! A fiber's waker is a [`FiberRef`]. Waking never runs the fiber, it queues it, by way of the
+//! A fiber's waker is a [`FiberRef`]. A wake never runs the fiber. It queues the fiber, through the
 //! [`Schedule`](super::Schedule) of its mailbox:
 //!
 //! | woken on | what happens |
 //! |---|---|
 //! | the hub's thread | the fiber goes to the end of the ready queue; no lock, no atomic read-modify-write |
 //! | another thread | the fiber goes into the mailbox; the first of a burst wakes the hub's drivers |
-//! | any thread, hub or fiber ended | nothing |
+//! | any thread, after the hub or the fiber has ended | nothing |
 //!
-//! Wakes are hints. A fiber that is resumed polls its future again, so a stale or doubled wake can
+//! Wakes are hints. A fiber that is resumed polls its future again, so a stale or repeated wake can
 //! never end a wait that it was not meant for.
 //!
 //! # Safety
 //!
-//! *Count Invariant*: a header stays while `Count::references` is not zero, and each [`FiberRef`]
-//! that is dropped is one of these. It holds because (1) a header begins with two references, which
-//! [`FiberRef::from_new`] hands out; (2) a clone adds one; (3) an [`Uncounted`] is not dropped.
+//! *Count Invariant*: a header stays allocated while `Count::references` is not zero, and each
+//! [`FiberRef`] whose destructor runs accounts for one of these. It holds because (1) a header
+//! starts with two references, which [`FiberRef::from_new`] hands out; (2) a clone adds one; (3)
+//! the destructor of the [`FiberRef`] in an [`Uncounted`] does not run. Until the header is freed,
+//! no `&mut` to it exists.
 //!
-//! *Table Invariant*: the table of a fiber's hub has a reference to it from when the fiber is
-//! launched until its stack has returned or was left for ever, and as long as it has an entry in the
-//! ready queue. So the code on its stack, its entry in the ready queue, and the hub that resumes it
-//! can do with an [`Uncounted`], and nobody else makes one.
+//! *Table Invariant*: an [`Uncounted`] is used only while a counted reference exists. It holds
+//! because the table of a fiber's hub has such a reference from the launch of the fiber until its
+//! stack has returned or was left for ever, and while the fiber has an entry in the ready queue. So
+//! these hold an [`Uncounted`]: the code on the fiber's stack, its entry in the ready queue, and
+//! the hub while it resumes, launches or wakes it. Before the launch, a
+//! [`ResultSender`](super::ResultSender) has one too; the reference that was made with it stays
+//! with it until then. No other code makes one.
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -44,7 +48,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::Header;
 use crate::base::lock::{AtomicUsize, fence};
 
-/// How many references there are, and what frees the allocation when there are none.
+/// The number of references, and the function that frees the allocation when there are none.
 #[derive(Debug)]
 pub(crate) struct Count {
     references: AtomicUsize,
@@ -52,8 +56,8 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Two references: the hub's and the `Fiber`'s. `free` frees the allocation that begins with the
-    /// header. It is called once, on any thread.
+    /// Creates a count of two references: the hub's and the `Fiber`'s. `free` frees the allocation
+    /// that begins with the header. It is called once, on any thread.
     pub(crate) fn two(free: unsafe fn(NonNull<Header>)) -> Count {
         Count {
             references: AtomicUsize::new(2),
@@ -62,24 +66,27 @@ impl Count {
     }
 }
 
-/// A reference to a fiber: to its [`Header`].
+/// A counted reference to a fiber's [`Header`].
 pub(crate) struct FiberRef(NonNull<Header>);
 
-// SAFETY: a header can be used and freed on any thread.
+// SAFETY: `Header` is `Send` and `Sync`. The last reference may be dropped on any thread:
+// `Count::free` drops the header, and not the result behind it, so the result's type does not
+// matter.
 unsafe impl Send for FiberRef {}
 // SAFETY: as above.
 unsafe impl Sync for FiberRef {}
-// A header is consistent at any time: it consists of atomics, and of what the hub keeps whole.
+// A header is consistent at any time: it consists of atomics, and of cells that the hub changes
+// without running foreign code in between.
 impl UnwindSafe for FiberRef {}
 impl RefUnwindSafe for FiberRef {}
 
 impl FiberRef {
-    /// One of the references that a new header counts.
+    /// Returns one of the references that a new header counts.
     ///
     /// # Safety
     ///
-    /// `header` is valid for reads until its `Count::free` is called. This is called as
-    /// often as the header counts in the beginning.
+    /// `header` must be valid for reads until its `Count::free` is called. The caller must call
+    /// this no more often than the header counts references at its creation.
     pub(crate) unsafe fn from_new(header: NonNull<Header>) -> FiberRef {
         FiberRef(header)
     }
@@ -92,8 +99,8 @@ impl FiberRef {
         a.0 == b.0
     }
 
-    /// A reference that is not counted. Table Invariant: it is used only while the table of the
-    /// fiber's hub has the fiber.
+    /// Returns a reference that is not counted. The caller keeps the Table Invariant: the reference
+    /// is used only while a counted one exists.
     #[inline]
     pub(crate) fn lend(&self) -> Uncounted {
         Uncounted(ManuallyDrop::new(FiberRef(self.0)))
@@ -105,7 +112,7 @@ impl FiberRef {
         self.mailbox.schedule().wake(self);
     }
 
-    /// Asks the fiber to end; false if it has ended.
+    /// Asks the fiber to end and wakes it. Returns false if it has ended.
     pub(crate) fn cancel(&self, message: Option<Cow<'static, str>>) -> bool {
         let asked = self.request_cancel(message);
         if asked {
@@ -114,16 +121,17 @@ impl FiberRef {
         asked
     }
 
-    /// Calls `f` with the waker that has the fiber resumed. It is lent, without being counted.
+    /// Calls `f` with the fiber's waker. The waker is borrowed and not counted.
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
-        // SAFETY: the functions of `VTABLE` do what a waker's have to. The waker is not
-        // dropped, and `self` counts while it is borrowed.
+        // SAFETY: the functions of `VTABLE` keep the contract of `RawWaker`: they work on any
+        // thread, and each waker stands for one reference. This one is not dropped, so it needs no
+        // reference of its own; `self` is one while `f` runs.
         let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
         f(&waker)
     }
 
-    /// Whether `waker` wakes this fiber and nothing else.
+    /// Returns whether `waker` wakes this fiber and nothing else.
     #[inline]
     pub(crate) fn is_waker(&self, waker: &Waker) -> bool {
         std::ptr::eq(waker.data(), self.0.as_ptr().cast()) && std::ptr::eq(waker.vtable(), &VTABLE)
@@ -135,7 +143,8 @@ impl Deref for FiberRef {
 
     #[inline]
     fn deref(&self) -> &Header {
-        // SAFETY: Count Invariant.
+        // SAFETY: by the Count Invariant, or the Table Invariant for an `Uncounted`, the header is
+        // allocated while `self` is borrowed, and there is no `&mut` to it.
         unsafe { self.0.as_ref() }
     }
 }
@@ -143,12 +152,12 @@ impl Deref for FiberRef {
 impl Clone for FiberRef {
     #[inline]
     fn clone(&self) -> FiberRef {
-        // Ordering: who clones has a reference, and hands over the new one in a way that orders
-        // what it has done.
+        // Ordering: a thread that clones has a reference already. Whatever it uses to hand the new
+        // one to another thread orders its earlier accesses.
         let before = self.count.references.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
-            // As in `Arc`: that many can only have been forgotten, and a count that overflows would
-            // free what is in use.
+            // As in `Arc`: so many references exist only if they are forgotten, and a count that
+            // overflows would free a header that is in use.
             abort();
         }
         FiberRef(self.0)
@@ -158,15 +167,16 @@ impl Clone for FiberRef {
 impl Drop for FiberRef {
     #[inline]
     fn drop(&mut self) {
-        // Ordering: what each reference was used for comes before the end. Nobody else can add to a
-        // count of one, so it need not be changed to be known.
+        // Ordering: the uses of each reference come before the header is freed. If the count is
+        // one, no other thread can add to it, so it need not be written.
         let references = &self.count.references;
         if references.load(Ordering::Acquire) == 1 {
-            // SAFETY: this is the only reference, and it is gone now.
+            // SAFETY: this was the only reference. `free` belongs to this allocation, and the
+            // reference is not used after it.
             unsafe { (self.count.free)(self.0) };
         } else if references.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
-            // SAFETY: there was one reference, which is gone now.
+            // SAFETY: as above; the fence orders the uses of all other references before this.
             unsafe { (self.count.free)(self.0) };
         }
     }
@@ -191,28 +201,28 @@ impl Deref for Uncounted {
     }
 }
 
-/// A waker's data is the reference: its pointer.
+/// A waker's data is the pointer of the reference.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
 fn raw_waker(header: NonNull<Header>) -> RawWaker {
     RawWaker::new(header.as_ptr().cast_const().cast(), &VTABLE)
 }
 
-/// The reference that a waker is.
+/// Returns the reference that a waker stands for.
 ///
 /// # Safety
 ///
-/// `data` is that of a waker with [`VTABLE`], which is borrowed or used up.
+/// `data` must be the data of a waker with [`VTABLE`] that is borrowed or consumed.
 unsafe fn fiber_of(data: *const ()) -> ManuallyDrop<FiberRef> {
-    // SAFETY: such a waker has a pointer to a header.
+    // SAFETY: the data of such a waker points to a header, so it is not null.
     let header = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
-    // Count Invariant: the waker counts, or was lent by one that does.
+    // Count Invariant: the waker counts as a reference, or is borrowed from one in `with_waker`.
     ManuallyDrop::new(FiberRef(header))
 }
 
 /// # Safety
 ///
-/// As [`fiber_of`].
+/// The requirements are those of [`fiber_of`].
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
@@ -221,7 +231,7 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 
 /// # Safety
 ///
-/// As [`fiber_of`]; the waker is used up.
+/// The requirements are those of [`fiber_of`], and the waker is consumed.
 unsafe fn wake(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
@@ -230,7 +240,7 @@ unsafe fn wake(data: *const ()) {
 
 /// # Safety
 ///
-/// As [`fiber_of`].
+/// The requirements are those of [`fiber_of`].
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
@@ -239,7 +249,7 @@ unsafe fn wake_by_ref(data: *const ()) {
 
 /// # Safety
 ///
-/// As [`fiber_of`]; the waker is used up.
+/// The requirements are those of [`fiber_of`], and the waker is consumed.
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };

@@ -1,16 +1,16 @@
-//! The way of a fiber's result from its stack to its joiner.
+//! A fiber's result on its way from its stack to its joiner.
 //!
 //! # Safety
 //!
-//! *Result Invariant*: at any time one side may touch the place for the result. The fiber's side may
-//! until it has ended for its joiner, the `Fiber`'s side from then on; if the `Fiber` has detached
-//! before, the fiber's side may for ever. It holds because the two steps,
+//! *Result Invariant*: at any time one side may access the space for the result. The fiber's side
+//! may until it has ended for its joiner, and the `Fiber`'s side from then on. If the `Fiber`
+//! detaches first, the fiber's side keeps the right for ever. It holds because the two steps,
 //! [`Header::end_for_joiner`](super::Header::end_for_joiner) and
-//! [`Header::detach`](super::Header::detach), are changes of one atomic: the first one wins, and
-//! each side learns whether it won before it touches anything. The side of the fiber is its
-//! [`ResultSender`], which the code at the root of its stack has or, if that never begins, what
-//! refuses it; the side of the `Fiber` is its [`ResultReceiver`], of which it has `&mut`. The making
-//! of the fiber hands out each once.
+//! [`Header::detach`](super::Header::detach), change one atomic: the first one wins, and each side
+//! learns whether it won before it accesses anything. The fiber's side is its [`ResultSender`],
+//! which is owned by the code at the root of the fiber's stack or, if the fiber never begins, by
+//! the code that refuses it. The `Fiber`'s side is its [`ResultReceiver`], and accesses need
+//! `&mut`. Each fiber has one of each.
 #![allow(unsafe_code)]
 
 use std::alloc::Layout;
@@ -31,46 +31,46 @@ use super::{Cancelled, Cause, FiberId, HubFailure};
 use crate::base::lock::Witness;
 use crate::base::report;
 
-/// The one allocation of a fiber. The result is not dropped with it: the side that comes last gets
-/// the result and drops it explicitly, so freeing this runs no user code. (If the `Fiber` was
-/// forgotten, its result leaks.)
+/// The one allocation of a fiber. Freeing it does not drop the result: the side that comes last
+/// takes the result and drops it. (If the `Fiber` was forgotten, its result leaks.)
 #[repr(C)]
 pub(super) struct Allocation<T> {
     header: Header,
-    /// Put here as soon as it is there, since a large result should not be moved through many
-    /// frames.
+    /// The result is stored here as soon as it exists, because a large one should not be moved
+    /// through many frames.
     result: UnsafeCell<ManuallyDrop<Outcome<T>>>,
     /// For the models.
     witness: Witness,
 }
 
 // A program may have a million of these, so they must not grow unnoticed. (On Linux one has 192
-// bytes. Under a sanitizer the engine has some more.)
+// bytes; the engine adds some under a sanitizer.)
 #[cfg(not(switchback_loom))]
 const _: () = assert!(size_of::<Allocation<u64>>() <= 256);
 
-/// What a fiber leaves. The rare case is boxed, to keep the allocation small.
+/// The outcome of a fiber. The rare case is boxed, to keep the allocation small.
 type Outcome<T> = Option<Result<T, Box<Cause>>>;
 
-/// Uninitialized memory for a fiber.
+/// Uninitialized memory for the allocation of a fiber.
 pub(super) struct Memory<T>(Box<MaybeUninit<Allocation<T>>>);
 
-/// The memory of fibers whose result is a word, which is what the recycler keeps.
+/// Memory for a fiber whose result is a word, which is what the recycler keeps.
 pub(super) type Word = MaybeUninit<Allocation<usize>>;
 
 impl<T> Memory<T> {
-    /// Whether it can be used for a fiber whose result is a word, and the other way round.
+    /// Whether this memory and that for a result of one word are interchangeable.
     const IS_WORD: bool = {
         let own = Layout::new::<Allocation<T>>();
         let word = Layout::new::<Allocation<usize>>();
         own.size() == word.size() && own.align() == word.align()
     };
 
-    /// Recycled memory.
+    /// Converts recycled memory.
     #[inline]
     pub(super) fn from_word(memory: Box<Word>) -> Memory<T> {
         assert!(Self::IS_WORD);
-        // SAFETY: the layout is the same, and uninitialized memory may be of any type.
+        // SAFETY: the size and the alignment are the same, and uninitialized memory may have any
+        // type. The box is owned, and given up by `into_raw`.
         Memory(unsafe { Box::from_raw(Box::into_raw(memory).cast()) })
     }
 
@@ -82,20 +82,22 @@ impl<T> Memory<T> {
     }
 }
 
-/// Drops the fiber, and leaves its memory to another one of its hub.
+/// Drops the header and offers the memory to the fiber's hub.
 ///
 /// # Safety
 ///
-/// `header` is the beginning of an `Allocation<T>` that was boxed, and is not used again.
+/// `header` must be the beginning of an initialized `Allocation<T>` in a box, and must not be used
+/// afterwards by any code.
 unsafe fn free<T>(header: NonNull<Header>) {
     let allocation: *mut MaybeUninit<Allocation<T>> = header.cast().as_ptr();
-    // SAFETY: as promised by the caller.
+    // SAFETY: as promised by the caller, this was a box, and no other code uses it.
     let mut memory = unsafe { Box::from_raw(allocation) };
     // SAFETY: as promised by the caller, it is initialized.
     let allocation = unsafe { memory.assume_init_mut() };
-    // SAFETY: this is called once, and after it the header is only dropped.
+    // SAFETY: `free` is called once for each header, which from here on is only dropped.
     let mailbox = unsafe { allocation.header.take_mailbox() };
-    // SAFETY: as above. What was taken out is not dropped with it.
+    // SAFETY: the caller promises that it is initialized. The mailbox and the result are in
+    // `ManuallyDrop`s, so they are not dropped here.
     unsafe { memory.assume_init_drop() };
     if Memory::<T>::IS_WORD {
         let schedule = mailbox.schedule();
@@ -104,8 +106,8 @@ unsafe fn free<T>(header: NonNull<Header>) {
     }
 }
 
-/// Makes a fiber, whose two sides share one allocation: the hub's reference to it, the fiber's side
-/// and the `Fiber`'s.
+/// Creates a fiber. Returns the hub's reference to it, the fiber's side of the result and the
+/// `Fiber`'s side, which share one allocation.
 #[inline]
 pub(crate) fn result_channel<T>(
     mailbox: Arc<Mailbox>,
@@ -116,7 +118,7 @@ pub(crate) fn result_channel<T>(
     result_channel_in(Memory(Box::new_uninit()), mailbox, id, name, start)
 }
 
-/// As [`result_channel`], in this memory.
+/// Like [`result_channel`], in the given memory.
 #[inline]
 pub(super) fn result_channel_in<T>(
     Memory(mut memory): Memory<T>,
@@ -125,17 +127,17 @@ pub(super) fn result_channel_in<T>(
     name: Option<Box<str>>,
     start: Start,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
-    // Built where it stays, not copied there.
+    // This is built in place, not copied there.
     memory.write(Allocation::<T> {
         header: Header::new(Count::two(free::<T>), mailbox, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
         witness: Witness::new(),
     });
     let header = NonNull::from(Box::leak(memory)).cast();
-    // SAFETY: the header is at the beginning of an `Allocation<T>`, which stays until `free`. It
-    // counts two references, and this is the first.
+    // SAFETY: the header is at the beginning of an `Allocation<T>`, which stays allocated until
+    // `free`. It counts two references, and this is the first.
     let fiber = unsafe { FiberRef::from_new(header) };
-    // SAFETY: as above, and this is the second.
+    // SAFETY: as above; this is the second reference.
     let joined = unsafe { FiberRef::from_new(header) };
     let sender = ResultSender {
         fiber: fiber.lend(),
@@ -149,14 +151,15 @@ pub(super) fn result_channel_in<T>(
     (fiber, sender, receiver)
 }
 
-/// The place for the result of a fiber.
+/// Returns the space for the result of a fiber.
 ///
 /// # Safety
 ///
-/// The fiber was made by `result_channel::<T>`, and is there.
+/// The fiber must have been made by `result_channel::<T>`, and must not have been freed.
 unsafe fn place<T>(fiber: &FiberRef) -> *mut Outcome<T> {
     let allocation = fiber.as_ptr().cast::<Allocation<T>>();
-    // SAFETY: as promised by the caller.
+    // SAFETY: as promised by the caller, the header begins an `Allocation<T>`. It is only shared:
+    // the result is in an `UnsafeCell`.
     let allocation = unsafe { allocation.as_ref() };
     allocation.witness.touch();
     allocation.result.get().cast()
@@ -164,11 +167,11 @@ unsafe fn place<T>(fiber: &FiberRef) -> *mut Outcome<T> {
 
 /// The fiber's side of its result.
 ///
-/// It does not count. Table Invariant of [`FiberRef`]: it is used where the fiber is held by the
-/// table of its hub, or by what has come with it out of [`result_channel`].
+/// It is not a counted reference. Table Invariant of [`FiberRef`]: it is used while the table of
+/// the hub has the fiber, or together with the reference that [`result_channel`] returned with it.
 pub(crate) struct ResultSender<T> {
     fiber: Uncounted,
-    /// A result goes where `T` may go, as if the two sides shared it like this.
+    /// This is `Send` if `T` is, as if the two sides shared a `T` like this.
     result: PhantomData<Arc<Mutex<T>>>,
 }
 
@@ -180,27 +183,30 @@ impl<T> ResultSender<T> {
 
     #[inline]
     fn place(&self) -> *mut Outcome<T> {
-        // SAFETY: it came out of `result_channel::<T>`, and the fiber is there while it is used.
+        // SAFETY: `result_channel::<T>` made it, and by the Table Invariant the fiber is not freed.
         unsafe { place(&self.fiber) }
     }
 
-    /// The fiber's closure has returned `value`.
+    /// Stores the value that the fiber's closure has returned.
     #[inline]
     pub(crate) fn put(&self, value: T) {
         self.set(Ok(value));
     }
 
     fn set(&self, result: Result<T, Box<Cause>>) {
-        // SAFETY: Result Invariant: the fiber has not ended. What was there is `None`, or was made
-        // by the fiber; its drop, if there is one, does not come here again.
+        // SAFETY: Result Invariant: the fiber has not ended, so this side may access the result.
+        // The space is initialized, and no reference to it exists. The old value is dropped after
+        // the access.
         let old = unsafe { self.place().replace(Some(result)) };
         drop(old);
     }
 
-    /// The fiber ends, with the value that was put or for another `cause`. Called on its stack.
+    /// Ends the fiber, with the value that was stored or with another `cause`. Called on the
+    /// fiber's stack.
     ///
-    /// A result that nobody will take is dropped here, and then `end_locals` drops the fiber-locals,
-    /// before the fiber counts as ended. `has_locals` says whether there are any yet.
+    /// A result that no joiner will take is dropped here, and then `end_locals` drops the
+    /// fiber-locals. Only after both does the fiber count as ended. `has_locals` says whether there
+    /// are any fiber-locals yet.
     #[inline]
     pub(crate) fn complete(
         &self,
@@ -221,27 +227,27 @@ impl<T> ResultSender<T> {
 
     #[cold]
     fn complete_slowly(&self, end_locals: &mut dyn FnMut()) {
-        // The result first: its destructor may use the locals.
+        // The result is dropped first, because its destructor may use the fiber-locals.
         if self.fiber.is_detached() {
             self.discard();
         }
         end_locals();
         if !self.fiber.end_for_joiner() {
-            // The `Fiber` may have been dropped only now.
+            // The `Fiber` may have been dropped since the first look.
             self.discard();
             self.fiber.end_detached();
         }
     }
 
-    /// The fiber will never begin, and counts as cancelled.
+    /// Ends a fiber that will never begin. It counts as cancelled.
     pub(crate) fn refuse(&self, cancelled: Cancelled) {
         self.complete(Some(Cause::Cancelled(cancelled)), false, &mut || ());
     }
 
-    /// Drops a result that nobody will take, on the stack of the fiber that made it. Its destructor
-    /// may wait. If it panics, that is reported and ends there.
+    /// Drops a result that no joiner will take, on the stack of the fiber that made it. The
+    /// destructor may wait. If it panics, the panic is reported and goes no further.
     fn discard(&self) {
-        // SAFETY: Result Invariant: the fiber has not ended.
+        // SAFETY: as in `set`.
         let result = unsafe { (*self.place()).take() };
         let Some(result) = result else {
             return;
@@ -250,7 +256,7 @@ impl<T> ResultSender<T> {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
             let result = Err(Box::new(Cause::from_panic(payload)));
             report_unclaimed::<T>(&self.fiber, &result);
-            // Its destructor could panic again, and so on.
+            // The payload is leaked, because its destructor could panic again.
             std::mem::forget(result);
         }
     }
@@ -259,14 +265,14 @@ impl<T> ResultSender<T> {
 /// The `Fiber`'s side of the result.
 pub(crate) struct ResultReceiver<T> {
     fiber: FiberRef,
-    /// Whether the result, or an error instead of it, was taken.
+    /// Whether the result, or an error in its place, was taken.
     taken: bool,
     /// As in [`ResultSender`].
     result: PhantomData<Arc<Mutex<T>>>,
 }
 
 impl<T> ResultReceiver<T> {
-    /// Whether the allocations of fibers with this result are recycled.
+    /// Returns whether allocations for this type of result are recycled.
     pub(super) const fn is_recycled() -> bool {
         Memory::<T>::IS_WORD
     }
@@ -276,23 +282,24 @@ impl<T> ResultReceiver<T> {
         &self.fiber
     }
 
-    /// Whether the result, or an error instead of it, was taken.
+    /// Returns whether the result, or an error in its place, was taken.
     pub(crate) fn was_taken(&self) -> bool {
         self.taken
     }
 
     fn place(&mut self) -> *mut Outcome<T> {
-        // SAFETY: it came out of `result_channel::<T>`, and counts.
+        // SAFETY: `result_channel::<T>` made it, and it holds a counted reference.
         unsafe { place(&self.fiber) }
     }
 
-    /// The `Fiber` is dropped.
+    /// Detaches the `Fiber`, which is being dropped. A result that is there is dropped.
     pub(crate) fn detach(&mut self) {
         if !self.fiber.detach() {
-            // What was put by a fiber that has not ended is for that fiber.
+            // The fiber has not ended, so its result is its own.
             return;
         }
-        // SAFETY: Result Invariant: the fiber had ended for its joiner before.
+        // SAFETY: Result Invariant: the fiber ended for its joiner before the detach, so this side
+        // may access the result. No reference to it exists.
         let unclaimed = unsafe { (*self.place()).take() };
         if let Some(result) = unclaimed {
             report_unclaimed(&self.fiber, &result);
@@ -300,12 +307,12 @@ impl<T> ResultReceiver<T> {
         }
     }
 
-    /// Takes the result of the fiber, or sees to it that `cx` is woken when it is there.
-    /// `registers` does so in a cheaper way, if it can, and says whether it has.
+    /// Takes the result of the fiber, or arranges for `cx` to be woken when the fiber has ended.
+    /// `registers` may do the latter in a cheaper way, and returns whether it has.
     ///
     /// # Panics
     ///
-    /// If the result was taken before.
+    /// Panics if the result was taken before.
     #[inline]
     pub(crate) fn poll(
         &mut self,
@@ -321,12 +328,13 @@ impl<T> ResultReceiver<T> {
                 return Poll::Pending;
             }
         }
-        // This poll, or an earlier one, may have left its waker as the fiber ended.
+        // This poll, or an earlier one, may have left a waker that was not used because the fiber
+        // was ending.
         self.fiber.forget_waker();
         Poll::Ready(self.take())
     }
 
-    /// Takes the result of a fiber that is over. A large one is moved as seldom as can be.
+    /// Takes the result of a fiber that is over. A large result is moved as few times as possible.
     #[inline]
     fn take(&mut self) -> Result<T, Cause> {
         assert!(
@@ -336,8 +344,9 @@ impl<T> ResultReceiver<T> {
         );
         self.taken = true;
         let cause = if self.fiber.phase() == Phase::Ended || self.fiber.detach() {
-            // SAFETY: Result Invariant: the fiber has ended for its joiner, as it was not told that
-            // there is none.
+            // SAFETY: Result Invariant: the fiber ended for its joiner: either `phase` says so and
+            // this side has not detached, or it had ended before `detach`. No reference to the
+            // result exists.
             match unsafe { (*self.place()).take() } {
                 Some(Ok(value)) => return Ok(value),
                 Some(Err(cause)) => Some(*cause),
@@ -359,7 +368,7 @@ impl<T> fmt::Debug for ResultReceiver<T> {
     }
 }
 
-/// Why the fiber will never end, if that is so.
+/// Returns why the fiber will never end, if that is so.
 fn lost(fiber: &Header) -> Option<Cause> {
     match (fiber.phase(), fiber.mailbox.failure()) {
         (Phase::Abandoned, _) => Some(Cause::Abandoned),

@@ -1,8 +1,8 @@
-//! Models of how a result changes hands, and of how a fiber's allocation is counted, in
-//! every order in which the threads can take their steps. Run by `ci/loom.sh`.
+//! Models of how a result changes hands, and of how references to a fiber's allocation are counted,
+//! in every order in which the threads can take their steps. Run by `ci/loom.sh`.
 //!
-//! A model fails if both sides touch the place for the result without an order between
-//! them, or if the allocation is not freed: see [`Witness`](crate::base::lock::Witness).
+//! A model fails if both sides access the space for the result without an order between them, or if
+//! the allocation is not freed: see [`Witness`](crate::base::lock::Witness).
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ fn model() -> Model {
     }
 }
 
-/// What a fiber that returns does, and then its hub.
+/// Does what a fiber that returns does, and then its hub.
 fn ends(side: &FiberSide, drops: &Arc<AtomicUsize>) {
     side.sender.put(Value(drops.clone()));
     side.sender.complete(None, false, &mut || ());
@@ -68,8 +68,7 @@ fn join(receiver: &mut ResultReceiver<Value>) -> Result<Value, Cause> {
     block_on(poll_fn(|cx| receiver.poll(cx, |_, _| false)))
 }
 
-/// A waker of its own for each poll, that passes its wake on. All that are there hold
-/// the token.
+/// A separate waker for each poll, which passes its wake on. Every such waker holds the token.
 struct Relay {
     to: Waker,
     _token: Arc<()>,
@@ -95,7 +94,7 @@ fn poll_anew(
     receiver.poll(&mut Context::from_waker(&waker), |_, _| false)
 }
 
-/// As [`join`], by one that asks again with another waker before it waits.
+/// Like [`join`], but polls again with another waker before it waits.
 fn join_restlessly(receiver: &mut ResultReceiver<Value>, token: &Arc<()>) -> Result<Value, Cause> {
     block_on(poll_fn(|cx| {
         match poll_anew(receiver, Waker::noop(), token) {
@@ -226,7 +225,7 @@ fn a_joiner_that_asks_again_as_the_hub_fails_and_the_fiber_ends_is_told() {
     });
 }
 
-/// The key of a fiber whose hub has failed may have become that of another.
+/// The key of a fiber whose hub has failed may have been given to another fiber.
 #[test]
 fn joiners_of_two_fibers_of_a_hub_that_fails_are_both_told() {
     loom::model(|| {
@@ -243,7 +242,7 @@ fn joiners_of_two_fibers_of_a_hub_that_fails_are_both_told() {
             thread::spawn(move || {
                 let lost = join_restlessly(&mut other_receiver, &token);
                 assert!(lost.is_err());
-                // As the next hub of its thread does.
+                // The next hub of the thread does this.
                 other_sender.fiber.tell_joiner();
             })
         };

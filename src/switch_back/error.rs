@@ -6,7 +6,7 @@ use std::io;
 
 use crate::base::Elapsed;
 
-/// A [`SwitchBack`](crate::SwitchBack) was not given a value.
+/// A [`SwitchBack`](crate::SwitchBack) received no value.
 ///
 /// # Examples
 ///
@@ -24,12 +24,12 @@ use crate::base::Elapsed;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SwitchError {
-    /// The time was over before anybody fired.
+    /// The time passed before a switcher was fired.
     Timeout(Elapsed),
-    /// This was given to [`Switcher::throw`](crate::Switcher::throw).
+    /// A switcher gave this error to [`Switcher::throw`](crate::Switcher::throw).
     Thrown(Box<dyn Error + Send + Sync>),
-    /// Nobody can fire any more: there were switchers and the last one is gone, or
-    /// the fiber that made the `SwitchBack` has ended.
+    /// No code can fire it any more: the last of its switchers was dropped, or the fiber that made
+    /// the `SwitchBack` has ended.
     Dropped,
 }
 
@@ -54,10 +54,10 @@ impl Error for SwitchError {
 }
 
 impl From<SwitchError> for io::Error {
-    /// A thrown [`io::Error`] comes back as it is; the kind of others is
-    /// [`Other`](io::ErrorKind::Other). A timeout is
-    /// [`TimedOut`](io::ErrorKind::TimedOut), and
-    /// [`Dropped`](SwitchError::Dropped) is [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+    /// A thrown [`io::Error`] is returned as it is; other thrown errors have the kind
+    /// [`Other`](io::ErrorKind::Other). A timeout has the kind
+    /// [`TimedOut`](io::ErrorKind::TimedOut), and [`Dropped`](SwitchError::Dropped) has
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
     fn from(error: SwitchError) -> io::Error {
         match error {
             SwitchError::Timeout(elapsed) => elapsed.into(),

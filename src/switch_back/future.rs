@@ -1,7 +1,7 @@
-//! [`SwitchBack`]: the future that a callback makes ready.
+//! [`SwitchBack`]: a future that a callback makes ready.
 //!
-//! It needs nothing of the hub but the fiber's waker, so it works in async code and on plain threads
-//! too. What it shares with its [`Switcher`]s is in [`slot`](super::slot).
+//! The only part of the hub that it needs is the fiber's waker, so it works in async code and on
+//! plain threads too. The state that it shares with its [`Switcher`]s is in [`slot`](super::slot).
 
 use std::fmt;
 use std::mem;
@@ -19,50 +19,46 @@ use crate::base::{Elapsed, Timer, deadline_after};
 use crate::cancel::Redeliver;
 use crate::handles::{FiberHandle, current_fiber};
 
-/// Waits for a callback: a future that becomes ready when one of its
-/// [`Switcher`]s is fired.
+/// A future that waits for a callback: it is ready when one of its [`Switcher`]s is fired.
 ///
-/// It makes any interface that calls back look like a call that returns. Make one,
-/// give a switcher to whoever will call back, and wait: with `.wait()` in a fiber
-/// or on a plain thread, with `.await` in async code. It is fired once: the first
-/// of [`switch`](Switcher::switch), [`throw`](Switcher::throw) and the timeout
-/// wins. That may be before the wait begins.
+/// It makes any interface that calls back look like a call that returns. Create one, give a
+/// switcher to the code that will call back, and wait: with `.wait()` in a fiber or on a plain
+/// thread, with `.await` in async code. It is fired once: the first of
+/// [`switch`](Switcher::switch), [`throw`](Switcher::throw) and the timeout wins, which may be
+/// before the wait begins.
 ///
-/// It belongs to the fiber that made it, if one did: when that has ended it is
-/// inert, wherever it is by then, and cannot be fired any more.
+/// If a fiber created it, it belongs to that fiber. Once that fiber has ended, it is inert and
+/// cannot be fired any more, wherever it is by then.
 ///
 /// # Dropping
 ///
-/// Dropping it makes it inert, drops a value that was fired and not taken, and
-/// then runs the [cleanups](SwitchBack::add_cleanup). `.wait()` and `.await` take
-/// it by value and drop it before they return. To keep it, say to wait again
-/// after a cancel, wait for `&mut switch_back`. One that is forgotten
-/// ([`std::mem::forget`]) runs no cleanup, and is inert once its fiber has ended.
+/// Dropping it makes it inert, drops a value that was fired and not taken, and then runs the
+/// [cleanups](SwitchBack::add_cleanup). `.wait()` and `.await` take it by value and drop it before
+/// they return. To keep it, for example to wait again after a cancel, wait for `&mut switch_back`.
+/// If it is forgotten ([`std::mem::forget`]), no cleanup runs, and it is inert once its fiber has
+/// ended.
 ///
-/// Like any destructor, what is run there may wait where its surroundings allow
-/// it. Nothing unwinds out of the drop: a panic, of a cleanup or of the value's
-/// destructor, is reported, and the rest runs. A cancel that arrives in such a
-/// wait ends that wait and its cleanup; the other cleanups run, and then the
-/// cancel is pending again, for the fiber's next wait. So nothing is lost with
-/// it, be it what the `SwitchBack` has just returned. While the fiber unwinds,
-/// no cancel arrives.
+/// Like any destructor, this drop may wait where its surroundings allow it. Nothing unwinds out of
+/// it: a panic of a cleanup, or of the value's destructor, is reported, and the rest runs. A cancel
+/// that arrives in such a wait ends that wait and its cleanup. The other cleanups run, and then the
+/// cancel is pending again, for the fiber's next wait. So no value is lost, including the one that
+/// the `SwitchBack` has just returned. While the fiber unwinds, no cancel arrives.
 ///
 /// # Cancel safety
 ///
-/// A wait that is cancelled drops it, and what was fired with it. Waiting for
+/// A wait that is cancelled drops the `SwitchBack`, and a value that was fired with it. Waiting for
 /// `&mut switch_back` loses nothing.
 ///
 /// # Errors
 ///
-/// It gives a [`SwitchError`] if an error was thrown, the time was over, or
-/// nobody can fire it any more: there were switchers and all of them are gone, or
-/// the fiber that made it has ended. (As long as no switcher was made, it waits.
-/// The end of that fiber wakes nobody who waits elsewhere: it is noticed when
-/// somebody fires.)
+/// The future returns a [`SwitchError`] if an error was thrown, if the time has passed, or if no
+/// code can fire it any more: all of its switchers were dropped, or the fiber that created it has
+/// ended. (As long as no switcher was created, it waits. The end of that fiber does not wake other
+/// code that waits for it; that code learns of the end when a switcher is fired.)
 ///
 /// # Panics
 ///
-/// When it is polled again after it was ready.
+/// Panics if it is polled again after it was ready.
 ///
 /// # Examples
 ///
@@ -99,26 +95,25 @@ pub struct SwitchBack<T> {
     timeout: Option<Duration>,
     timer: Option<Pin<Box<Timer>>>,
     is_done: bool,
-    /// What they hold stays here, whatever `T` is: a `SwitchBack` is not `Send`.
+    /// The cleanups are not `Send`, so a `SwitchBack` is not either, whatever `T` is.
     cleanups: Vec<Box<dyn FnOnce()>>,
 }
 
 impl<T> SwitchBack<T> {
-    /// Makes one that waits without a limit. Its [`fiber`](SwitchBack::fiber) is
-    /// the one that calls this.
+    /// Creates a `SwitchBack` that waits without a limit. Its [`fiber`](SwitchBack::fiber) is the
+    /// calling one.
     pub fn new() -> SwitchBack<T> {
         SwitchBack::make(None, None)
     }
 
-    /// Makes one that gives [`SwitchError::Timeout`] if it is not fired in time.
+    /// Creates a `SwitchBack` that returns [`SwitchError::Timeout`] if it is not fired in time.
     ///
-    /// The time is counted from this call, with the resolution of tokio's timers
-    /// (one millisecond). That it is over is noticed when the future is polled:
-    /// what was fired until then wins.
+    /// The time is counted from this call, with the resolution of tokio's timers (one millisecond).
+    /// The timeout takes effect when the future is polled; a value that was fired until then wins.
     ///
     /// # Panics
     ///
-    /// If the current runtime's timers are not enabled.
+    /// Panics if the current runtime's timers are not enabled.
     ///
     /// # Examples
     ///
@@ -149,34 +144,33 @@ impl<T> SwitchBack<T> {
         }
     }
 
-    /// Makes a switcher that fires it.
+    /// Creates a switcher that fires this.
     pub fn switcher(&self) -> Switcher<T> {
         Switcher::new(&self.slot)
     }
 
-    /// Whether it can still be fired: nothing has been, its time was not found to
-    /// be over, and the fiber that made it has not ended.
+    /// Returns whether this can still be fired: it was not fired, no poll has found its time to
+    /// have passed, and the fiber that created it has not ended.
     pub fn is_active(&self) -> bool {
         self.slot.is_active()
     }
 
-    /// The timeout that it was made with.
+    /// Returns the timeout that this was created with.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// The fiber that made it; `None` if that was no fiber: async code, a bridge, a
-    /// plain thread.
+    /// Returns the fiber that created this; `None` if it was created in async code, in a bridge or
+    /// on a plain thread.
     pub fn fiber(&self) -> Option<FiberHandle> {
         self.slot.origin().cloned()
     }
 
-    /// Has `cleanup` called when this is dropped, however that comes about, after
-    /// those that were added before. It is the place to take back a callback from
-    /// whoever has it.
+    /// Adds a function that is called when this is dropped, for whatever reason, after the cleanups
+    /// that were added before. Use it to unregister a callback.
     ///
-    /// It is called where the `SwitchBack` is dropped and may wait there; see
-    /// [Dropping](SwitchBack#dropping) for what becomes of panics and cancels.
+    /// It is called where the `SwitchBack` is dropped, and may wait there. See
+    /// [Dropping](SwitchBack#dropping) for the effect of panics and cancels.
     ///
     /// # Examples
     ///
@@ -196,14 +190,15 @@ impl<T> SwitchBack<T> {
     }
 
     fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, SwitchError>> {
-        // As tokio's own: a loop over what is ready at once gives way at times.
+        // Like tokio's own futures, this uses the cooperative budget, so that a loop over futures
+        // that are ready yields at times.
         let budget = ready!(coop::poll_proceed(cx));
         let polled = self.slot.poll(cx.waker());
         if polled.is_ready() {
             budget.made_progress();
             return polled;
         }
-        // Given back: the timer needs it to tell that the time is over.
+        // The budget is given back, because the timer needs it to report that the time has passed.
         drop(budget);
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
@@ -241,7 +236,7 @@ impl<T> Future for SwitchBack<T> {
 impl<T> Drop for SwitchBack<T> {
     fn drop(&mut self) {
         let unclaimed = self.slot.end();
-        // A cleanup that waits need not be woken by it.
+        // A cleanup that waits must not be woken by the timer.
         self.timer = None;
         let mut redeliver = Redeliver::default();
         if let Some(fired) = unclaimed {

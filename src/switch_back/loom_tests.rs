@@ -1,9 +1,8 @@
-//! Models of a `SwitchBack`'s state, in every order in which its threads can
-//! take their steps. Run by `ci/loom.sh`.
+//! Models of the state of a `SwitchBack`, in every order in which the threads can take their steps.
+//! Run by `ci/loom.sh`.
 //!
-//! A wake that is lost shows as a deadlock, which fails the model. Where it is
-//! about being fired, one more switcher lives: otherwise the drop of the last one
-//! would wake the waiter too.
+//! A lost wake shows as a deadlock, which fails the model. A model about firing keeps one more
+//! switcher alive, because the drop of the last switcher would wake the waiter too.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use loom::thread;
 use super::slot::Slot;
 use super::{SwitchBack, SwitchError, Switcher};
 
-/// What is fired: counts its drops.
+/// The value that is fired. It counts its drops.
 #[derive(Debug)]
 struct Value {
     number: usize,
@@ -46,7 +45,7 @@ impl Drops {
     }
 }
 
-/// Fires on a thread of its own, which then drops the switcher.
+/// Fires on a new thread, which then drops the switcher.
 fn fire(switcher: Switcher<Value>, value: Value) -> thread::JoinHandle<bool> {
     thread::spawn(move || switcher.switch(value))
 }
@@ -159,7 +158,7 @@ fn a_value_fired_while_the_switch_back_is_dropped_is_dropped_once() {
     });
 }
 
-/// As a poll does that finds the time over.
+/// This does what a poll does that finds that the time has passed.
 #[test]
 fn the_end_of_the_time_and_a_switch_agree_on_who_won() {
     loom::model(|| {

@@ -1,10 +1,10 @@
-//! From a callback back to the fiber that waits for it.
+//! `SwitchBack`: waits for a callback in blocking-style code.
 //!
 //! | file | noun |
 //! |---|---|
 //! | [`future`] | the side that waits |
 //! | [`switcher`] | the side that fires |
-//! | [`slot`] | what they share |
+//! | [`slot`] | the state that they share |
 //! | [`error`] | why there is no value |
 
 mod error;

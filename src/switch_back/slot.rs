@@ -1,17 +1,17 @@
-//! What a `SwitchBack` shares with its `Switcher`s.
+//! The state that a `SwitchBack` shares with its `Switcher`s.
 //!
 //! | from | to | by |
 //! |---|---|---|
-//! | `Waiting` | `Fired` | the first `switch` or `throw`, while the origin lives |
-//! | `Waiting` | `Over` | the poll that finds the time over, or nobody left to fire it; the drop of the `SwitchBack` |
-//! | `Fired` | `Over` | the poll that takes what was fired; the drop of the `SwitchBack` |
+//! | `Waiting` | `Fired` | the first `switch` or `throw`, while the fiber that created it lives |
+//! | `Waiting` | `Over` | the poll that finds that the time has passed or that no switcher is left; the drop of the `SwitchBack` |
+//! | `Fired` | `Over` | the poll that takes the value; the drop of the `SwitchBack` |
 //!
-//! Every change is made under the one lock, so one of those who race for it wins
-//! and the others see that they have lost. What is the user's (values, errors,
-//! wakers) is only moved under it, and is cloned, woken and dropped outside.
+//! Every change is made under one lock. Of several threads that race for a change, one wins, and
+//! the others see that they have lost. Values, errors and wakers belong to the user: they are only
+//! moved under the lock, and are cloned, woken and dropped outside of it.
 //!
-//! No wake is lost: a poll puts its waker there under the same lock under which it
-//! has found nothing to return, and whoever gives it something takes that waker.
+//! No wake is lost: a poll leaves its waker in the same critical section in which it finds nothing
+//! to return, and code that fires takes that waker.
 
 use std::error::Error;
 use std::fmt;
@@ -24,22 +24,22 @@ use crate::base::contain;
 use crate::base::lock::{Mutex, lock};
 use crate::handles::FiberHandle;
 
-/// What a switcher gives.
+/// The value or error that a switcher gives.
 pub(super) type Fired<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 pub(super) struct Slot<T> {
-    /// The fiber that made the `SwitchBack`. Nothing is fired once it has ended.
+    /// The fiber that created the `SwitchBack`. Nothing is fired once it has ended.
     origin: Option<FiberHandle>,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
     outcome: Outcome<T>,
-    /// Whoever has to be woken for the next poll.
+    /// The waker of the last poll.
     waker: Option<Waker>,
-    /// How many switchers there are.
+    /// The number of switchers.
     switchers: usize,
-    /// Whether there was ever one.
+    /// Whether there was ever a switcher.
     had_switchers: bool,
 }
 
@@ -49,12 +49,12 @@ enum Outcome<T> {
     Over,
 }
 
-/// What a poll finds at first sight.
+/// The result of a poll's first look.
 enum Look<T> {
     Done(Result<T, SwitchError>),
-    /// Nothing yet; the waker is there already.
+    /// Nothing was fired, and this waker is registered already.
     Known,
-    /// Nothing yet; another waker is there, or none.
+    /// Nothing was fired, and another waker is registered, or none.
     Unknown,
 }
 
@@ -89,7 +89,7 @@ impl<T> Slot<T> {
         state.had_switchers = true;
     }
 
-    /// The last one that goes has the next poll find that it was the last.
+    /// Removes a switcher. If it was the last one, wakes the waiter, whose poll will find that.
     pub(super) fn remove_switcher(&self) {
         let waker = {
             let mut state = lock(&self.state);
@@ -102,8 +102,8 @@ impl<T> Slot<T> {
         waker.into_iter().for_each(contain::wake);
     }
 
-    /// Fires; false if somebody was faster, or it is too late. What was not taken
-    /// is dropped here.
+    /// Fires. Returns false, and drops the value here, if another switcher was faster or it is too
+    /// late.
     pub(super) fn fire(&self, fired: Fired<T>) -> bool {
         let origin_lives = self.origin_lives();
         let (waker, lost) = {
@@ -114,7 +114,7 @@ impl<T> Slot<T> {
                 state.outcome = Outcome::Fired(fired);
                 (state.waker.take(), None)
             } else {
-                // Somebody else may wait, whom nobody has told of that end.
+                // Code outside of that fiber may be waiting, and was not told of the fiber's end.
                 (state.waker.take(), Some(fired))
             }
         };
@@ -124,8 +124,8 @@ impl<T> Slot<T> {
         won
     }
 
-    /// Takes what was fired, or sees to it that `waker` is woken for the next
-    /// poll. Not to be called again once it has returned something.
+    /// Takes the fired value, or arranges for `waker` to be woken for the next poll. Must not be
+    /// called again once it has returned a result.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Result<T, SwitchError>> {
         match self.look(waker) {
             Look::Done(result) => Poll::Ready(result),
@@ -157,7 +157,7 @@ impl<T> Slot<T> {
         polled
     }
 
-    /// What there is to return, if anything.
+    /// Returns the result, if there is one.
     fn finish(&self, state: &mut State<T>) -> Option<Result<T, SwitchError>> {
         let nobody_fires = (state.had_switchers && state.switchers == 0) || !self.origin_lives();
         match &state.outcome {
@@ -172,7 +172,7 @@ impl<T> Slot<T> {
         }
     }
 
-    /// From now on nothing is fired. What was fired and not taken comes back.
+    /// Makes the slot inert. Returns a fired value that was not taken.
     pub(super) fn end(&self) -> Option<Fired<T>> {
         let (unclaimed, waker) = {
             let mut state = lock(&self.state);
@@ -197,7 +197,7 @@ impl<T> State<T> {
         }
     }
 
-    /// Takes what was fired, if anything was; nothing will be after that.
+    /// Takes the fired value, if there is one. Nothing is fired after this.
     fn take_fired(&mut self) -> Option<Fired<T>> {
         match mem::replace(&mut self.outcome, Outcome::Over) {
             Outcome::Fired(fired) => Some(fired),
@@ -207,7 +207,7 @@ impl<T> State<T> {
 }
 
 impl<T> Slot<T> {
-    /// Adds what can be said of it. Never blocks.
+    /// Adds the visible fields. Never blocks.
     pub(super) fn fields<'s, 'a, 'b>(
         &self,
         f: &'s mut fmt::DebugStruct<'a, 'b>,
@@ -217,7 +217,7 @@ impl<T> Slot<T> {
             Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
-        // What writes it is not our code: not under the lock.
+        // The formatter is foreign code, so it is not called under the lock.
         let seen = state.map(|state| (state.describe(), state.switchers));
         match seen {
             Some((outcome, switchers)) => f

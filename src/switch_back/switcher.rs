@@ -1,4 +1,4 @@
-//! [`Switcher`]: the side of a `SwitchBack` that fires.
+//! [`Switcher`]: fires a `SwitchBack`.
 
 use std::error::Error;
 use std::fmt;
@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use super::slot::Slot;
 
-/// Fires a [`SwitchBack`](crate::SwitchBack): gives it the value, or the error,
-/// that it waits for.
+/// Fires a [`SwitchBack`](crate::SwitchBack): gives it the value, or the error, that it waits for.
 ///
-/// It can be cloned, used from anywhere (the waiting fiber itself, another one,
-/// async code, a callback) and, if `T` is `Send`, from any thread. The first call
-/// of all clones that fires wins; the others return false and only drop what they
-/// were given. Firing never waits and never runs the woken fiber. It takes a lock,
-/// so it is not for handlers of unix signals.
+/// A switcher can be cloned and used anywhere (in the waiting fiber itself, in another fiber, in
+/// async code, in a callback) and, if `T` is `Send`, on any thread. Among all clones, the first
+/// call that fires wins; the others return false and only drop their argument. Firing never waits,
+/// and never runs the woken fiber. It takes a lock, so it must not be used in handlers of unix
+/// signals.
 ///
-/// Dropping the last one unfired ends the wait with
+/// Dropping the last switcher before any was fired ends the wait with
 /// [`SwitchError::Dropped`](crate::SwitchError::Dropped).
 #[must_use = "dropping the last `Switcher` ends the wait with an error"]
 pub struct Switcher<T> {
@@ -28,10 +27,11 @@ impl<T> Switcher<T> {
         Switcher { slot: slot.clone() }
     }
 
-    /// Gives the `SwitchBack` its value. True if it took it; false if it was fired
-    /// before, its time was over, it is gone, or the fiber that made it has ended.
+    /// Gives the `SwitchBack` its value. Returns true if the value was taken. Returns false if the
+    /// `SwitchBack` was fired before, its time has passed, it was dropped, or the fiber that
+    /// created it has ended.
     ///
-    /// A value that was not taken is dropped before this returns.
+    /// A value that is not taken is dropped before this returns.
     ///
     /// # Examples
     ///
@@ -48,13 +48,13 @@ impl<T> Switcher<T> {
         self.slot.fire(Ok(value))
     }
 
-    /// Ends the wait with [`SwitchError::Thrown`](crate::SwitchError::Thrown). True
-    /// and false as for [`switch`](Switcher::switch).
+    /// Ends the wait with [`SwitchError::Thrown`](crate::SwitchError::Thrown). Returns what
+    /// [`switch`](Switcher::switch) returns.
     pub fn throw(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> bool {
         self.slot.fire(Err(error.into()))
     }
 
-    /// Whether the `SwitchBack` can still be fired: see
+    /// Returns whether the `SwitchBack` can still be fired: see
     /// [`SwitchBack::is_active`](crate::SwitchBack::is_active).
     pub fn is_active(&self) -> bool {
         self.slot.is_active()

@@ -7,8 +7,8 @@ use std::ops::Bound;
 use super::events::Events;
 use super::table::Callback;
 
-/// In the order of their registration, which is that of their numbers. However many there are, adding,
-/// finding and removing one does not look at all of them.
+/// The callbacks of one descriptor, in the order of their registration, which is also that of their
+/// numbers. Adding, finding and removing one takes logarithmic time.
 #[derive(Default)]
 pub(super) struct Entries {
     by_id: BTreeMap<u64, Entry>,
@@ -18,7 +18,7 @@ pub(super) struct Entries {
 
 pub(super) struct Entry {
     events: Events,
-    /// Absent while it runs.
+    /// `None` while the callback runs.
     pub(super) callback: Option<Callback>,
 }
 
@@ -35,7 +35,7 @@ impl Entries {
         self.by_id.get_mut(&id)
     }
 
-    /// Adds a callback, which is put in later, with a number that is higher than all others.
+    /// Adds an entry whose callback is put in later. Its number must be higher than all others.
     pub(super) fn add(&mut self, id: u64, events: Events) {
         let entry = Entry {
             events,
@@ -51,14 +51,14 @@ impl Entries {
         Some(entry)
     }
 
-    /// Changes what a callback asks for. Returns what it asked for before.
+    /// Changes the events that a callback asks for. Returns the previous ones.
     pub(super) fn set_events(&mut self, id: u64, events: Events) -> Option<Events> {
         let before = std::mem::replace(&mut self.by_id.get_mut(&id)?.events, events);
         self.count(before, events);
         Some(before)
     }
 
-    /// What the callbacks ask for.
+    /// Returns the events that any callback asks for.
     pub(super) fn asked(&self) -> Events {
         let mut asked = Events::NONE;
         if self.readable > 0 {
@@ -70,8 +70,8 @@ impl Entries {
         asked
     }
 
-    /// The next callback after one number, and not after another, that asks for some of `events`
-    /// and is not running: its number, and what of them it asks for.
+    /// Returns the next callback with a number above `after` and up to `until` that is not running
+    /// and asks for some of `events`: its number, and which of `events` it asks for.
     pub(super) fn next(&self, after: u64, until: u64, events: Events) -> Option<(u64, Events)> {
         let range = (Bound::Excluded(after), Bound::Included(until));
         self.by_id.range(range).find_map(|(id, entry)| {
