@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::base::{Elapsed, Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::{self, Frame, Place};
-use crate::current::{StackState, WaitSite, suspend};
+use crate::current::{StackState, WaitSite, refuse_other_runtime, suspend};
 use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
@@ -151,6 +151,7 @@ pub(crate) fn wait_as<F: Future>(call: &str, future: F) -> F::Output {
 }
 
 /// Waits for `future` at this site, which must be that of the running code.
+#[track_caller]
 #[inline(always)]
 pub(crate) fn block_on<F: Future>(
     site: WaitSite,
@@ -192,6 +193,7 @@ fn block_until<F: Future>(
 
 /// Polls `future` on the stack with this state until it is ready, and suspends the stack between
 /// the polls.
+#[track_caller]
 #[inline(always)]
 fn drive<F: Future>(
     state: &StackState,
@@ -212,6 +214,9 @@ fn drive<F: Future>(
         }
         if on != OnInterrupt::Unwind && state.unwinding() == Unwinding::Yes {
             return Err(Interrupt::Unwinding);
+        }
+        if state.resumer.is_in_other_runtime() {
+            refuse_other_runtime();
         }
         may_unwind = suspend::pause(state);
     }

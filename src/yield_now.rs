@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::panicking;
 
 use crate::base::executors::wake_after_io;
@@ -255,15 +255,57 @@ impl AfterIo {
         let Some((waiter, position)) = &mut self.state else {
             let mut waiter = IoWaiter::new();
             let position = QueuePosition::last();
-            let polled = waiter.poll(cx);
+            let polled = poll_io(&mut waiter, position.as_ref(), cx);
             debug_assert!(polled.is_pending(), "nothing has polled for I/O since");
             self.state = Some((waiter, position));
             return Poll::Pending;
         };
-        ready!(waiter.poll(cx));
+        ready!(poll_io(waiter, position.as_ref(), cx));
         match position {
             Some(position) => position.poll_passed(cx),
             None => Poll::Ready(()),
         }
+    }
+}
+
+/// Polls for the poll for I/O. Tokio wakes from its midst, where a waker of the user's must not run, so
+/// a task is woken by its hub.
+fn poll_io(
+    waiter: &mut IoWaiter,
+    position: Option<&QueuePosition>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    match position {
+        Some(QueuePosition::Of { hub, .. }) => {
+            let queued = Arc::new(WokenByHub {
+                hub: hub.clone(),
+                waker: contain::clone_waker(cx.waker()),
+            });
+            waiter.poll(&mut Context::from_waker(&Waker::from(queued)))
+        }
+        _ => waiter.poll(cx),
+    }
+}
+
+/// A waker that has the hub wake a task.
+struct WokenByHub {
+    hub: Arc<Mailbox>,
+    waker: Waker,
+}
+
+impl Wake for WokenByHub {
+    fn wake(self: Arc<Self>) {
+        let entry = || Ready::Waker(contain::clone_waker(&self.waker));
+        let runs = |core: &Rc<Core>| core.is_running().then(|| core.push(entry()));
+        if registry::with_local(&self.hub, runs).flatten().is_none() {
+            contain::wake_by_ref(&self.waker);
+        }
+    }
+}
+
+impl Drop for WokenByHub {
+    fn drop(&mut self) {
+        let waker = std::mem::replace(&mut self.waker, Waker::noop().clone());
+        contain::drop_waker(Some(waker));
     }
 }

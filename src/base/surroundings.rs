@@ -17,9 +17,10 @@
 //! | the runtime that is current | `block_on` and the shutdown of another runtime, `Handle::enter` |
 //! | whether a scheduler is on the thread | `block_on` of the runtime that is current, if the stack was resumed outside of it |
 //!
-//! In a task of a current-thread runtime, tokio itself refuses every `block_on` and reports its
-//! task's id. There the first two questions suffice, with one exception that would cost more to
-//! detect than it is worth: see SECURITY.md on wakers that wait.
+//! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
+//! id. There a wait checks the first two before it begins, and the runtime, which costs more to ask
+//! for, only when it is about to suspend with a future that is pending. (`yield_now` in a fiber does
+//! not check the runtime.)
 
 use std::cell::Cell;
 
@@ -114,6 +115,17 @@ impl ResumedIn {
         self.task.get() == task::try_id()
             && self.in_futures_executor.get() == in_futures_executor()
             && (matches!(self.runtime.get(), Runtime::Unasked) || self.is_runtime_here())
+    }
+
+    /// Returns whether the current task is still the one that it was.
+    pub(crate) fn is_same_task(&self) -> bool {
+        self.task.get() == task::try_id()
+    }
+
+    /// Returns whether the stack was resumed by a task of a current-thread runtime.
+    #[inline]
+    pub(crate) fn is_in_task(&self) -> bool {
+        matches!(self.runtime.get(), Runtime::Unasked)
     }
 
     #[cold]

@@ -32,4 +32,4 @@ pub(crate) use locals::{LocalId, Locals};
 pub(crate) use place::{Place, with_place};
 pub(crate) use resumer::Resumer;
 pub(crate) use stack_state::StackState;
-pub(crate) use wait_site::{Forbidden, WaitSite};
+pub(crate) use wait_site::{Forbidden, WaitSite, refuse_other_runtime};

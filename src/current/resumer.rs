@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use super::bridge_task::BridgeTask;
+use crate::base::{ResumedIn, executors};
 use crate::hub::Core;
 use crate::shared::{Cancelled, FiberRef, Uncounted, interrupt};
 
@@ -100,10 +101,26 @@ impl Resumer {
     /// module of [`ResumedIn`](crate::base::ResumedIn).
     #[inline]
     pub(crate) fn is_elsewhere(&self) -> bool {
-        let resumed_in = match self {
+        !self.resumed_in().is_here()
+    }
+
+    /// Returns whether another runtime is current than when this stack was resumed by a task of a
+    /// hub. (Otherwise [`is_elsewhere`](Resumer::is_elsewhere) tells it.)
+    #[inline]
+    pub(crate) fn is_in_other_runtime(&self) -> bool {
+        match self {
+            Resumer::Hub { hub, .. } => {
+                hub.driven_in.is_in_task() && executors::current_runtime() != Some(hub.runtime.id())
+            }
+            Resumer::Task(_) => false,
+        }
+    }
+
+    /// Returns where the stack was resumed.
+    pub(crate) fn resumed_in(&self) -> &ResumedIn {
+        match self {
             Resumer::Hub { hub, .. } => &hub.driven_in,
             Resumer::Task(task) => &task.resumed_in,
-        };
-        !resumed_in.is_here()
+        }
     }
 }

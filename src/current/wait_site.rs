@@ -99,6 +99,21 @@ impl WaitSite {
     }
 }
 
+/// Refuses to suspend a stack on which another runtime is current than when it was resumed.
+///
+/// # Panics
+///
+/// Always, unless the stack may be unwinding; then the stack is abandoned.
+#[cold]
+#[track_caller]
+pub(crate) fn refuse_other_runtime() {
+    const CALL: &str = "a wait";
+    match panicking() {
+        true => drop(Refusal::Elsewhere.unwinding(CALL)),
+        false => Refusal::Elsewhere.panic(CALL),
+    }
+}
+
 /// Returns whether the code on this stack may suspend.
 #[inline(always)]
 fn may_switch(state: &StackState) -> bool {
@@ -123,6 +138,10 @@ impl Refusal {
             // not switch.
             (Refusal::Forbidden(site), Unwinding::Yes, _) => site,
             (Refusal::Forbidden(site), _, None) => site,
+            // A destructor that tokio runs for a task: tokio catches what it panics with.
+            (Refusal::Elsewhere, _, Some(state)) if !state.resumer.resumed_in().is_same_task() => {
+                self.panic(call)
+            }
             // The stack cannot continue in either way, and must not suspend and be resumed.
             (Refusal::Forbidden(_) | Refusal::Elsewhere, _, Some(state)) => {
                 report::error(format_args!(

@@ -26,17 +26,7 @@ use crate::support::runtime;
 use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
 use crate::support::threads::Wakes;
 
-const KNOWN: &[&str] = &[
-    "a_hostile_waker_harms_nobody_else/Close/End|RuntimeDropped/Drop/Panics|Waits",
-    "a_hostile_waker_harms_nobody_else/Close/HubFails|ThreadEnds/Drop/Panics",
-    "a_hostile_waker_harms_nobody_else/CloseThreads/End/Drop/Panics",
-    "a_hostile_waker_harms_nobody_else/ScopeInBridge/Close|End|FutureDropped|RuntimeDropped/Clone/PanicsLater",
-    "a_hostile_waker_harms_nobody_else/ScopeInBridge/HubFails/Clone/ComesBackIn|Panics|PanicsLater|Waits",
-    "a_hostile_waker_harms_nobody_else/ScopeInBridge/HubFails/Drop|Wake|WakeByRef/Closes|ComesBackIn|Panics|PanicsLater|Waits",
-    "a_hostile_waker_harms_nobody_else/SleepZero/Close|End|FutureDropped/Wake/Panics|Waits",
-    "a_child_is_counted_before_anybody_is_woken_for_it",
-    "a_closer_s_waker_that_panics_when_dropped_does_not_end_a_scope",
-];
+const KNOWN: &[&str] = &[];
 
 /// What the hostile waker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,10 +13,7 @@ use crate::support::ending::settle;
 use crate::support::table::{Case, Verdict, check_table, ensure, within};
 use crate::support::{paused_runtime, runtime};
 
-const KNOWN: &[&str] = &[
-    "who_waits_for_the_same_goes_on_in_order/Fibers|FibersInLocalSet|FibersInRunUntil|Tasks|TasksInRunUntil/SleepZero/2|4|50|7",
-    "a_start_says_whether_it_starts/cancel|cancel of its handle|cancel_with/at once",
-];
+const KNOWN: &[&str] = &[];
 
 /// Where those that wait are, and who drives their hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,15 +25,7 @@ use crate::support::ending::{Count, poll_once};
 use crate::support::runtime;
 use crate::support::table::{Case, Verdict, check_fact, check_table, ensure};
 
-const KNOWN: &[&str] = &[
-    "a_call_in_the_destructor_of_a_thread_local/BridgeInThreadLocal|BridgeInFiberLocal/Between/*",
-    "a_call_in_the_destructor_of_a_thread_local/HubWithFibers|HubClosed|HubLost|NoHub|BridgeInThreadLocal|BridgeInFiberLocal/First/Bridge woken and polled",
-    "a_call_in_the_destructor_of_a_thread_local/HubWithFibers|HubClosed|HubLost|NoHub/Between/Bridge dropped|Bridge woken and polled",
-    "a_call_in_the_destructor_of_a_thread_local/HubWithFibers/Between/FiberHandle::cancel, and the runtime driven|drive the runtime|drive the runtime with a hub's yields|the runtime dropped elsewhere, and a hub made|the runtime dropped|the runtime shut down",
-    "a_call_in_the_destructor_of_a_thread_local/HubLost/Between/Fiber::new and start|spawn in the runtime entered|Hub::close|HubHandle::close|HubHandle::close_within|Hub::current in the runtime entered|Hub::try_current in the runtime entered|scope in a bridge|run_until|run|run a wait|drive a new runtime with a fiber|the runtime dropped elsewhere, and a hub made",
-    "a_lost_hub_is_left_alone_by_who_asks_for_it_at_the_thread_s_end",
-    "a_lost_hub_is_left_alone_by_who_makes_another_at_the_thread_s_end",
-];
+const KNOWN: &[&str] = &[];
 
 thread_local! {
     static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) };

@@ -14,9 +14,7 @@ use tokio::sync::Notify;
 use crate::support::ending::poll_once;
 use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure};
 
-const KNOWN: &[&str] = &[
-    "a_block_without_switchpoints_refuses_whoever_unwinds_elsewhere/Bridge|Fiber|Root|ScopeChild/Bridge|Fiber|ScopeChild/blocking|join|ready|scope|sleep|switch_back|switchpoint|wait_or_cancelled|wait_timeout|yield_now",
-];
+const KNOWN: &[&str] = &[];
 
 /// Where somebody waits in a destructor while it unwinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
