@@ -17,7 +17,7 @@ thread_local! {
     /// How many stacks have begun on the thread.
     static STACKS: Cell<u64> = const { Cell::new(0) };
     /// What is to be done when the thread ends.
-    static ON_END: Cell<Option<fn()>> = const { Cell::new(None) };
+    static ON_END: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
 }
 
 /// Whether the thread-locals of this thread are being destroyed.
@@ -26,8 +26,10 @@ pub(crate) fn has_begun() -> bool {
     HAS_BEGUN.get()
 }
 
-/// Sets what is done when the end of this thread is noticed. It may be called more than once then.
-pub(crate) fn set_on_end(on_end: fn()) {
+/// Sets what is done when a sentinel notices the end of this thread. It may be called several times.
+/// If it returns false, the sentinel has noticed something else: the process is ending, by an `exit`
+/// that was called on a stack of ours, whose code goes on.
+pub(crate) fn set_on_end(on_end: fn() -> bool) {
     ON_END.set(Some(on_end));
 }
 
@@ -57,10 +59,8 @@ struct Sentinel;
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
-        HAS_BEGUN.set(true);
-        if let Some(on_end) = ON_END.get() {
-            on_end();
-        }
+        let ends = ON_END.get().is_none_or(|on_end| on_end());
+        HAS_BEGUN.set(HAS_BEGUN.get() || ends);
     }
 }
 

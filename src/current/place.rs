@@ -194,6 +194,11 @@ impl OtherPlaceGuard<'_> {
     }
 }
 
+/// Returns whether the code that runs is on a stack of ours.
+pub(crate) fn is_on_stack() -> bool {
+    !innermost().is_null()
+}
+
 /// Returns the state of the innermost stack of ours, or null.
 fn innermost() -> *const StackState {
     match CURRENT.get() {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::thread::panicking;
 
 use super::place;
-use super::unwinding::{UNWINDING_FIBERS, mark};
+use super::unwinding::{UNWINDING_BRIDGES, mark};
 use super::{Resumer, StackState};
 use crate::base::{Unwinding, contain};
 use crate::switch::Suspension;
@@ -67,12 +67,12 @@ pub(crate) fn give_way(state: &StackState) -> bool {
 #[cold]
 fn pause_panicking(state: &StackState) -> bool {
     let surely = state.unwinding() == Unwinding::Yes;
-    let unwinding_fiber = usize::from(surely && state.fiber().is_some());
+    let unwinding_bridge = usize::from(surely && state.fiber().is_none());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
-    UNWINDING_FIBERS.set(UNWINDING_FIBERS.get() + unwinding_fiber);
+    UNWINDING_BRIDGES.set(UNWINDING_BRIDGES.get() + unwinding_bridge);
     switch(state, state.take_suspension());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
-    UNWINDING_FIBERS.set(UNWINDING_FIBERS.get() - unwinding_fiber);
+    UNWINDING_BRIDGES.set(UNWINDING_BRIDGES.get() - unwinding_bridge);
     state.resumer.put_off(false);
     let still = panicking();
     let alone = surely && SUSPENDED_PANICKING.get() == 0;

@@ -24,9 +24,9 @@ use super::place::{Place, with_place};
 use crate::base::contain;
 
 thread_local! {
-    /// The number of fibers of this thread that are suspended while they are surely unwinding. Each
-    /// of them continues at some time and ends its panic.
-    pub(super) static UNWINDING_FIBERS: Cell<usize> = const { Cell::new(0) };
+    /// The number of bridges of this thread that are suspended while they are surely unwinding. It
+    /// may be that nothing ever polls such a bridge again.
+    pub(super) static UNWINDING_BRIDGES: Cell<usize> = const { Cell::new(0) };
     /// Whether a stack was abandoned on this thread while it was, or may have been, unwinding. If
     /// it was, the thread's panic count never falls to zero again.
     static MARKED: Cell<bool> = const { Cell::new(false) };
@@ -45,11 +45,11 @@ pub(super) fn mark() {
     MARKED.set(true);
 }
 
-/// Returns whether the thread counts a panic that no fiber of this thread will end. Such a panic is
-/// that of an abandoned stack, of a bridge (which may never be polled again), or of code outside of
-/// our stacks, such as the code that made the hub.
+/// Returns whether the thread counts a panic that may never end while the hubs of this thread run: that
+/// of a stack that was abandoned, of a bridge, which its owner may have forgotten, or, for a hub that
+/// was made while the thread was panicking, of the code that made it.
 pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
-    panicking() && (made_while_panicking || MARKED.get() || UNWINDING_FIBERS.get() == 0)
+    panicking() && (made_while_panicking || MARKED.get() || UNWINDING_BRIDGES.get() > 0)
 }
 
 /// Returns the number of the next round of deferred wakes.

@@ -10,7 +10,7 @@ use tokio::runtime;
 
 use super::end;
 use crate::base::thread_end;
-use crate::current::{Place, with_place};
+use crate::current::{Place, place, with_place};
 use crate::hub::{Core, Ready};
 use crate::shared::{FiberRef, Mailbox, Schedule};
 
@@ -146,7 +146,11 @@ pub(super) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
 pub(super) fn add(core: &Rc<Core>) {
     end_failed();
     thread_end::set_on_end(|| {
-        let _ = HUBS.try_with(Hubs::leak);
+        let ends = !place::is_on_stack();
+        if ends {
+            let _ = HUBS.try_with(Hubs::leak);
+        }
+        ends
     });
     let _ = HUBS.try_with(|hubs| {
         let mut by_runtime = hubs.by_runtime.borrow_mut();
