@@ -123,6 +123,22 @@ pub(crate) struct Mail {
     pub(crate) poll: bool,
 }
 
+impl Mail {
+    /// Takes out each queue that was long and is empty, so that its memory is given back. An empty
+    /// queue goes back into the inbox with the next mail, and may not be needed for as much again.
+    pub(crate) fn take_spent(&mut self) -> (VecDeque<FiberRef>, VecDeque<Request>) {
+        (take_spent(&mut self.wakes), take_spent(&mut self.requests))
+    }
+}
+
+fn take_spent<T>(queue: &mut VecDeque<T>) -> VecDeque<T> {
+    const KEPT: usize = 1024;
+    match queue.is_empty() && queue.capacity() > KEPT {
+        true => mem::take(queue),
+        false => VecDeque::new(),
+    }
+}
+
 impl Mailbox {
     /// Creates the mailbox of a hub on this thread, and the hub's token.
     pub(crate) fn new(
