@@ -3,13 +3,13 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::pending;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use switchback::{Hub, HubThread, prelude::*};
 
-use crate::support::{in_async, watched};
+use crate::support::{Drops, in_async, runtime, watched};
 
 mod support;
 
@@ -203,5 +203,28 @@ fn what_is_outstanding_is_small_and_its_memory_goes_back() {
             thread::yield_now();
         }
         hub.close().wait();
+    });
+}
+
+#[test]
+fn a_hub_whose_runtime_was_dropped_elsewhere_refuses_on_its_own_thread_too() {
+    let _alone = alone();
+    watched(|| {
+        let rt = runtime();
+        let hub = rt.block_on(async { Hub::current().handle() });
+        thread::spawn(move || drop(rt)).join().unwrap();
+        let (drops, called) = (Drops::new(), Arc::new(AtomicBool::new(false)));
+        let call = || {
+            let (token, called) = (drops.token(), called.clone());
+            move || {
+                let _token = token;
+                called.store(true, Ordering::SeqCst);
+            }
+        };
+        assert!(hub.spawn(call()).is_err());
+        assert!(hub.run_callback(call()).is_err());
+        assert!(hub.is_closed());
+        assert_eq!(drops.count(), 2);
+        assert!(!called.load(Ordering::SeqCst));
     });
 }
