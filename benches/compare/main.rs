@@ -31,6 +31,7 @@ mod echo;
 mod fairness;
 mod growth;
 mod heap;
+mod load;
 mod memory;
 mod offload;
 mod pingpong;
@@ -98,6 +99,7 @@ fn all_rows() -> Vec<Row> {
     rows.extend(offload::rows());
     rows.extend(copy::rows());
     rows.extend(growth::rows());
+    rows.extend(load::rows());
     rows
 }
 

@@ -8,6 +8,8 @@ pub(crate) const ROUNDS: usize = 15;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Switchback,
+    /// What switchback itself is held against in this row.
+    Otherwise,
     TokioTasks,
     May,
     SpawnBlocking,

@@ -1,5 +1,5 @@
-//! Calls to the operating system: the processor time of a thread, and the limit of open
-//! files, which has to suffice for a thousand connections.
+//! Calls to the operating system: the processor time of a thread, the memory of the process,
+//! and the limit of open files, which has to suffice for a thousand connections.
 #![allow(unsafe_code)]
 
 use std::time::Duration;
@@ -39,4 +39,21 @@ pub(crate) fn allow_many_files() {
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
         }
     }
+}
+
+/// Forgets how much memory the process has had at most. Returns how much it has, in bytes, or
+/// zero where that is not known.
+pub(crate) fn forget_peak_memory() -> u64 {
+    #[cfg(target_os = "linux")]
+    // Where the kernel refuses, the peak stays, and a row shows more than there was.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    peak_memory()
+}
+
+/// Returns how much memory the process has had at most since then, in bytes.
+pub(crate) fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+    1024 * kib.unwrap_or(0)
 }

@@ -6,7 +6,8 @@ use std::num::NonZero;
 
 use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
 
-const RIVALS: [(Column, &str); 6] = [
+const RIVALS: [(Column, &str); 7] = [
+    (Column::Otherwise, "switchback otherwise"),
     (Column::TokioTasks, "tokio tasks"),
     (Column::May, "may"),
     (Column::SpawnBlocking, "spawn_blocking"),
@@ -25,7 +26,7 @@ pub(crate) fn render(results: &[Measured]) -> String {
 
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut text = format!(
-        "Medians of {ROUNDS} rounds, or of 3 or 5 where a sample takes long, on {OS}, {ARCH}, {cores} \
+        "Medians of {ROUNDS} rounds, or of fewer where a sample takes long, on {OS}, {ARCH}, {cores} \
          cores. After a rival's figure: how many times better switchback was in the same \
          round (median, least to greatest).\n\n"
     );

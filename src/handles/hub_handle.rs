@@ -72,7 +72,7 @@ impl HubHandle {
         let (pending, receiver) = PendingFiber::new(&self.0, what, run);
         let fiber = Fiber::from_receiver(receiver);
         let refused = match registry::local(&self.0) {
-            Some(core) if core.is_open() => {
+            Some(core) if core.takes_fibers() => {
                 pending.arrive();
                 None
             }

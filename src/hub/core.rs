@@ -151,6 +151,12 @@ impl Core {
         self.state.get() == HubState::Open
     }
 
+    /// Returns whether the hub takes new fibers: it is open, and its runtime was not dropped
+    /// elsewhere.
+    pub(crate) fn takes_fibers(&self) -> bool {
+        self.is_open() && self.mailbox.failure().is_none()
+    }
+
     /// Returns whether the hub still runs fibers, that is, has not ended.
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() != HubState::Ended

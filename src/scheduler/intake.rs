@@ -69,11 +69,13 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
         }
         room = room.saturating_sub(core.ready.len().saturating_sub(before));
     }
-    let left = {
-        let mail = core.mail.borrow();
-        !mail.wakes.is_empty() || !mail.requests.is_empty()
+    let (left, spent) = {
+        let mut mail = core.mail.borrow_mut();
+        let left = !mail.wakes.is_empty() || !mail.requests.is_empty();
+        (left, mail.take_spent())
     };
     core.has_left_mail.set(left);
+    drop(spent);
     closing::check(core);
 }
 

@@ -43,7 +43,7 @@ where
 /// Returns a stack for a new fiber of the hub.
 #[inline]
 pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
-    if !core.is_open() || core.mailbox.failure().is_some() {
+    if !core.takes_fibers() {
         return Err(io::Error::other(NoHub::Ended.to_string()));
     }
     core.take_stack(size)

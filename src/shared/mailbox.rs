@@ -59,6 +59,12 @@ pub(crate) trait Schedule: Sync {
     fn poll(&self, mailbox: &Arc<Mailbox>);
 }
 
+/// The length of the inbox from which on those who send more requests give way.
+const FAR_BEHIND: usize = 1024;
+
+/// They give way at each request whose place in the inbox is a multiple of this.
+const GIVES_WAY_EVERY: usize = 64;
+
 /// The part of a hub that it shares with wakers, handles and drivers on any thread.
 pub(crate) struct Mailbox {
     schedule: &'static dyn Schedule,
@@ -121,6 +127,22 @@ pub(crate) struct Mail {
     pub(crate) close: bool,
     #[cfg(unix)]
     pub(crate) poll: bool,
+}
+
+impl Mail {
+    /// Takes out each queue that was long and is empty, so that its memory is given back. An empty
+    /// queue goes back into the inbox with the next mail, and may not be needed for as much again.
+    pub(crate) fn take_spent(&mut self) -> (VecDeque<FiberRef>, VecDeque<Request>) {
+        (take_spent(&mut self.wakes), take_spent(&mut self.requests))
+    }
+}
+
+fn take_spent<T>(queue: &mut VecDeque<T>) -> VecDeque<T> {
+    const KEPT: usize = 1024;
+    match queue.is_empty() && queue.capacity() > KEPT {
+        true => mem::take(queue),
+        false => VecDeque::new(),
+    }
 }
 
 impl Mailbox {
@@ -204,16 +226,34 @@ impl Mailbox {
         &self,
         callback: Box<dyn FnOnce() + Send>,
     ) -> Result<(), Box<dyn FnOnce() + Send>> {
-        self.send(HubState::Closing, callback, |inbox, callback| {
-            inbox.requests.push_back(Request::Callback(callback));
-        })
+        self.send_request(HubState::Closing, callback, Request::Callback)
     }
 
     /// Sends a new fiber. Returns the fiber if the hub takes no more of them.
     pub(crate) fn send_spawn<S: RemoteSpawn + 'static>(&self, fiber: Box<S>) -> Result<(), Box<S>> {
-        self.send(HubState::Open, fiber, |inbox, fiber| {
-            inbox.requests.push_back(Request::Spawn(fiber));
-        })
+        self.send_request(HubState::Open, fiber, |fiber| Request::Spawn(fiber))
+    }
+
+    /// Sends a request, unless the hub has come further than `last`.
+    ///
+    /// Nothing holds back a thread that sends faster than the hub takes in. But now and then the
+    /// thread lets others run first, because the hub may be waiting for its processor. Otherwise a
+    /// few such threads would delay each of the hub's timers by some milliseconds.
+    fn send_request<W>(
+        &self,
+        last: HubState,
+        what: W,
+        request: impl FnOnce(W) -> Request,
+    ) -> Result<(), W> {
+        let mut behind = 0;
+        self.send(last, what, |inbox, what| {
+            inbox.requests.push_back(request(what));
+            behind = inbox.requests.len();
+        })?;
+        if behind >= FAR_BEHIND && behind % GIVES_WAY_EVERY == 0 {
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Sends `what`, unless the hub is in a later state than `last`. The drivers are woken once for
