@@ -1,5 +1,5 @@
-//! What the hub and a fiber's stack refer to without counting is there as long as it
-//! is used.
+//! Nothing is left of a fiber that has ended, however it was joined, and what is still in use is
+//! there.
 
 // A `Fiber` is a future; that it leaves its runtime is what some tests need.
 #![allow(clippy::async_yields_async)]
@@ -25,7 +25,7 @@ use crate::support::ending::poll_once;
 use crate::support::{Drops, Token, runtime, watched};
 
 /// Counts the allocations that are aligned as [`Marked`], which are those of the fibers
-/// that return one.
+/// that return one. No other test of this program may have such an alignment.
 struct Counting;
 
 static MARKED: AtomicIsize = AtomicIsize::new(0);

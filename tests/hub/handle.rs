@@ -474,13 +474,18 @@ fn a_callback_that_was_accepted_runs_however_the_close_comes() {
                 thread::spawn(move || {
                     let mut accepted = 0;
                     loop {
-                        let runs = runs.clone();
+                        let counts = runs.clone();
                         let run = move || {
-                            runs.fetch_add(1, Ordering::Relaxed);
+                            counts.fetch_add(1, Ordering::Relaxed);
                         };
                         match hub.run_callback(run) {
                             Ok(()) => accepted += 1,
                             Err(_) => break accepted,
+                        }
+                        // They all run before the hub has closed, and a busy sender is
+                        // faster than a hub.
+                        while accepted > runs.load(Ordering::Relaxed) + 1000 {
+                            thread::yield_now();
                         }
                     }
                 })
@@ -701,15 +706,20 @@ fn callbacks_from_threads_that_race_with_the_close_run_or_are_refused() {
                         let mut n = 0;
                         loop {
                             n += 1;
-                            let (r, token) = (r.clone(), d.token());
+                            let (counts, token) = (r.clone(), d.token());
                             let ok = hub.run_callback(move || {
-                                r.fetch_add(1, Ordering::SeqCst);
+                                counts.fetch_add(1, Ordering::SeqCst);
                                 drop(token);
                             });
                             if ok.is_err() {
                                 return n;
                             }
-                            a.fetch_add(1, Ordering::SeqCst);
+                            // What has been accepted runs before the hub has closed. Three
+                            // busy threads could send more than one thread can run.
+                            let sent = a.fetch_add(1, Ordering::SeqCst);
+                            while sent > r.load(Ordering::SeqCst) + 1000 {
+                                thread::yield_now();
+                            }
                         }
                     }));
                 }

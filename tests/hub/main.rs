@@ -1,4 +1,5 @@
-//! A hub: its callbacks, its data, its order of work, its handle and its close.
+//! A hub: its callbacks, the descriptors that it polls, its data, its order of work, its handle,
+//! who drives it, and its close.
 
 mod callbacks;
 mod close;
