@@ -226,7 +226,8 @@
 //!    stack may be abandoned (see the [guide](guide::cancellation#how-a-hub-ends)) and its
 //!    thread may exit;
 //! 4. keep a runtime, a `LocalSet` or a [`Bridge`] in a `thread_local!` until its thread
-//!    ends: its drop then unwinds stacks that may refer to destroyed thread-locals.
+//!    ends, or ask for a hub in its destructor: stacks whose frames refer to destroyed
+//!    thread-locals may be unwound there. Mostly this is noticed, and leaks them.
 //!
 //! Wrap code that must not be interleaved with other fibers in [`assert_no_switchpoints`]:
 //! a wait inside it panics before it does any harm. Its examples show it catching the first

@@ -27,6 +27,13 @@ pub(crate) fn current_runtime() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
+/// Returns whether tokio's thread-locals are gone, so that it tells nothing any more: the process is
+/// ending, by an `exit` that was called on the stack that runs.
+#[cold]
+pub(crate) fn is_tokio_gone() -> bool {
+    Handle::try_current().is_err_and(|e| e.is_thread_local_destroyed())
+}
+
 /// Returns whether a multi-thread runtime is current on this thread.
 pub(crate) fn in_multi_thread_runtime() -> bool {
     let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());

@@ -101,7 +101,7 @@ impl Resumer {
     /// module of [`ResumedIn`](crate::base::ResumedIn).
     #[inline]
     pub(crate) fn is_elsewhere(&self) -> bool {
-        !self.resumed_in().is_here()
+        !self.resumed_in().is_here() && !executors::is_tokio_gone()
     }
 
     /// Returns whether another runtime is current than when this stack was resumed by a task of a

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::Context;
 use std::thread;
-use std::time::Duration;
 
 use futures::future::FutureExt as _;
 use switchback::{
