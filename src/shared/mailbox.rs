@@ -59,8 +59,9 @@ pub(crate) trait Schedule: Sync {
     fn poll(&self, mailbox: &Arc<Mailbox>);
 }
 
-/// The length of the inbox from which on those who send more requests give way.
-const FAR_BEHIND: usize = 1024;
+/// The length of the inbox from which on those who send more requests give way. It is what a hub
+/// handles in a few milliseconds, so that the hub has enough to do until they run again.
+const FAR_BEHIND: usize = 16 * 1024;
 
 /// They give way at each request whose place in the inbox is a multiple of this.
 const GIVES_WAY_EVERY: usize = 64;
