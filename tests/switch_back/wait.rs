@@ -49,7 +49,8 @@ fn assert_dropped<T: fmt::Debug>(result: Result<T, SwitchError>) {
 #[test]
 fn it_is_fired_from_anywhere() {
     type Fire = Box<dyn FnOnce() + Send>;
-    let cases: [(&str, fn(Fire)); 10] = [
+    type Place = fn(Fire);
+    let cases: [(&str, Place); 10] = [
         ("the fiber that waits", |fire| fire()),
         ("another fiber", |fire| drop(spawn(fire))),
         ("async code", |fire| drop(tokio::spawn(async { fire() }))),
