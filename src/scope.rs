@@ -254,7 +254,10 @@ impl<'scope> Scope<'scope, '_> {
                 }
             });
             if self.hub.mailbox.failure().is_none() {
+                // Nothing ends this stack before its children.
+                state.resumer.put_off(true);
                 suspend::pause(state);
+                state.resumer.put_off(false);
             }
         }
         self.hub.mailbox.joiners.forget(&failure);

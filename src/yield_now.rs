@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::panicking;
 
-use crate::base::executors::wake_after_io;
+use crate::base::executors::{wake_after_io, wake_in_task};
+use crate::base::lock::{Mutex, lock};
 use crate::base::{IoWaiter, contain};
 use crate::cancel::{OnInterrupt, interrupt};
 use crate::current::place::{Frame, Place};
@@ -279,7 +280,7 @@ fn poll_io(
         Some(QueuePosition::Of { hub, .. }) => {
             let queued = Arc::new(WokenByHub {
                 hub: hub.clone(),
-                waker: contain::clone_waker(cx.waker()),
+                waker: Mutex::new(Some(contain::clone_waker(cx.waker()))),
             });
             waiter.poll(&mut Context::from_waker(&Waker::from(queued)))
         }
@@ -287,25 +288,32 @@ fn poll_io(
     }
 }
 
-/// A waker that has the hub wake a task.
+/// A waker that has the hub wake a task. It neither clones nor drops the task's waker when it is
+/// called.
 struct WokenByHub {
     hub: Arc<Mailbox>,
-    waker: Waker,
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Wake for WokenByHub {
     fn wake(self: Arc<Self>) {
-        let entry = || Ready::Waker(contain::clone_waker(&self.waker));
-        let runs = |core: &Rc<Core>| core.is_running().then(|| core.push(entry()));
-        if registry::with_local(&self.hub, runs).flatten().is_none() {
-            contain::wake_by_ref(&self.waker);
+        let Some(waker) = lock(&self.waker).take() else {
+            return;
+        };
+        let mut waker = Some(waker);
+        registry::with_local(&self.hub, |core| {
+            if core.is_running() {
+                core.push(Ready::Waker(waker.take().expect("this runs once")));
+            }
+        });
+        if let Some(waker) = waker {
+            wake_in_task(waker);
         }
     }
 }
 
 impl Drop for WokenByHub {
     fn drop(&mut self) {
-        let waker = std::mem::replace(&mut self.waker, Waker::noop().clone());
-        contain::drop_waker(Some(waker));
+        contain::drop_waker(lock(&self.waker).take());
     }
 }

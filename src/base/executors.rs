@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::runtime::{self, Handle, RuntimeFlavor};
 use tokio::task::coop;
 
+use super::contain;
+
 /// What the executors on this thread report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Executor {
@@ -87,6 +89,15 @@ pub(crate) fn inside_scheduler() -> bool {
 pub(crate) fn wake_after_io(cx: &mut Context<'_>) {
     let yielded = pin!(tokio::task::yield_now()).poll(cx);
     debug_assert!(yielded.is_pending());
+}
+
+/// Wakes a task from a task of its own, because the running code is in the midst of tokio's scheduler.
+/// Outside of a runtime, wakes it at once.
+pub(crate) fn wake_in_task(waker: Waker) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(async move { contain::wake(waker) })),
+        Err(_) => contain::wake(waker),
+    }
 }
 
 /// Returns whether tokio limits what the running poll may do. It does so in each task and in

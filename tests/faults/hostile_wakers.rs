@@ -384,7 +384,7 @@ impl Drop for Scene {
 }
 
 /// What waits elsewhere takes some time.
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 5000;
 
 fn scene(keeper: Keeper, trigger: Trigger, method: Method, act: Act) -> Verdict {
     match trigger {

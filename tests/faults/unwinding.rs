@@ -1,7 +1,9 @@
 //! What a fiber that unwinds changes for the others of its thread: as little as it can.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +76,24 @@ fn unwinds(gate: Arc<Notify>) {
     resume_unwind(Box::new("on purpose"));
 }
 
+/// What became of the block.
+#[derive(Default)]
+struct Outcome {
+    /// Whether another fiber ran while the block did.
+    let_others_run: Cell<bool>,
+    /// Whether its call returned.
+    returned: Cell<bool>,
+    refusal: Cell<Option<String>>,
+}
+
+/// The call does not suspend, whoever unwinds elsewhere. If nobody does, it panics. Otherwise a panic
+/// could be the second one, so the call either returns at once or leaves the stack for ever, which
+/// whoever joins it is told.
 fn is_refused(place: Place, unwinding: Unwinds, call: fn()) -> Verdict {
+    let outcome = Rc::new(Outcome::default());
+    let of_body = outcome.clone();
     let body = move || {
+        let outcome = of_body;
         let gate = Arc::new(Notify::new());
         let of_gate = gate.clone();
         let mut kept = None;
@@ -94,25 +112,52 @@ fn is_refused(place: Place, unwinding: Unwinds, call: fn()) -> Verdict {
             })),
         }
         sleep(Duration::from_millis(1)).wait();
+        let of_block = outcome.clone();
         let block = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| assert_no_switchpoints(call)));
-            result.err().map(|payload| any_text(&*payload))
+            let outcome = of_block;
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                assert_no_switchpoints(|| {
+                    let of_other = outcome.clone();
+                    let other = spawn(move || of_other.let_others_run.set(true));
+                    call();
+                    outcome.returned.set(true);
+                    assert!(!outcome.let_others_run.get(), "others run in the block");
+                    other.cancel();
+                });
+            }));
+            let refusal = result.err().map(|payload| any_text(&*payload));
+            outcome.refusal.set(refusal);
         };
-        let refusal = match place {
-            Place::Fiber => spawn(block).wait().unwrap(),
-            Place::Root => block(),
-            Place::ScopeChild => scope(|s| s.spawn(block).join().wait().unwrap()),
-            Place::Bridge => bridge(block).wait(),
+        let ended = match place {
+            Place::Fiber => spawn(block).wait().map_err(|e| e.to_string()),
+            Place::Root => {
+                block();
+                Ok(())
+            }
+            Place::ScopeChild => scope(|s| s.spawn(block).join().wait()).map_err(|e| e.to_string()),
+            Place::Bridge => {
+                bridge(block).wait();
+                Ok(())
+            }
         };
         gate.notify_one();
         if let Some(bridge) = kept {
             let _ = catch_unwind(AssertUnwindSafe(|| bridge.wait()));
         }
-        refusal
+        ended
     };
-    match run(body).map_err(|e| e.to_string())? {
-        Some(text) => ensure(text != "(no text)", "it is refused without a name"),
-        None => Err("it is let through".to_owned()),
+    let ended = catch_unwind(AssertUnwindSafe(|| run(body)));
+    let ended = match ended {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(payload) => Err(any_text(&*payload)),
+    };
+    let refusal = outcome.refusal.take();
+    match (unwinding, ended, refusal) {
+        (_, Ok(()), Some(text)) => ensure(text.contains("switchpoint"), text),
+        (Unwinds::Nobody, ended, refusal) => Err(format!("{ended:?}, {refusal:?}")),
+        (_, Ok(()), None) => ensure(outcome.returned.get(), "the block does not end"),
+        (_, Err(error), _) => ensure(error.contains("abandoned"), error),
     }
 }
 
