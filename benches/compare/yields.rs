@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use corosensei::{Coroutine, CoroutineResult};
-use switchback::{Builder, prelude::*};
+use switchback::Builder;
 
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, on_runtime, wake_self};

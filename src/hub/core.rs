@@ -153,6 +153,7 @@ impl Core {
 
     /// Returns whether the hub takes new fibers: it is open, and its runtime was not dropped
     /// elsewhere.
+    #[inline]
     pub(crate) fn takes_fibers(&self) -> bool {
         self.is_open() && self.mailbox.failure().is_none()
     }
@@ -242,7 +243,7 @@ impl Core {
     }
 
     /// Queues a fiber that is in the table and not queued.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue(&self, fiber: &FiberRef, part: &HubPart) {
         debug_assert!(!part.queued.get() && part.phase.get() != LocalPhase::Absent);
         part.queued.set(true);

@@ -28,7 +28,7 @@ pub(crate) struct Entry {
 
 impl Table {
     /// Adds a fiber, and records the number of its entry in its hub part.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&self, token: &HubToken, entry: Entry) -> Uncounted {
         let added = entry.fiber.lend();
         let mut entries = self.entries.borrow_mut();

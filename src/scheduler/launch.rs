@@ -41,7 +41,7 @@ where
 }
 
 /// Returns a stack for a new fiber of the hub.
-#[inline]
+#[inline(always)]
 pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
     if !core.takes_fibers() {
         return Err(io::Error::other(NoHub::Ended.to_string()));
@@ -50,7 +50,7 @@ pub(crate) fn stack(core: &Core, size: Option<usize>) -> io::Result<Stack> {
 }
 
 /// Creates a fiber of the hub and the two sides of its result.
-#[inline]
+#[inline(always)]
 pub(crate) fn channel<T>(
     core: &Core,
     id: FiberId,
@@ -61,7 +61,7 @@ pub(crate) fn channel<T>(
 }
 
 /// Launches a new fiber that runs `f`, and queues it if it was started.
-#[inline]
+#[inline(always)]
 pub(crate) fn launch<F, T>(
     core: &Rc<Core>,
     fiber: FiberRef,
@@ -89,7 +89,7 @@ pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool)
 
 /// Puts a fiber with its coroutine into the table, and queues it if it was started. Before a fiber
 /// leaves the table, it was run, if only to drop its closure, or was left for ever.
-#[inline]
+#[inline(always)]
 pub(crate) fn enter(
     core: &Rc<Core>,
     fiber: FiberRef,

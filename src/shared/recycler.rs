@@ -36,7 +36,7 @@ impl Default for Recycler {
 
 impl Recycler {
     /// Like [`result_channel`], for the hub that owns this recycler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn result_channel<T>(
         &self,
         mailbox: &Arc<Mailbox>,

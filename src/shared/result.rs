@@ -119,7 +119,7 @@ pub(crate) fn result_channel<T>(
 }
 
 /// Like [`result_channel`], in the given memory.
-#[inline]
+#[inline(always)]
 pub(super) fn result_channel_in<T>(
     Memory(mut memory): Memory<T>,
     mailbox: Arc<Mailbox>,

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::ops::Bound;
+use std::os::fd::RawFd;
 
 use super::events::Events;
-use super::table::Callback;
+
+/// A callback of the user.
+pub(crate) type Callback = Box<dyn FnMut(RawFd, Events)>;
 
 /// The callbacks of one descriptor, in the order of their registration, which is also that of their
 /// numbers. Adding, finding and removing one takes logarithmic time.

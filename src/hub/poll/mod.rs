@@ -28,6 +28,6 @@ mod set;
 mod signal;
 mod table;
 
+pub(crate) use entries::Callback;
 pub use events::Events;
 pub use poller::{PollHandle, Poller};
-pub(crate) use table::Callback;

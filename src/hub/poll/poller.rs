@@ -47,9 +47,10 @@ use std::task::{Context, Wake as _, Waker};
 
 use tokio::runtime::Handle;
 
+use super::entries::Callback;
 use super::events::Events;
 use super::signal::Signal;
-use super::table::{Callback, Key, Next, Ready, Table};
+use super::table::{Key, Next, Ready, Table};
 use crate::base::contain;
 use crate::base::executors::wake_after_io;
 use crate::shared::{HubClosed, Mailbox};

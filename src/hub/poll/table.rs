@@ -10,12 +10,9 @@ use std::task::Context;
 
 use tokio::runtime::Handle;
 
-use super::entries::Entries;
+use super::entries::{Callback, Entries};
 use super::events::Events;
 use super::set::PollSet;
-
-/// A callback of the user.
-pub(crate) type Callback = Box<dyn FnMut(RawFd, Events)>;
 
 pub(super) struct Table {
     runtime: Handle,
