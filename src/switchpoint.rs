@@ -61,15 +61,17 @@ pub fn switchpoint() {
 /// of the hub.
 ///
 /// The ban applies to the calling fiber or bridge. Other fibers may wait, including those
-/// that `f` spawns. Outside of fibers it applies to the calling thread, but not to fibers
-/// that the thread runs inside `f`. Calls can be nested. The following are not
-/// switchpoints: this function, [`spawn`](crate::spawn), [`cancel`](crate::Fiber::cancel),
-/// [`with_timeout`](crate::with_timeout), [`catch_cancel`](crate::catch_cancel) and
-/// [`check_cancelled`](crate::check_cancelled).
+/// that `f` spawns, and so may bridges that it polls. Outside of fibers it applies to the
+/// calling thread, but not to fibers that the thread runs inside `f`. Calls can be nested. The
+/// following are not switchpoints: this function, [`spawn`](crate::spawn),
+/// [`cancel`](crate::Fiber::cancel), [`with_timeout`](crate::with_timeout),
+/// [`catch_cancel`](crate::catch_cancel) and [`check_cancelled`](crate::check_cancelled).
 ///
-/// While the thread is panicking, a second panic would abort the process. A call that can
-/// return an error then returns it without a poll; a call that cannot, such as a bare
-/// [`wait`](crate::Wait::wait), is allowed.
+/// While a fiber unwinds, a second panic would abort the process. In its destructors, a call
+/// that can return an error returns it without a poll; one that cannot, such as a bare
+/// [`wait`](crate::Wait::wait), is allowed. While another fiber of the thread waits in such a
+/// destructor, nothing tells whether the caller unwinds too. Then a call without an error
+/// neither panics nor waits: its stack is abandoned, and a report says so.
 ///
 /// The idea and the name come from Gruvi's `assert_no_switchpoints`. Do not overuse it: if
 /// several changes must appear as one, it is better to keep them in a single function.

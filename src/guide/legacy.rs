@@ -95,6 +95,24 @@
 //! | `postgres` 0.19 | `blocking` | in a fiber it panics: "Cannot start a runtime from within a runtime" |
 //! | `std::fs`, `std::net`, `std::process` | `blocking` | they block the thread; tokio's equivalents, with `.wait()`, do not |
 //!
+//! # Crates that need care
+//!
+//! These assume that a call returns before anything else runs on its thread. Keep waits out of what
+//! they call, or do as the last column says.
+//!
+//! | crate | what goes wrong if a fiber waits inside | instead |
+//! |---|---|---|
+//! | `scoped-tls`, pyo3's GIL guards, `rayon` | undefined behaviour: see SECURITY.md, limit 2 | collect first, wait afterwards; `compute` for rayon |
+//! | `wasmtime` | host functions that wait: an assertion, or an abort | wait before or after the call into the module |
+//! | `stacker`, `serde_stacker` | another fiber overflows its stack; data from strangers is enough | a large stack from the start: [`Builder::stack_size`](crate::Builder::stack_size) |
+//! | `mlua`, QuickJS | one interpreter in two fibers: an abort. A QuickJS runtime also belongs to the stack that made it | tokio's `Mutex` around it, or one interpreter for each fiber |
+//! | reentrant locks, `stdout().lock()` | two fibers of a thread both get in | release the lock before the wait |
+//! | `Once`, `OnceLock`, `LazyLock` | an initialiser that waits stops the thread as soon as another fiber asks for the value | tokio's `OnceCell`, or a `fiber_local!` |
+//! | `r2d2` and other pools that block | the thread stops when the pool is empty | `blocking(\|\| pool.get()).wait()`, or a semaphore of tokio's around it |
+//! | `block_in_place` with `block_on` | two fibers that wait inside the `block_on` of one multi-thread runtime | `.wait()` |
+//! | `rusqlite` | a cancel becomes an SQL error, and is used up | end the work after such an error. (A `busy_handler` that waits and a progress handler that yields work) |
+//! | `pprof` | its default unwinder crashes on stacks of fibers | its feature for frame pointers |
+//!
 //! # The sandwich
 //!
 //! Async code calls a synchronous library, which calls back into one of your traits, whose
