@@ -69,9 +69,6 @@ impl Hub {
     /// this only awaits `future`. If the hub is closing, this waits for its end; a hub that has
     /// closed is replaced.
     ///
-    /// If this future is forgotten, or kept and not polled, its hub stays open. On a current-thread
-    /// runtime, a task of the runtime then drives the hub. On another, nothing does.
-    ///
     /// # Cancel safety
     ///
     /// If this is dropped before it has returned, and the hub is not shared, the hub ends at once:

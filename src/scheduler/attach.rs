@@ -10,7 +10,6 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use super::driver::{self, DriverTask};
 use super::end::end_abruptly;
 use super::registry::{self, Registry};
-use super::standby::Standby;
 use super::{NoHub, closed, retired};
 use crate::base::executors;
 use crate::base::lock::lock;
@@ -133,15 +132,10 @@ fn shared_or_new() -> Result<Rc<Core>, NoHub> {
         Some(ended) => registry::remove(&ended),
         None => {}
     }
-    let has_tasks_here = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
-    if has_tasks_here {
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         check_owner(&runtime, executors::inside_scheduler())?;
     }
-    let core = add(Config::default(), &runtime);
-    if has_tasks_here {
-        runtime.spawn(Standby::new(&core));
-    }
-    Ok(core)
+    Ok(add(Config::default(), &runtime))
 }
 
 /// Returns a stand-in for the hub that this thread has closed on `runtime` for good.

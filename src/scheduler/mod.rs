@@ -11,7 +11,6 @@
 //! | [`registry`] | the hubs of this thread |
 //! | [`retired`] | the runtimes on which a thread has closed its hub for good |
 //! | [`closed`] | waits until a hub has closed |
-//! | [`standby`] | drives the hub of a `run_until` that is not polled |
 //! | [`driver`] | what polls a hub: a task, or `run_until` |
 //! | [`attach`] | finds or makes the hub of the running code |
 //! | [`serve`] | a runtime of our own with a hub on it |
@@ -30,7 +29,6 @@ mod no_hub;
 pub(crate) mod registry;
 mod retired;
 pub(crate) mod serve;
-mod standby;
 mod turn;
 
 pub(crate) use end::end_child;

@@ -115,8 +115,6 @@ struct Inbox {
     poll: bool,
     /// One entry for each driver: the waker of the task that runs the hub.
     drivers: Slab<Option<Arc<Waker>>>,
-    /// The entry of the one that only stands by, which does not count as a driver.
-    standby: Option<usize>,
     /// The fibers that the close has to end; `None` before the close has begun.
     closing: Option<Arc<[FiberRef]>>,
     state: HubState,
@@ -393,24 +391,7 @@ impl Mailbox {
 
     /// Returns whether there is exactly one driver.
     pub(crate) fn has_one_driver(&self) -> bool {
-        lock(&self.inbox).drivers() == 1
-    }
-
-    /// Adds what drives the hub if no driver does.
-    pub(crate) fn add_standby(&self) -> usize {
-        let key = self.add_driver();
-        lock(&self.inbox).standby = Some(key);
-        key
-    }
-
-    pub(crate) fn remove_standby(&self, key: usize) {
-        let left = {
-            let mut inbox = lock(&self.inbox);
-            self.drivers_have_changed();
-            inbox.standby = None;
-            inbox.drivers.remove(key)
-        };
-        drop_shared(left);
+        lock(&self.inbox).drivers.len() == 1
     }
 
     /// Removes a driver. Returns true if it was the last one. Otherwise the remaining drivers are
@@ -420,7 +401,7 @@ impl Mailbox {
             let mut inbox = lock(&self.inbox);
             self.drivers_have_changed();
             let left = inbox.drivers.remove(driver);
-            (left, inbox.drivers() == 0, inbox.driver_wakers())
+            (left, inbox.drivers.is_empty(), inbox.driver_wakers())
         };
         others.wake();
         drop_shared(left);
@@ -521,11 +502,6 @@ impl Inbox {
             return false;
         }
         self.wakes.is_empty() && self.requests.is_empty() && !self.close
-    }
-
-    /// Returns the number of drivers.
-    fn drivers(&self) -> usize {
-        self.drivers.len() - usize::from(self.standby.is_some())
     }
 
     fn driver_wakers(&self) -> DriverWakers {
