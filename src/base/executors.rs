@@ -29,6 +29,14 @@ pub(crate) fn current_runtime() -> Option<runtime::Id> {
     Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
+/// Returns whether this runtime is current, or tokio's thread-locals are gone.
+pub(crate) fn is_current(runtime: &Handle) -> bool {
+    match Handle::try_current() {
+        Ok(current) => current.id() == runtime.id(),
+        Err(e) => e.is_thread_local_destroyed(),
+    }
+}
+
 /// Returns whether tokio's thread-locals are gone, so that it tells nothing any more: the process is
 /// ending, by an `exit` that was called on the stack that runs.
 #[cold]

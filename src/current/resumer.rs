@@ -110,7 +110,7 @@ impl Resumer {
     pub(crate) fn is_in_other_runtime(&self) -> bool {
         match self {
             Resumer::Hub { hub, .. } => {
-                hub.driven_in.is_in_task() && executors::current_runtime() != Some(hub.runtime.id())
+                hub.driven_in.is_in_task() && !executors::is_current(&hub.runtime)
             }
             Resumer::Task(_) => false,
         }
