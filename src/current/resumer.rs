@@ -98,7 +98,7 @@ impl Resumer {
 
     /// Returns whether the running code has entered or left an executor on this stack since the
     /// stack was resumed. If so, the stack must not suspend: see the Nesting Invariant in the
-    /// module of [`ResumedIn`](crate::base::ResumedIn).
+    /// module of [`ResumedIn`].
     #[inline]
     pub(crate) fn is_elsewhere(&self) -> bool {
         !self.resumed_in().is_here() && !executors::is_tokio_gone()

@@ -262,6 +262,8 @@ fn a_driver_that_leaves_hands_the_hub_to_another() {
     });
 }
 
+type Yields = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Its hub may never be driven again, so the task does not go through the hub's queue.
 #[test]
 fn a_task_yields_beside_a_run_until_that_is_not_polled() {
@@ -270,8 +272,7 @@ fn a_task_yields_beside_a_run_until_that_is_not_polled() {
         .enable_all()
         .build()
         .unwrap();
-    let yields: [fn() -> Pin<Box<dyn Future<Output = ()>>>; 2] =
-        [|| Box::pin(yield_now()), || Box::pin(sleep(ms(0)))];
+    let yields: [fn() -> Yields; 2] = [|| Box::pin(yield_now()), || Box::pin(sleep(ms(0)))];
     for yields in yields {
         let yielded = tokio::task::LocalSet::new().block_on(&runtime, async move {
             let task = tokio::task::spawn_local(async move {
