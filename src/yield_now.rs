@@ -21,8 +21,7 @@ use crate::wait::block_on;
 /// `yield_now().await` in async code.
 ///
 /// In async code on a thread that has a hub, it goes through the hub's queue, so it comes after the
-/// fibers that are ready. Elsewhere, and in a task beside a [`Hub::run_until`](crate::Hub::run_until)
-/// that alone drives the hub, it is tokio's own [`yield_now`](tokio::task::yield_now).
+/// fibers that are ready. Elsewhere it is tokio's own [`yield_now`](tokio::task::yield_now).
 ///
 /// Fibers that yield for ever starve nothing else: I/O, timers and tokio's tasks get their turn in
 /// between.

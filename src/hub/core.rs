@@ -38,7 +38,6 @@ use crate::stack::{Stack, StackPool};
 /// | field | written by | read by |
 /// |---|---|---|
 /// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | no code, after the hub was made | all |
-/// | `has_task` | the making of the driver's task | yields of tasks |
 /// | `driven_in` | the driver, at the beginning and end of a turn; the end of the hub | the driver, waits |
 /// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver, wakes |
 /// | `state` | the close and the end of the hub | all |
@@ -57,9 +56,6 @@ pub(crate) struct Core {
     /// A number that no other hub of the process has.
     pub(crate) number: u64,
     pub(crate) runtime: Handle,
-    /// Whether a task of the runtime drives the hub. Otherwise only a `run_until` does, which may be
-    /// forgotten, or kept and not polled.
-    pub(crate) has_task: Cell<bool>,
     /// The surroundings of the driver that runs this turn.
     pub(crate) driven_in: ResumedIn,
     pub(crate) config: Config,
@@ -120,7 +116,6 @@ impl Core {
             token,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
-            has_task: Cell::new(false),
             driven_in: ResumedIn::default(),
             runtime,
             config,

@@ -75,8 +75,8 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
     })
 }
 
-/// Returns the hub that surely continues when the running code gives way, which is a hub that this
-/// thread is driving.
+/// Returns the hub that continues when the running code gives way, which is a hub that this thread
+/// is driving.
 pub(crate) fn driven_here() -> Option<Rc<Core>> {
     let core = match running() {
         Some(core) => core,
@@ -87,8 +87,7 @@ pub(crate) fn driven_here() -> Option<Rc<Core>> {
             if tokio::task::try_id().is_none() && !executors::inside_scheduler() {
                 return None;
             }
-            // Nobody may ever drive this one again.
-            core.has_task.get().then_some(core)?
+            core
         }
     };
     core.is_running().then_some(core)
@@ -97,7 +96,6 @@ pub(crate) fn driven_here() -> Option<Rc<Core>> {
 /// Makes a hub for this thread and `runtime`, and spawns a task that drives it.
 pub(crate) fn add_driven(config: Config, runtime: &Handle) -> Rc<Core> {
     let core = add(config, runtime);
-    core.has_task.set(true);
     runtime.spawn(DriverTask::new(&core));
     core
 }

@@ -699,11 +699,13 @@ fn the_hub_of_a_fiber_is_its_own() {
         let handle = other.handle().clone();
         switchback::run(move || {
             let hub = Hub::current();
-            let _current = handle.enter();
+            let current = handle.enter();
             assert_eq!(Hub::current().runtime().id(), hub.runtime().id());
             assert!(Hub::try_current().is_some());
             // So is that of its children.
-            spawn(|| ()).wait().unwrap();
+            let child = spawn(|| ());
+            drop(current);
+            child.wait().unwrap();
         })
         .unwrap();
     });

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -260,31 +260,4 @@ fn a_driver_that_leaves_hands_the_hub_to_another() {
             .expect("it ends")
             .unwrap();
     });
-}
-
-type Yields = Pin<Box<dyn Future<Output = ()>>>;
-
-/// Its hub may never be driven again, so the task does not go through the hub's queue.
-#[test]
-fn a_task_yields_beside_a_run_until_that_is_not_polled() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let yields: [fn() -> Yields; 2] = [|| Box::pin(yield_now()), || Box::pin(sleep(ms(0)))];
-    for yields in yields {
-        let yielded = tokio::task::LocalSet::new().block_on(&runtime, async move {
-            let task = tokio::task::spawn_local(async move {
-                let mut run = pin!(Hub::run_until(pending::<()>()));
-                tokio::select! {
-                    () = &mut run => unreachable!("it runs for ever"),
-                    () = tokio::time::sleep(ms(2)) => {}
-                }
-                timeout(ms(60_000), yields()).await
-            });
-            task.await.unwrap()
-        });
-        yielded.expect("the task goes on");
-    }
 }
