@@ -64,7 +64,7 @@ pub trait Wait: IntoFuture + Sized {
     #[track_caller]
     #[inline(always)]
     fn wait(self) -> Self::Output {
-        wait_as("`.wait()`", self.into_future())
+        wait_as("`.wait()`", self)
     }
 
     /// Waits until the future is done and returns its output. A cancel is returned, not thrown.
@@ -143,8 +143,9 @@ impl<F: IntoFuture> Wait for F {}
 /// Panics where waiting is not allowed.
 #[track_caller]
 #[inline(always)]
-pub(crate) fn wait_as<F: Future>(call: &str, future: F) -> F::Output {
-    match block_on(WaitSite::here(call), future, OnInterrupt::Unwind) {
+pub(crate) fn wait_as<F: IntoFuture>(call: &str, future: F) -> F::Output {
+    let site = WaitSite::here(call);
+    match block_on(site, future.into_future(), OnInterrupt::Unwind) {
         Ok(output) => output,
         Err(interrupt) => interrupt.throw(),
     }
