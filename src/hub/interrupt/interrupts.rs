@@ -159,8 +159,8 @@ impl Listener {
         .await
     }
 
-    /// Lets the next interrupt end the process, unless interrupts are ignored. Returns whether one has
-    /// come before.
+    /// If an interrupt has come, lets the next one end the process, unless they are ignored. Returns
+    /// whether one has come.
     pub(crate) fn let_end_process(&self) -> bool {
         let Some(interrupts) = &self.0 else {
             return false;
@@ -169,11 +169,12 @@ impl Listener {
         if has_come {
             interrupts.warn_late(String::new);
         }
-        if !interrupts.ignored.get() {
+        let was_interrupted = has_come || interrupts.was_delivered.get();
+        if was_interrupted && !interrupts.ignored.get() {
             interrupts.lets_end.set(true);
             interrupts.signal.let_end_process();
         }
-        has_come || interrupts.was_delivered.get()
+        was_interrupted
     }
 
     async fn beside_with<F: Future>(&self, future: F, noticed: impl Fn(&Interrupts)) -> F::Output {
