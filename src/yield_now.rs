@@ -314,6 +314,7 @@ impl Wake for WokenByHub {
 
 impl Drop for WokenByHub {
     fn drop(&mut self) {
-        contain::drop_waker(lock(&self.waker).take());
+        let waker = lock(&self.waker).take();
+        contain::drop_waker(waker);
     }
 }

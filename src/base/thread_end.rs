@@ -33,7 +33,7 @@ pub(crate) fn set_on_end(on_end: fn() -> bool) {
     ON_END.set(Some(on_end));
 }
 
-/// Notes that so many stacks have begun on this thread, and have suspended since.
+/// Records that `count` more stacks have begun on this thread.
 #[inline]
 pub(crate) fn stacks_have_begun(count: u64) {
     let before = STACKS.get();

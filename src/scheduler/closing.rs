@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::callbacks;
 use crate::base::contain;
 use crate::hub::{Core, Ready};
-use crate::scheduler::callbacks;
 use crate::shared::{FiberRef, HubState, LocalPhase, Request, interrupt};
 
 /// Begins the close, if it has not begun. If the root waits for it, the root is exempt from it.

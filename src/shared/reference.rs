@@ -156,7 +156,7 @@ impl Clone for FiberRef {
         // one to another thread orders its earlier accesses.
         let before = self.count.references.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
-            // As in `Arc`: so many references exist only if they are forgotten, and a count that
+            // As in `Arc`: this many references exist only if they are forgotten, and a count that
             // overflows would free a header that is in use.
             abort();
         }

@@ -67,7 +67,7 @@ enum How {
     ThreadClose,
 }
 
-/// Nobody is told to end before so many turns: a fiber that does not give way never is.
+/// A fiber is told to end only after this many turns; one that does not give way never is.
 const ENOUGH: usize = 20_000;
 
 #[derive(Clone)]

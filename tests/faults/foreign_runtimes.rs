@@ -1,7 +1,7 @@
 //! Runtimes that are shut down, dropped, entered or driven on a stack of ours, and run
 //! code there that waits.
 //!
-//! Tokio keeps pointers to frames of whoever called it last, per thread. A stack that
+//! On each thread, tokio keeps pointers to the frames of its last caller. A stack that
 //! suspends among them leaves them dangling as soon as two do so and go on in the wrong
 //! order. So such a wait is refused; where it is not, nothing may come of it.
 

@@ -73,7 +73,7 @@ impl Reader {
         }
     }
 
-    /// Returns the punctuation that stands so many tokens before the next one.
+    /// Returns the punctuation that is `distance` tokens before the next one.
     fn before(&self, distance: usize) -> Option<char> {
         match self.tokens.get(self.next.checked_sub(distance)?) {
             Some(TokenTree::Punct(punct)) => Some(punct.as_char()),
