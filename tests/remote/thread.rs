@@ -179,7 +179,7 @@ fn a_close_cancels_the_fibers_and_is_ready_when_the_thread_is_gone() {
         for _ in 0..100 {
             let hub = named("gone");
             let mut fiber = waits_for_ever(&hub);
-            assert_eq!(threads::named("gone"), 1);
+            threads::assert_there("gone");
             hub.close().wait();
             threads::assert_gone("gone");
             let error = fiber.join().wait().unwrap_err();
@@ -584,10 +584,10 @@ fn a_thread_over_an_abandoned_stack_parks_for_ever() {
             yield_now().wait();
         });
         hub.close().wait();
-        assert_eq!(threads::named("over-a-stack"), 1);
+        threads::assert_there("over-a-stack");
         // And so it stays.
         hub.close_within(Duration::ZERO).wait().unwrap();
-        assert_eq!(threads::named("over-a-stack"), 1);
+        threads::assert_there("over-a-stack");
     }) else {
         return;
     };
@@ -610,7 +610,7 @@ fn a_thread_over_a_forgotten_bridge_parks_for_ever() {
             std::mem::forget(bridge);
         });
         hub.close().wait();
-        assert_eq!(threads::named("forgets"), 1);
+        threads::assert_there("forgets");
     }) else {
         return;
     };

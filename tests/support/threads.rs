@@ -15,8 +15,19 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// How many threads have this name.
+///
+/// It may miss one: while other threads end, the system's list skips some that stay.
 pub(crate) fn named(name: &str) -> usize {
     names().iter().filter(|known| *known == name).count()
+}
+
+/// Waits until one thread has this name: for ever, if none has, so the test hangs.
+///
+/// A count of `0` is not taken for an answer, since [`named`] may miss one.
+pub(crate) fn assert_there(name: &str) {
+    while named(name) != 1 {
+        std::thread::yield_now();
+    }
 }
 
 /// Waits until no thread has this name: for ever, if one stays, so the test hangs.
