@@ -69,6 +69,10 @@ impl Hub {
     /// this only awaits `future`. If the hub is closing, this waits for its end; a hub that has
     /// closed is replaced.
     ///
+    /// If this future is forgotten, or kept and not polled, its hub stays open. On a current-thread
+    /// runtime a task of the runtime then drives the hub, a tenth of a second after it was woken and
+    /// outside of any `LocalSet`. On a multi-thread runtime its fibers stand still.
+    ///
     /// # Cancel safety
     ///
     /// If this is dropped before it has returned, and the hub is not shared, the hub ends at once:

@@ -10,6 +10,7 @@ use std::thread::panicking;
 
 use tokio::runtime::Handle;
 
+use super::alarm::Alarm;
 use super::config::Config;
 use super::data::HubData;
 use super::depths::Depths;
@@ -44,6 +45,7 @@ use crate::stack::{Stack, StackPool};
 /// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
 /// | `mail`, `has_left_mail` | intake | intake, close |
 /// | `awake`, `driver`, `drivers_version` | `notify`, the driver | the same |
+/// | `alarm` | `run_until`, once | the drivers |
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `switches`, `callbacks_run` | turns | metrics |
@@ -75,6 +77,8 @@ pub(crate) struct Core {
     /// The only driver, if it was the only one in this version of the drivers.
     driver: Cell<Option<SoleDriver>>,
     drivers_version: Cell<u64>,
+    /// The alarm of the task that stands by for the drivers, if there is one.
+    alarm: OnceCell<Arc<Alarm>>,
     /// The number of fibers that were ever added until the end of the last turn.
     pub(crate) noticed: Cell<u64>,
     /// Counts the turns; used to tell whether a fiber has already given way in this one.
@@ -129,6 +133,7 @@ impl Core {
             awake: Cell::new(false),
             driver: Cell::new(None),
             drivers_version: Cell::new(0),
+            alarm: OnceCell::new(),
             noticed: Cell::new(0),
             turn: Cell::new(0),
             resumes_since_io: Cell::new(0),
@@ -308,6 +313,16 @@ impl Core {
         if self.drivers_version.replace(version) != version {
             self.set_driver(self.mailbox.sole_driver());
         }
+    }
+
+    /// Sets the alarm of the task that stands by for the drivers, before there is a driver.
+    pub(crate) fn set_alarm(&self, alarm: Arc<Alarm>) {
+        let set = self.alarm.set(alarm);
+        debug_assert!(set.is_ok(), "a hub has one such task");
+    }
+
+    pub(crate) fn alarm(&self) -> Option<&Arc<Alarm>> {
+        self.alarm.get()
     }
 
     /// Returns the ticket of the entry that is queued next.

@@ -10,6 +10,7 @@
 //! | [`children`] | the fibers of a scope that have not ended |
 //! | [`depths`] | how much of their stacks measured fibers have used |
 //! | [`data`] | values that a program keeps with the hub |
+//! | [`alarm`] | tells the task that stands by for the drivers that the hub was woken |
 //! | [`poll`] | callbacks on descriptors that are ready |
 //! | [`interrupt`] | Ctrl-C |
 //!
@@ -25,6 +26,7 @@
 //!    fibers, callbacks and wakers, and the destructor of every value of the user's.
 //! 3. A wake never runs a fiber; it queues the fiber.
 
+mod alarm;
 mod children;
 mod config;
 mod core;
@@ -37,6 +39,7 @@ mod queue;
 mod ready;
 mod table;
 
+pub(crate) use alarm::Alarm;
 pub(crate) use children::Children;
 pub(crate) use config::Config;
 pub(crate) use core::{Above, Core};

@@ -10,6 +10,7 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use super::driver::{self, DriverTask};
 use super::end::end_abruptly;
 use super::registry::{self, Registry};
+use super::standby::Standby;
 use super::{NoHub, closed, retired};
 use crate::base::executors;
 use crate::base::lock::lock;
@@ -76,13 +77,18 @@ pub(crate) fn try_current() -> Option<Rc<Core>> {
 }
 
 /// Returns the hub that continues when the running code gives way, which is a hub that this thread
-/// is driving.
+/// is driving. Beside a `run_until` on a multi-thread runtime, that is not certain: nothing drives
+/// the hub unless somebody polls the `run_until`.
 pub(crate) fn driven_here() -> Option<Rc<Core>> {
     let core = match running() {
         Some(core) => core,
         None if in_thread_poll() => return None,
         None => {
-            let core = find(&Handle::try_current().ok()?)?;
+            let runtime = Handle::try_current().ok()?;
+            let core = find(&runtime)?;
+            if runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+                return None;
+            }
             // A runtime can be current without being driven, as in `Handle::enter`.
             if tokio::task::try_id().is_none() && !executors::inside_scheduler() {
                 return None;
@@ -135,7 +141,13 @@ fn shared_or_new() -> Result<Rc<Core>, NoHub> {
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         check_owner(&runtime, executors::inside_scheduler())?;
     }
-    Ok(add(Config::default(), &runtime))
+    let core = add(Config::default(), &runtime);
+    Standby::spawn(&core);
+    match core.is_running() {
+        true => Ok(core),
+        // The runtime was shut down, and has dropped the task.
+        false => Err(NoHub::Ended),
+    }
 }
 
 /// Returns a stand-in for the hub that this thread has closed on `runtime` for good.

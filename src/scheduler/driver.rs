@@ -14,8 +14,8 @@ use super::end::end_abruptly;
 use super::{closed, closing, registry, retired, turn};
 use crate::base::{Surroundings, Timeout, contain, helper, report};
 use crate::current::place;
-use crate::hub::Core;
-use crate::shared::{CloseWaiter, HubFailure, Mailbox};
+use crate::hub::{Alarm, Core};
+use crate::shared::{CloseWaiter, Mailbox};
 
 /// A driver of a hub. A hub may have several, and the last one that is dropped ends it.
 ///
@@ -25,6 +25,8 @@ struct Driver {
     mailbox: Arc<Mailbox>,
     key: usize,
     kind: Kind,
+    /// Raised when the hub is woken, if another task stands by.
+    alarm: Option<Arc<Alarm>>,
     /// The waker that the hub has.
     waker: Option<Waker>,
     /// The surroundings of the last poll.
@@ -46,6 +48,7 @@ impl Driver {
             mailbox: core.mailbox.clone(),
             key: core.mailbox.add_driver(),
             kind,
+            alarm: core.alarm().cloned(),
             waker: None,
             polled_in: None,
         }
@@ -56,8 +59,13 @@ impl Driver {
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         let known = self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker()));
         if !known {
-            self.mailbox.set_driver_waker(self.key, cx.waker());
-            let old = self.waker.replace(contain::clone_waker(cx.waker()));
+            let waker = contain::clone_waker(cx.waker());
+            let old = self.waker.replace(contain::clone_waker(&waker));
+            let waker = match &self.alarm {
+                Some(alarm) => alarm.before(waker),
+                None => waker,
+            };
+            self.mailbox.set_driver_waker(self.key, waker);
             contain::drop_waker(old);
         }
         let here = match self.kind {
@@ -68,6 +76,10 @@ impl Driver {
         let driven = registry::with_local(&self.mailbox, |core| {
             if core.is_running() && self.mailbox.set_driven() {
                 turn::drive(core, cx, here);
+                if let Some(alarm) = self.alarm.as_ref().filter(|_| core.awake.get()) {
+                    // The turn has asked for another poll, which may not come.
+                    alarm.raise();
+                }
             }
         });
         driven.is_some()
@@ -81,16 +93,10 @@ impl Drop for Driver {
         if !is_last && self.kind == Kind::Future {
             return;
         }
-        let ended = registry::with_local(&self.mailbox, |core| {
-            end_abruptly(core);
-            registry::remove(core);
-            if self.kind == Kind::Future {
-                retired::add(&core.runtime);
-            }
-        });
-        if ended.is_none() && !self.mailbox.has_ended() {
-            self.mailbox.fail(HubFailure::Lost);
+        if self.kind == Kind::Future {
+            registry::with_local(&self.mailbox, |core| retired::add(&core.runtime));
         }
+        registry::end_for_good(&self.mailbox);
     }
 }
 

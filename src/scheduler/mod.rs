@@ -11,6 +11,7 @@
 //! | [`registry`] | the hubs of this thread |
 //! | [`retired`] | the runtimes on which a thread has closed its hub for good |
 //! | [`closed`] | waits until a hub has closed |
+//! | [`standby`] | looks after the hub of a `run_until` |
 //! | [`driver`] | what polls a hub: a task, or `run_until` |
 //! | [`attach`] | finds or makes the hub of the running code |
 //! | [`serve`] | a runtime of our own with a hub on it |
@@ -29,6 +30,7 @@ mod no_hub;
 pub(crate) mod registry;
 mod retired;
 pub(crate) mod serve;
+mod standby;
 mod turn;
 
 pub(crate) use end::end_child;

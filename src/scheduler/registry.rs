@@ -12,7 +12,7 @@ use super::end;
 use crate::base::thread_end;
 use crate::current::{Place, place, with_place};
 use crate::hub::{Core, Ready};
-use crate::shared::{FiberRef, Mailbox, Schedule};
+use crate::shared::{FiberRef, HubFailure, Mailbox, Schedule};
 
 thread_local! {
     static HUBS: Hubs = const { Hubs::new() };
@@ -171,6 +171,17 @@ pub(super) fn remove(core: &Rc<Core>) {
         }
     });
     drop(removed);
+}
+
+/// Ends a hub that nothing will drive again. On another thread than the hub's, the hub fails.
+pub(super) fn end_for_good(mailbox: &Arc<Mailbox>) {
+    let ended = with_local(mailbox, |core| {
+        end::end_abruptly(core);
+        remove(core);
+    });
+    if ended.is_none() && !mailbox.has_ended() {
+        mailbox.fail(HubFailure::Lost);
+    }
 }
 
 /// Ends the hubs of this thread that have failed, if there are twice as many hubs as after the last

@@ -379,8 +379,8 @@ impl Mailbox {
         inbox.drivers.insert(None)
     }
 
-    pub(crate) fn set_driver_waker(&self, driver: usize, waker: &Waker) {
-        let waker = Arc::new(contain::clone_waker(waker));
+    pub(crate) fn set_driver_waker(&self, driver: usize, waker: Waker) {
+        let waker = Arc::new(waker);
         let old = {
             let mut inbox = lock(&self.inbox);
             self.drivers_have_changed();

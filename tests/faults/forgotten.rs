@@ -4,10 +4,11 @@
 //! Whoever waits is told by a named error, or gets what it waits for. Nobody hangs.
 
 use std::any::Any;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -18,13 +19,10 @@ use switchback::{
 use tokio::runtime::Runtime;
 
 use crate::support::ending::poll_once;
-use crate::support::runtime;
 use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
+use crate::support::{multi_thread_runtime, runtime};
 
-const KNOWN: &[&str] = &[
-    "whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver/RunUntilForgotten|RunUntilKept|RunUntilForgottenBesideAnother/Join|Close|SpawnLater|ScopeEnds|HandleSpawn|HandleSpawnElsewhere|YieldNow",
-    "whoever_waits_for_a_hub_is_told_whatever_becomes_of_its_driver/RunUntilForgottenWhileItCloses/Join|Close|RunUntilEnds|SpawnInRunUntil|YieldNow",
-];
+const KNOWN: &[&str] = &[];
 
 /// What becomes of whoever drives the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +37,14 @@ enum Way {
     RunUntilForgottenBesideAnother,
     RunUntilForgottenWhileItCloses,
     TaskAndRunUntilForgotten,
+    RunUntilForgottenRuntimeDropped,
+    RunUntilForgottenRuntimeDroppedElsewhere,
     RuntimeForgottenThreadEnds,
     RuntimeDroppedElsewhere,
     RuntimeDropped,
 }
 
-const WAYS: [Way; 11] = [
+const WAYS: [Way; 13] = [
     Way::RunsOn,
     Way::RunUntilForgotten,
     Way::RunUntilKept,
@@ -53,6 +53,8 @@ const WAYS: [Way; 11] = [
     Way::RunUntilForgottenBesideAnother,
     Way::RunUntilForgottenWhileItCloses,
     Way::TaskAndRunUntilForgotten,
+    Way::RunUntilForgottenRuntimeDropped,
+    Way::RunUntilForgottenRuntimeDroppedElsewhere,
     Way::RuntimeForgottenThreadEnds,
     Way::RuntimeDroppedElsewhere,
     Way::RuntimeDropped,
@@ -164,7 +166,12 @@ fn come_to(way: Way) -> Left {
             mem::forget(driver);
         }
         Way::RuntimeDropped => left.runtime = None,
-        Way::RuntimeDroppedElsewhere => {
+        Way::RunUntilForgottenRuntimeDropped => {
+            mem::forget(driver);
+            left.runtime = None;
+        }
+        Way::RuntimeDroppedElsewhere | Way::RunUntilForgottenRuntimeDroppedElsewhere => {
+            mem::forget(driver);
             let runtime = left.runtime.take();
             thread::spawn(move || drop(runtime)).join().unwrap();
         }
@@ -187,9 +194,9 @@ fn refused<T>(result: thread::Result<T>) -> Result<Option<T>, String> {
 /// Polls what may panic, and takes that for an answer.
 async fn answer<F: Future>(future: F) {
     let mut future = Box::pin(future);
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.map_or(std::task::Poll::Ready(()), |polled| polled.map(drop))
+        polled.map_or(Poll::Ready(()), |polled| polled.map(drop))
     })
     .await;
 }
@@ -235,12 +242,12 @@ fn nobody_hangs(way: Way, waits: Waits) -> Verdict {
     let body = async {
         let mut waiting = Box::pin(wait(waits, left.hub, left.fiber));
         // It waits already when what it waits for goes.
-        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx)));
+        let polled = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx)));
         let polled = polled.await;
         drop(late.take());
         match polled {
-            std::task::Poll::Ready(verdict) => verdict,
-            std::task::Poll::Pending => waiting.await,
+            Poll::Ready(verdict) => verdict,
+            Poll::Pending => waiting.await,
         }
     };
     let fallback = runtime();
@@ -435,5 +442,26 @@ fn a_close_that_is_forgotten_does_not_keep_a_later_run_until() {
         let later = within(Duration::from_millis(500), Hub::run_until(async { 1 }));
         let later = runtime.block_on(later);
         ensure(later == Some(1), "a later `run_until` hangs")
+    });
+}
+
+/// Async code beside a `run_until` of a multi-thread runtime that is not polled for now.
+#[test]
+fn a_task_gives_way_beside_a_run_until_that_is_not_polled() {
+    let test = "forgotten::a_task_gives_way_beside_a_run_until_that_is_not_polled";
+    check_fact(test, KNOWN, || {
+        let runtime = multi_thread_runtime();
+        let body = async {
+            let mut driver = Box::pin(Hub::run_until(async {
+                drop(spawn(|| pending::<()>().wait()));
+                pending::<()>().await;
+            }));
+            let polled = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+            yield_now().await;
+            sleep(Duration::ZERO).await;
+        };
+        let done = runtime.block_on(within(Duration::from_millis(400), body));
+        ensure(done.is_some(), "it hangs")
     });
 }
