@@ -1,6 +1,6 @@
 //! [`bridge`]: blocking-style code on a stack of its own inside the awaiting task.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -19,6 +19,10 @@ use crate::stack::{self, StackPool};
 use crate::switch::{Coroutine, Step, Suspender, Suspension};
 
 /// Runs `f` on a stack of its own inside the task that awaits the result.
+///
+/// The returned future is not `Send`, so `tokio::spawn` and the handlers of web frameworks refuse it:
+/// await it in the main task, in a `LocalSet`, or in a task of a current-thread executor. In a task
+/// of a multi-thread runtime, send the code to a [`HubPool`](crate::HubPool) instead.
 ///
 /// There is no hub: `f` runs wherever the returned future is polled, on any executor, and a wait
 /// inside `f` makes the future pending. Use it to call blocking-style code *in place*: the code
@@ -61,14 +65,11 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    let result = Rc::default();
-    let slot = Rc::clone(&result);
-    let stack = BridgeStack::new(|task| {
+    Bridge::new(|body, task| {
         Coroutine::new(take_stack(), move |suspender| {
-            run(suspender, task, f, &slot);
+            run(suspender, task, f, &body.result);
         })
-    });
-    Bridge { stack, result }
+    })
 }
 
 /// Like [`bridge`], for a closure that borrows.
@@ -135,11 +136,9 @@ pub unsafe fn bridge_borrowed<'a, F, T: 'a>(f: F) -> BridgeBorrowed<'a, T>
 where
     F: FnOnce() -> T + 'a,
 {
-    let result = Rc::default();
-    let slot = Rc::clone(&result);
-    let stack = BridgeStack::new(|task| {
+    let bridge = Bridge::new(|body, task| {
         let stack = take_stack();
-        let body = move |suspender| run(suspender, task, f, &slot);
+        let body = move |suspender| run(suspender, task, f, &body.result);
         // SAFETY: the caller promises that the future, which owns the coroutine, is polled to its
         // end or dropped before the borrows in `f` end. Dropping it brings the body, whether or not
         // it has begun, to its end, or aborts the process. No other code leaks the coroutine of a
@@ -147,7 +146,7 @@ where
         unsafe { Coroutine::new_unchecked(stack, body) }
     });
     BridgeBorrowed {
-        bridge: Bridge { stack, result },
+        bridge,
         borrows: PhantomData,
     }
 }
@@ -155,8 +154,7 @@ where
 /// The future of [`bridge`].
 #[must_use = "futures do nothing unless you `.await` them"]
 pub struct Bridge<T> {
-    stack: BridgeStack,
-    result: Rc<Slot<T>>,
+    body: Rc<StaysOnItsThread<T>>,
 }
 
 /// The future of [`bridge_borrowed`].
@@ -166,8 +164,31 @@ pub struct BridgeBorrowed<'a, T> {
     borrows: PhantomData<&'a ()>,
 }
 
+/// What belongs to a bridge. As it is behind an `Rc`, the compiler has one error, not four, for a
+/// bridge that is sent to another thread.
+struct StaysOnItsThread<T> {
+    /// Borrowed while the body runs, which does not use it.
+    stack: RefCell<BridgeStack>,
+    result: Slot<T>,
+}
+
 /// Where the body stores its outcome.
 type Slot<T> = Cell<Option<thread::Result<T>>>;
+
+impl<T> Bridge<T> {
+    /// Creates a bridge over the coroutine that `make` returns.
+    #[track_caller]
+    fn new(make: impl FnOnce(Rc<StaysOnItsThread<T>>, Rc<BridgeTask>) -> Coroutine) -> Bridge<T> {
+        let body = Rc::new(StaysOnItsThread {
+            stack: RefCell::default(),
+            result: Cell::default(),
+        });
+        let task = body.stack.borrow().task.clone();
+        let coroutine = make(body.clone(), task);
+        body.stack.borrow_mut().coroutine = Some(coroutine);
+        Bridge { body }
+    }
+}
 
 /// The root of a bridge's stack.
 fn run<F, T>(suspender: Suspender, task: Rc<BridgeTask>, f: F, result: &Slot<T>)
@@ -209,10 +230,11 @@ fn discard_unclaimed<T>(state: &StackState, outcome: &mut Option<thread::Result<
 impl<T> Future for Bridge<T> {
     type Output = T;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        match self.stack.poll(cx) {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let polled = self.body.stack.borrow_mut().poll(cx);
+        match polled {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => match self.result.take() {
+            Poll::Ready(()) => match self.body.result.take() {
                 Some(Ok(value)) => Poll::Ready(value),
                 Some(Err(payload)) => resume_unwind(payload),
                 None => panic!("a `Bridge` was polled after it was ready"),
@@ -234,7 +256,8 @@ impl<T> Unpin for Bridge<T> {}
 
 impl<T> Drop for Bridge<T> {
     fn drop(&mut self) {
-        if let Err(Abandoned(unwinding)) = self.stack.end() {
+        let ended = self.body.stack.borrow_mut().end();
+        if let Err(Abandoned(unwinding)) = ended {
             report::warn(format_args!(
                 "a bridge waited again while it was being dropped; its stack is leaked{}",
                 unwinding.consequence(),
@@ -247,7 +270,8 @@ impl<T> Drop for BridgeBorrowed<'_, T> {
     fn drop(&mut self) {
         // If anything panics here, the inner bridge must not leak the stack.
         let bomb = AbortOnUnwind;
-        if self.bridge.stack.end().is_err() {
+        let ended = self.bridge.body.stack.borrow_mut().end();
+        if ended.is_err() {
             report::error(format_args!(
                 "a borrowing bridge waited again while it was being dropped; its stack can \
                  neither be unwound nor leaked, so the process is aborted",
@@ -261,7 +285,7 @@ impl<T> Drop for BridgeBorrowed<'_, T> {
 impl<T> fmt::Debug for Bridge<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bridge")
-            .field("running", &self.stack.coroutine.is_some())
+            .field("running", &self.body.stack.borrow().coroutine.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -273,23 +297,15 @@ impl<T> fmt::Debug for BridgeBorrowed<'_, T> {
 }
 
 /// A bridge's stack, as the task that polls it sees it.
+#[derive(Default)]
 struct BridgeStack {
-    /// `Some` until the body has ended.
+    /// `None` before the bridge is complete, and when the body has ended.
     coroutine: Option<Coroutine>,
     has_begun: bool,
     task: Rc<BridgeTask>,
 }
 
 impl BridgeStack {
-    fn new(make: impl FnOnce(Rc<BridgeTask>) -> Coroutine) -> BridgeStack {
-        let task = Rc::new(BridgeTask::default());
-        BridgeStack {
-            coroutine: Some(make(task.clone())),
-            has_begun: false,
-            task,
-        }
-    }
-
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(coroutine) = &mut self.coroutine else {
             return Poll::Ready(());

@@ -17,15 +17,17 @@ use crate::wait::Wait as _;
 
 /// The polling side. Dropping it unwinds the body, as dropping a [`Bridge`] does.
 pub(crate) struct Generator<Q, A> {
-    /// Present until the body has ended.
-    body: Option<Bridge<()>>,
     exchange: Rc<Exchange<Q, A>>,
 }
 
 /// The body's side.
 pub(crate) struct Requests<Q, A>(Rc<Exchange<Q, A>>);
 
+/// What both sides have. The body is in it, so that a generator that is sent to another thread is one
+/// error of the compiler, not two.
 struct Exchange<Q, A> {
+    /// `None` while the body is polled, and when it has ended.
+    body: Cell<Option<Bridge<()>>>,
     request: Cell<Option<Q>>,
     answer: Cell<Option<A>>,
 }
@@ -39,14 +41,13 @@ impl<Q: 'static, A: 'static> Generator<Q, A> {
     #[track_caller]
     pub(crate) fn new(body: impl FnOnce(Requests<Q, A>) + 'static) -> Generator<Q, A> {
         let exchange = Rc::new(Exchange {
+            body: Cell::new(None),
             request: Cell::new(None),
             answer: Cell::new(None),
         });
         let requests = Requests(exchange.clone());
-        Generator {
-            body: Some(bridge(move || body(requests))),
-            exchange,
-        }
+        exchange.body.set(Some(bridge(move || body(requests))));
+        Generator { exchange }
     }
 }
 
@@ -65,12 +66,12 @@ impl<Q, A> Generator<Q, A> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<A>> {
         // The body is taken out while it is polled, so that it is not polled again after a
         // panic.
-        let Some(mut body) = self.body.take() else {
+        let Some(mut body) = self.exchange.body.take() else {
             return Poll::Ready(self.exchange.answer.take());
         };
         let running = Pin::new(&mut body).poll(cx).is_pending();
         if running {
-            self.body = Some(body);
+            self.exchange.body.set(Some(body));
         }
         match self.exchange.answer.take() {
             None if running => Poll::Pending,
@@ -96,10 +97,20 @@ impl<Q, A> Requests<Q, A> {
     }
 }
 
+impl<Q, A> Drop for Generator<Q, A> {
+    fn drop(&mut self) {
+        // The body has the exchange, and the exchange the body.
+        drop(self.exchange.body.take());
+    }
+}
+
 impl<Q, A> fmt::Debug for Generator<Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = self.exchange.body.take();
+        let running = body.is_some();
+        self.exchange.body.set(body);
         f.debug_struct("Generator")
-            .field("running", &self.body.is_some())
+            .field("running", &running)
             .finish_non_exhaustive()
     }
 }

@@ -107,7 +107,8 @@
 //! | `#[tokio::main(flavor = "current_thread")]`, `flavor = "local"`, `#[tokio::test]`, `LocalRuntime` | [`spawn`]: the hub is created on first use |
 //! | `LocalSet` on one of these | as above, or [`Hub::run_until`] for fibers that call `spawn_local` |
 //! | the main task of a multi-thread runtime | [`Hub::run_until`] |
-//! | a task of a multi-thread runtime, any other executor | [`bridge()`]: runs in place, without a hub; [`HubPool`]: runs hubs on their own threads, and fibers are sent to them |
+//! | a task of a multi-thread runtime | [`HubPool`]: runs hubs on their own threads, and fibers are sent to them |
+//! | async code that stays on its thread, of any executor | [`bridge()`]: runs a closure in place, without a hub |
 //! | a synchronous `main` | [`run`] |
 //!
 //! A fiber stays on its hub's thread for as long as it lives. These types are `Send` and

@@ -14,6 +14,9 @@ use crate::generator::{Generator, Requests};
 
 /// Adapts any [`Read`] that may wait to tokio's [`AsyncRead`] and [`AsyncBufRead`].
 ///
+/// It is not `Send`, as a [`bridge`](crate::bridge()) is not: it cannot be in a task that
+/// `tokio::spawn` starts.
+///
 /// The reader runs on a stack of its own inside the polling task, as in a
 /// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.
 /// It reads from its source through a [`Blocking`](super::Blocking).

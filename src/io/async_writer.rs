@@ -17,6 +17,9 @@ use crate::generator::{Generator, Requests};
 
 /// Adapts any [`Write`] that writes into another one to tokio's [`AsyncWrite`].
 ///
+/// It is not `Send`, as a [`bridge`](crate::bridge()) is not: it cannot be in a task that
+/// `tokio::spawn` starts.
+///
 /// The writer runs on a stack of its own inside the polling task, as in a
 /// [`bridge`](crate::bridge()). It needs no hub and no thread, and works on any executor.
 /// It writes to a [`Sink`], which in turn writes to `T`.

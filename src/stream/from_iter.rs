@@ -11,6 +11,9 @@ use crate::generator::{Generator, Requests};
 
 /// Creates a stream of the items of an iterator that may wait.
 ///
+/// The stream is not `Send`, as a [`bridge`](crate::bridge()) is not: it cannot be in a task that
+/// `tokio::spawn` starts.
+///
 /// The iterator runs on a stack of its own inside the task that polls the stream, as in a
 /// [`bridge`](crate::bridge()). It needs no hub, and works on any executor. `make` creates
 /// it on that stack when the stream is first polled. It runs only while the stream is

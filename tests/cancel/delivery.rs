@@ -20,8 +20,8 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::support::ending::{Count, InDrop, in_paused_fiber, settle, unwinds};
 use crate::support::{
-    Drops, Log, OnDrop, in_async, in_child, in_paused, in_root_fiber, ms, paused_local_runtime,
-    runtime, watched,
+    Drops, Log, OnDrop, in_child, in_paused, in_root_fiber, ms, paused_local_runtime, runtime,
+    watched,
 };
 
 fn cancel_myself(message: &'static str) {
@@ -32,7 +32,7 @@ fn cancel_myself(message: &'static str) {
 
 #[test]
 fn a_message_that_is_there_when_the_cancel_comes_stays_in_the_channel() {
-    in_async(|| async {
+    in_paused(|| async {
         for cancel_first in [false, true] {
             let (tx, rx) = mpsc::channel(4);
             let rx = Rc::new(RefCell::new(rx));
@@ -75,7 +75,7 @@ fn a_message_that_is_there_stays_in_the_channel_when_wait_or_cancelled_is_cancel
 
 #[test]
 fn a_notification_passes_from_a_cancelled_fiber_to_the_next() {
-    in_async(|| async {
+    in_paused(|| async {
         let notify = Rc::new(Notify::new());
         let theirs = notify.clone();
         let mut fiber = spawn(move || theirs.notified().wait());
@@ -89,7 +89,7 @@ fn a_notification_passes_from_a_cancelled_fiber_to_the_next() {
 
 #[test]
 fn a_permit_passes_from_a_cancelled_fiber_to_the_next() {
-    in_async(|| async {
+    in_paused(|| async {
         let semaphore = Arc::new(Semaphore::new(0));
         let theirs = semaphore.clone();
         let mut fiber = spawn(move || drop(theirs.acquire_owned().wait()));
@@ -103,7 +103,7 @@ fn a_permit_passes_from_a_cancelled_fiber_to_the_next() {
 
 #[test]
 fn a_oneshot_keeps_its_value_when_its_receiver_is_cancelled() {
-    in_async(|| async {
+    in_paused(|| async {
         let (tx, rx) = oneshot::channel();
         let rx = Rc::new(RefCell::new(rx));
         let theirs = rx.clone();
@@ -119,7 +119,7 @@ fn a_oneshot_keeps_its_value_when_its_receiver_is_cancelled() {
 #[test]
 fn no_byte_of_a_tcp_stream_is_lost_to_cancelled_readers() {
     const BYTES: usize = 5000;
-    in_async(|| async {
+    in_paused(|| async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut writer = TcpStream::connect(listener.local_addr().unwrap())
             .await
@@ -163,7 +163,7 @@ fn no_byte_of_a_tcp_stream_is_lost_to_cancelled_readers() {
 
 #[test]
 fn a_new_fiber_ends_as_cancelled_and_never_runs() {
-    in_async(|| async {
+    in_paused(|| async {
         let (drops, runs) = (Drops::new(), Count::new());
         let (token, ran) = (drops.token(), runs.clone());
         let mut fiber = Fiber::new(move || {
@@ -179,7 +179,7 @@ fn a_new_fiber_ends_as_cancelled_and_never_runs() {
 
 #[test]
 fn a_new_fiber_ends_by_its_cancel_without_being_joined_or_started() {
-    in_async(|| async {
+    in_paused(|| async {
         let drops = Drops::new();
         let token = drops.token();
         let fiber = Fiber::new(move || drop(token));
@@ -194,7 +194,7 @@ fn a_new_fiber_ends_by_its_cancel_without_being_joined_or_started() {
 
 #[test]
 fn a_started_fiber_that_has_not_run_never_runs() {
-    in_async(|| async {
+    in_paused(|| async {
         let (drops, runs) = (Drops::new(), Count::new());
         let (token, ran) = (drops.token(), runs.clone());
         let mut fiber = spawn(move || {
@@ -210,7 +210,7 @@ fn a_started_fiber_that_has_not_run_never_runs() {
 
 #[test]
 fn a_fiber_that_cancels_itself_goes_on_to_its_next_wait() {
-    in_async(|| async {
+    in_paused(|| async {
         let log = Log::new();
         let theirs = log.clone();
         let mut fiber = spawn(move || {
@@ -227,7 +227,7 @@ fn a_fiber_that_cancels_itself_goes_on_to_its_next_wait() {
 
 #[test]
 fn a_fiber_that_cancels_itself_and_does_not_wait_ends_with_its_result() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| {
             cancel_myself("too late");
             42
@@ -238,7 +238,7 @@ fn a_fiber_that_cancels_itself_and_does_not_wait_ends_with_its_result() {
 
 #[test]
 fn a_waiting_fiber_is_unwound_from_its_wait() {
-    in_async(|| async {
+    in_paused(|| async {
         let drops = Drops::new();
         let (captured, local) = (drops.token(), drops.token());
         let mut fiber = spawn(move || {
@@ -267,7 +267,7 @@ fn a_parked_fiber_is_unwound_and_keeps_its_token() {
 
 #[test]
 fn the_future_is_dropped_before_the_stack_unwinds() {
-    in_async(|| async {
+    in_paused(|| async {
         let log = Log::new();
         let (locals, futures) = (log.clone(), log.clone());
         let mut fiber = spawn(move || {
@@ -288,7 +288,7 @@ fn the_future_is_dropped_before_the_stack_unwinds() {
 
 #[test]
 fn a_shielded_fiber_gets_its_cancel_at_the_first_wait_after_the_shield() {
-    in_async(|| async {
+    in_paused(|| async {
         let log = Log::new();
         let theirs = log.clone();
         let mut fiber = spawn(move || {
@@ -328,7 +328,7 @@ fn a_shield_outside_of_a_fiber_just_runs() {
 
 #[test]
 fn a_fiber_in_a_destructor_while_it_unwinds_completes_its_wait() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = InDrop::new();
         let theirs = marks.clone();
         let mut fiber = spawn(move || {
@@ -345,7 +345,7 @@ fn a_fiber_in_a_destructor_while_it_unwinds_completes_its_wait() {
 
 #[test]
 fn a_cancel_that_came_while_the_fiber_unwound_is_delivered_when_it_has_caught_the_panic() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = InDrop::new();
         let theirs = marks.clone();
         let mut fiber = spawn(move || {
@@ -369,7 +369,7 @@ fn a_cancel_that_came_while_the_fiber_unwound_is_delivered_when_it_has_caught_th
 
 #[test]
 fn a_second_cancel_does_not_disturb_the_unwinding_that_the_first_began() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = InDrop::new();
         let theirs = marks.clone();
         let mut fiber = spawn(move || {
@@ -389,7 +389,7 @@ fn a_second_cancel_does_not_disturb_the_unwinding_that_the_first_began() {
 
 #[test]
 fn a_destructor_that_waits_while_nothing_unwinds_is_cancelled_there() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = InDrop::new();
         let theirs = marks.clone();
         let mut fiber = spawn(move || drop(theirs.guard(|| pending::<()>().wait())));
@@ -402,7 +402,7 @@ fn a_destructor_that_waits_while_nothing_unwinds_is_cancelled_there() {
 
 #[test]
 fn a_fiber_whose_unclaimed_result_is_being_dropped_is_cancelled_there() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = InDrop::new();
         let theirs = marks.clone();
         let fiber = spawn(move || theirs.guard(|| pending::<()>().wait()));
@@ -419,7 +419,7 @@ fn a_fiber_whose_unclaimed_result_is_being_dropped_is_cancelled_there() {
 
 #[test]
 fn a_finished_fiber_cannot_be_cancelled_and_keeps_its_result() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| 42);
         let handle = fiber.handle();
         settle().await;
@@ -467,7 +467,7 @@ fn a_cancel_without_a_message_that_came_first_keeps_having_none() {
 
 #[test]
 fn a_body_that_caught_a_cancel_can_be_cancelled_again() {
-    in_async(|| async {
+    in_paused(|| async {
         let log = Log::new();
         let theirs = log.clone();
         let mut fiber = spawn(move || {
@@ -489,7 +489,7 @@ fn a_body_that_caught_a_cancel_can_be_cancelled_again() {
 
 #[test]
 fn a_rethrown_cancel_counts_as_one() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| {
             cancel_myself("rethrown");
             let payload = catch_unwind(|| yield_now().wait()).unwrap_err();
@@ -603,7 +603,7 @@ fn check_cancelled_does_nothing_while_the_fiber_unwinds() {
 fn check_cancelled_does_nothing_outside_of_fibers() {
     check_cancelled();
     futures::executor::block_on(bridge(check_cancelled));
-    in_async(|| async { check_cancelled() });
+    in_paused(|| async { check_cancelled() });
 }
 
 // wait_or_cancelled
@@ -629,7 +629,7 @@ fn wait_or_cancelled_returns_a_cancel_that_is_pending() {
 
 #[test]
 fn wait_or_cancelled_returns_a_cancel_that_comes_while_it_waits() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| pending::<()>().wait_or_cancelled().unwrap_err());
         settle().await;
         fiber.cancel_with("during");
@@ -706,7 +706,7 @@ fn wait_or_cancelled_drops_the_future_before_it_returns() {
 
 #[test]
 fn another_thread_can_cancel_a_waiting_fiber() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| pending::<()>().wait());
         settle().await;
         let handle = fiber.handle();
@@ -719,7 +719,7 @@ fn another_thread_can_cancel_a_waiting_fiber() {
 
 #[test]
 fn a_closure_that_never_ran_is_dropped_on_its_own_stack_when_another_thread_cancels() {
-    in_async(|| async {
+    in_paused(|| async {
         let here = thread::current().id();
         let marks = InDrop::new();
         let (tx, rx) = oneshot::channel();
@@ -749,7 +749,7 @@ fn a_fiber_that_is_dropped_unstarted_on_another_thread_drops_its_closure_at_home
             let _ = self.0.take().unwrap().send(thread::current().id());
         }
     }
-    in_async(|| async {
+    in_paused(|| async {
         let (tx, rx) = oneshot::channel();
         let token = Where(Some(tx));
         let fiber = Fiber::new(move || drop(token));
@@ -760,7 +760,7 @@ fn a_fiber_that_is_dropped_unstarted_on_another_thread_drops_its_closure_at_home
 
 #[test]
 fn threads_that_cancel_at_the_same_time_cancel_once() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| {
             let first = catch_cancel(|| pending::<()>().wait());
             // A cancel that came before that one was delivered is part of it.
@@ -853,7 +853,7 @@ fn a_cancel_says_so_in_every_form() {
 
 #[test]
 fn a_joiner_that_is_cancelled_leaves_the_result_to_the_next() {
-    in_async(|| async {
+    in_paused(|| async {
         let child = Rc::new(RefCell::new(spawn(|| {
             sleep(ms(2)).wait();
             42
@@ -891,7 +891,7 @@ fn cancelling_a_joiner_does_not_cancel_what_it_joins() {
 
 #[test]
 fn a_destructor_that_panics_in_the_dropped_future_is_what_the_joiner_sees() {
-    in_async(|| async {
+    in_paused(|| async {
         let mut fiber = spawn(|| {
             async {
                 let _bomb = OnDrop(|| panic!("in the future's destructor"));

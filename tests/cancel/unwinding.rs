@@ -292,7 +292,7 @@ fn a_refused_wait_in_a_destructor_that_unwinds_returns_its_error() {
 
 #[test]
 fn another_fiber_that_panics_and_catches_meanwhile_is_undisturbed() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || "went on");
         settle().await;
@@ -324,7 +324,7 @@ fn fibers_suspended_while_they_unwind_can_go_on_in_any_order() {
         [2, 0, 1],
         [2, 1, 0],
     ] {
-        in_async(move || async move {
+        in_paused(move || async move {
             let gates = [(); 3].map(|()| Rc::new(Notify::new()));
             let mut fibers = Vec::new();
             for gate in &gates {
@@ -342,7 +342,7 @@ fn fibers_suspended_while_they_unwind_can_go_on_in_any_order() {
 
 #[test]
 fn a_fiber_that_waited_before_the_unwinding_began_is_cancelled_meanwhile() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut waiting = spawn(|| pending::<()>().wait());
         settle().await;
@@ -358,7 +358,7 @@ fn a_fiber_that_waited_before_the_unwinding_began_is_cancelled_meanwhile() {
 
 #[test]
 fn a_fiber_that_may_be_unwinding_is_cancelled_when_the_other_has_finished() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
         settle().await;
@@ -391,7 +391,7 @@ fn a_deadline_that_was_put_off_is_delivered_when_the_other_has_finished() {
 
 #[test]
 fn a_close_that_was_put_off_is_delivered_when_the_other_has_finished() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
         settle().await;
@@ -410,7 +410,7 @@ fn a_close_that_was_put_off_is_delivered_when_the_other_has_finished() {
 
 #[test]
 fn cancels_of_fibers_that_all_unwind_reach_each_of_them_later() {
-    in_async(|| async {
+    in_paused(|| async {
         let gates = [(); 3].map(|()| Rc::new(Notify::new()));
         let mut fibers = Vec::new();
         for gate in &gates {
@@ -433,7 +433,7 @@ fn cancels_of_fibers_that_all_unwind_reach_each_of_them_later() {
 
 #[test]
 fn wait_or_cancelled_is_cancelled_while_another_fiber_unwinds() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
         settle().await;
@@ -449,7 +449,7 @@ fn wait_or_cancelled_is_cancelled_while_another_fiber_unwinds() {
 
 #[test]
 fn a_cancel_that_waits_for_a_bridge_that_unwinds_is_delivered_when_that_has_finished() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let gate = go_on.clone();
         let unwinding = bridge(move || {
@@ -522,7 +522,7 @@ fn a_deadline_of_a_bridge_that_was_put_off_is_delivered_when_the_other_has_finis
 
 #[test]
 fn a_cancel_that_was_put_off_is_delivered_once() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
         settle().await;
@@ -558,7 +558,7 @@ fn a_fiber_that_starts_meanwhile_may_wait_with_a_timeout() {
 
 #[test]
 fn a_shielded_fiber_that_may_be_unwinding_gets_its_cancel_after_both() {
-    in_async(|| async {
+    in_paused(|| async {
         let go_on = Rc::new(Notify::new());
         let open = Rc::new(Notify::new());
         let mut first = unwinding_fiber(&go_on, || ());
@@ -641,7 +641,7 @@ fn after_a_hundred_runtimes_dropped_over_stuck_writers_cancellation_still_works(
 
 #[test]
 fn a_writer_that_is_flushed_while_a_cancel_unwinds_gives_up() {
-    in_async(|| async {
+    in_paused(|| async {
         let (stream, _peer) = tokio::io::duplex(1);
         let errors = Count::new();
         let stuck = Stuck {
@@ -864,7 +864,7 @@ fn a_payload_that_waits_in_its_destructor_is_dropped_on_the_stack_of_its_fiber()
 
 #[test]
 fn a_result_whose_destructor_panics_and_nobody_takes_ends_there() {
-    in_async(|| async {
+    in_paused(|| async {
         let handle = {
             let fiber = spawn(|| OnDrop(|| panic!("in the result's destructor")));
             fiber.handle()
@@ -878,7 +878,7 @@ fn a_result_whose_destructor_panics_and_nobody_takes_ends_there() {
 
 #[test]
 fn a_closure_whose_destructor_panics_when_it_is_cancelled_unrun_ends_in_that_panic() {
-    in_async(|| async {
+    in_paused(|| async {
         let bomb = OnDrop(|| panic!("in the closure's destructor"));
         let mut fiber = Fiber::new(move || drop(bomb));
         fiber.cancel();
@@ -888,7 +888,7 @@ fn a_closure_whose_destructor_panics_when_it_is_cancelled_unrun_ends_in_that_pan
 
 #[test]
 fn a_panic_that_unwinds_through_a_wait_in_a_poll_is_the_fibers() {
-    in_async(|| async {
+    in_paused(|| async {
         let marks = RefCell::new(0);
         let payload = catch_unwind(AssertUnwindSafe(|| {
             assert!(current_fiber().is_none());

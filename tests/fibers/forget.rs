@@ -213,7 +213,7 @@ fn a_forgotten_close_goes_on() {
 }
 
 #[test]
-fn a_forgotten_run_until_leaves_its_fibers_to_the_threads_end() {
+fn the_fibers_of_a_forgotten_run_until_end_with_its_runtime() {
     watched(|| {
         let drops = Drops::new();
         let token = drops.token();
@@ -232,8 +232,9 @@ fn a_forgotten_run_until_leaves_its_fibers_to_the_threads_end() {
             forget(driven);
             settle().await;
         });
-        drop(rt);
         assert_eq!(drops.count(), 0);
+        drop(rt);
+        assert_eq!(drops.count(), 1);
         assert_eq!(switchback::run(|| 42).unwrap(), 42);
     });
 }
