@@ -11,10 +11,14 @@ if [ -z "$host" ]; then
     exit 0
 fi
 
-# Makes corosensei tell the sanitizer about each change of stack; without that, the
-# sanitizer reports false errors. This cannot be a feature of this crate, because a build
-# with it links only under the sanitizer.
-features=tracing,test-util,corosensei/sanitizer
+# `corosensei/sanitizer` makes corosensei tell the sanitizer about each change of stack;
+# without that, the sanitizer reports false errors. This cannot be a feature of this crate,
+# because a build with it links only under the sanitizer.
+#
+# With an explicit target, build scripts and macros are not instrumented.
+under_asan=(cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan"
+    -p switchback -p libraries
+    --features "switchback/tracing,switchback/test-util,libraries/tracing,corosensei/sanitizer")
 
 # Some tests make the hub abandon stacks, which leaks them on purpose, so leaks are not
 # errors here. The caller's options come last and take precedence.
@@ -24,11 +28,8 @@ export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export RUSTFLAGS="-Zsanitizer=address --cfg switchback_no_spares"
 export RUSTDOCFLAGS="-Zsanitizer=address"
 
-# With an explicit target, build scripts and macros are not instrumented.
-cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
-    --features "$features"
+"${under_asan[@]}"
 
 # These tests abandon no stack, so they must not leak.
 export ASAN_OPTIONS="detect_leaks=1${ASAN_OPTIONS#detect_leaks=0}"
-cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan" \
-    --features "$features" --test io
+"${under_asan[@]}" --test io --test filters

@@ -6,14 +6,13 @@ export CARGO_TERM_QUIET=true
 
 limit=120 # seconds for each example
 
-cargo build --release --examples
-for file in examples/*.rs examples/*/main.rs; do
-    [ -e "$file" ] || continue # a pattern that matches nothing
-    name=${file#examples/}
-    name=${name%/main.rs}
-    name=${name%.rs}
+# run PACKAGE FILE
+run() {
+    local package=$1 name output expected
+    name=${2%/main.rs}
+    name=$(basename "$name" .rs)
     echo "-- $name"
-    if ! output=$(timeout "$limit" cargo run --release --example "$name"); then
+    if ! output=$(timeout "$limit" cargo run --release -p "$package" --example "$name"); then
         printf '%s\n' "$output"
         echo "example $name failed, or took longer than $limit seconds" >&2
         exit 1
@@ -27,4 +26,14 @@ for file in examples/*.rs examples/*/main.rs; do
             exit 1
         fi
     fi
+}
+
+cargo build --release --examples
+for file in examples/*.rs; do
+    run switchback "$file"
+done
+
+cargo build --release -p libraries --examples
+for file in examples/libraries/*.rs examples/libraries/*/main.rs; do
+    [ "$file" = examples/libraries/lib.rs ] || run libraries "$file"
 done

@@ -387,8 +387,3 @@ pub mod prelude {
     pub use crate::stream::{WaitSink as _, WaitStream as _};
     pub use crate::wait::Wait as _;
 }
-
-/// Compiles and runs the README's examples as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -1,9 +1,9 @@
 //! Compares fibers with their rivals, interleaved in one process, and prints one Markdown
 //! table.
 //!
-//! Run with: `cargo bench --bench compare`, or `cargo bench --bench compare -- ROW...` for
-//! some rows. A name that is not a row's selects the rows that begin with it: `yield`
-//! stands for `yield-10`, `yield-1000` and so on.
+//! Run with: `cargo bench -p compare`, or `cargo bench -p compare -- ROW...` for some rows.
+//! A name that is not a row's selects the rows that begin with it: `yield` stands for
+//! `yield-10`, `yield-1000` and so on.
 //!
 //! # How it measures
 //!
@@ -135,7 +135,7 @@ fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec
 fn write_to_target(name: &str, text: &str) {
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => PathBuf::from(target),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
     };
     let path = target.join(name);
     match std::fs::write(&path, text) {

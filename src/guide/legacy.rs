@@ -240,5 +240,5 @@
 //! [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns the cancel as an error,
 //! and [`shield`](crate::shield()) puts it off.
 //!
-//! The examples `websocket`, `tls`, `csv`, `imap` and `sandwich` are complete programs of
-//! this kind.
+//! The example `sandwich` is a complete program of this kind, and so are `websocket`, `tls`,
+//! `csv`, `gzip` and `imap` in `examples/libraries`.

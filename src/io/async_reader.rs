@@ -40,25 +40,37 @@ use crate::generator::{Generator, Requests};
 /// # Examples
 ///
 /// ```
-/// use flate2::read::GzDecoder;
+/// use std::io::{self, Read};
 /// use switchback::io::{AsyncReader, Blocking};
 /// use tokio::io::AsyncReadExt;
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// # let compressed: &[u8] = &[
-/// #     31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72, 205, 201, 201, 7, 0, 134, 166, 16, 54, 5, 0, 0, 0,
-/// # ];
-/// // Anything that is `AsyncRead`: a socket, a file, the body of a request.
-/// let source = tokio::io::BufReader::new(compressed);
+/// /// A synchronous decoder. Those of libraries are used in the same way.
+/// struct Rot13<R>(R);
 ///
-/// let mut decoded = AsyncReader::new(move || GzDecoder::new(Blocking::new(source)));
+/// impl<R: Read> Read for Rot13<R> {
+///     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+///         let n = self.0.read(buf)?;
+///         for byte in buf[..n].iter_mut().filter(|byte| byte.is_ascii_lowercase()) {
+///             *byte = b'a' + (*byte - b'a' + 13) % 26;
+///         }
+///         Ok(n)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> io::Result<()> {
+/// // Anything that is `AsyncRead`: a socket, a file, the body of a request.
+/// let source: &[u8] = b"uryyb";
+///
+/// let mut decoded = AsyncReader::new(move || Rot13(Blocking::new(source)));
 /// let mut text = String::new();
 /// decoded.read_to_string(&mut text).await?;
 /// assert_eq!(text, "hello");
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The example `gzip` in `examples/libraries` does this with flate2.
 pub struct AsyncReader {
     reader: Generator<Buffer, (Buffer, io::Result<usize>)>,
     /// Present unless the reader has it.

@@ -54,7 +54,7 @@ use crate::generator::{Generator, Requests};
 /// # Examples
 ///
 /// ```
-/// use flate2::{Compression, write::GzEncoder};
+/// use std::io::{BufWriter, Write};
 /// use switchback::io::AsyncWriter;
 /// use tokio::io::AsyncWriteExt;
 ///
@@ -63,17 +63,20 @@ use crate::generator::{Generator, Requests};
 /// // Anything that is `AsyncWrite`: a socket, a file.
 /// let target = Vec::new();
 ///
+/// // Anything that writes into a `Write`: an encoder of a library, here std's buffer.
 /// let mut writer = AsyncWriter::new(
 ///     target,
-///     |sink| GzEncoder::new(sink, Compression::default()),
-///     |encoder| encoder.finish().map(drop),
+///     |sink| BufWriter::new(sink),
+///     |mut writer| writer.flush(), // an encoder's `finish`
 /// );
 /// writer.write_all(b"hello").await?;
 /// writer.shutdown().await?;
-/// assert_eq!(writer.into_inner()[..2], [0x1f, 0x8b]);
+/// assert_eq!(writer.into_inner(), b"hello");
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The example `gzip` in `examples/libraries` does this with flate2.
 pub struct AsyncWriter<T> {
     writer: Generator<Request, Answer>,
     state: State,

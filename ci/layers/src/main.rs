@@ -20,6 +20,8 @@
 //! 4. `graph` knows which file uses which, and finds the circles.
 //! 5. `check` compares that with the `order`.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod attributes;
 mod check;

@@ -1,7 +1,7 @@
 //! Fetches 100 mailboxes at once on one thread with imap, an unmodified synchronous client
 //! that is generic over `Read + Write`.
 //!
-//! Run with: `cargo run --release --example imap`
+//! Run with: `cargo run --release -p libraries --example imap`
 //!
 //! Each client is a fiber. The mail server is a tokio task of the same program. The number
 //! of messages in a mailbox is its user's number.

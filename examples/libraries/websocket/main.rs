@@ -2,14 +2,14 @@
 //! thread, compared with the same server with a thread for each client, and with
 //! tokio-tungstenite.
 //!
-//! Run with: `cargo run --release --example websocket`
+//! Run with: `cargo run --release -p libraries --example websocket`
 //!
 //! Each server runs in a process of its own, so that its memory can be measured. Its
 //! clients, which are fibers with tungstenite too, run in another process. On a busy
 //! machine, many threads get a larger share than one does; the processor time is still
-//! comparable. To run a single server, or another size: `cargo run --release --example
-//! websocket -- fibers 2000 100`, with `threads` or `tokio` for the other servers, the
-//! number of clients, and the messages of each.
+//! comparable. To run a single server, or another size: `cargo run --release -p libraries
+//! --example websocket -- fibers 2000 100`, with `threads` or `tokio` for the other servers,
+//! the number of clients, and the messages of each.
 
 mod client;
 mod server;

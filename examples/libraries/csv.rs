@@ -2,8 +2,8 @@
 //! and csv, two unmodified synchronous libraries. It does so in a fiber, and for comparison
 //! runs the same code over std's socket in a thread.
 //!
-//! Run with: `cargo run --release --example csv`, or with another number of MiB:
-//! `cargo run --release --example csv -- 1000`
+//! Run with: `cargo run --release -p libraries --example csv`, or with another number of MiB:
+//! `cargo run --release -p libraries --example csv -- 1000`
 //!
 //! The peer is a thread that sends the same compressed MiB repeatedly. The data is never in
 //! memory as a whole: the resident memory of the process does not grow with the size.

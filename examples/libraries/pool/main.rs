@@ -3,7 +3,7 @@
 //! deep in its recursion. The program runs clients against the server, checks each
 //! response, prints figures and ends.
 //!
-//! Run with: `cargo run --release --example pool`
+//! Run with: `cargo run --release -p libraries --example pool`
 
 mod legacy;
 mod load;

@@ -1,7 +1,7 @@
 //! TLS with rustls' synchronous stream: 200 connections at once in fibers, 1 MiB each way,
 //! and a peer that stalls in the middle of its handshake.
 //!
-//! Run with: `cargo run --release --example tls`
+//! Run with: `cargo run --release -p libraries --example tls`
 //!
 //! Servers and clients are fibers on one thread. `with_timeout` ends the connection of the
 //! stalled peer by unwinding through rustls. The others are served meanwhile.
