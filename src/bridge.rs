@@ -13,6 +13,7 @@ use std::thread;
 
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::base::{Unwinding, report, thread_end};
+use crate::current::ambient::{self, Inherited};
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
 use crate::stack::{self, StackPool};
@@ -65,9 +66,10 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
+    let inherited = ambient::inherit();
     Bridge::new(|body, task| {
         Coroutine::new(take_stack(), move |suspender| {
-            run(suspender, task, f, &body.result);
+            run(suspender, task, inherited, f, &body.result);
         })
     })
 }
@@ -136,9 +138,10 @@ pub unsafe fn bridge_borrowed<'a, F, T: 'a>(f: F) -> BridgeBorrowed<'a, T>
 where
     F: FnOnce() -> T + 'a,
 {
+    let inherited = ambient::inherit();
     let bridge = Bridge::new(|body, task| {
         let stack = take_stack();
-        let body = move |suspender| run(suspender, task, f, &body.result);
+        let body = move |suspender| run(suspender, task, inherited, f, &body.result);
         // SAFETY: the caller promises that the future, which owns the coroutine, is polled to its
         // end or dropped before the borrows in `f` end. Dropping it brings the body, whether or not
         // it has begun, to its end, or aborts the process. No other code leaks the coroutine of a
@@ -191,12 +194,17 @@ impl<T> Bridge<T> {
 }
 
 /// The root of a bridge's stack.
-fn run<F, T>(suspender: Suspender, task: Rc<BridgeTask>, f: F, result: &Slot<T>)
-where
+fn run<F, T>(
+    suspender: Suspender,
+    task: Rc<BridgeTask>,
+    inherited: Inherited,
+    f: F,
+    result: &Slot<T>,
+) where
     F: FnOnce() -> T,
 {
     let state = StackState::new(suspender, Resumer::Task(task));
-    place::run_stack(&state, || {
+    let body = || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // The bridge was dropped before it was polled. The closure is dropped here, so that its
             // destructors run on a stack of ours, and there is no result.
@@ -216,7 +224,8 @@ where
         // The bridge may have been dropped while a destructor of a local waited.
         discard_unclaimed(&state, &mut outcome);
         result.set(outcome);
-    });
+    };
+    place::run_stack(&state, || ambient::run_with(inherited, body));
 }
 
 /// Drops the outcome of a bridge if no code will take it.

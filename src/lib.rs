@@ -355,6 +355,11 @@ mod time;
 mod wait;
 mod yield_now;
 
+/// State of the thread that follows fibers.
+pub mod ambient {
+    pub use crate::current::ambient::{Ambient, Registration, register};
+}
+
 pub use base::Elapsed;
 pub use bridge::{Bridge, BridgeBorrowed, bridge, bridge_borrowed};
 pub use cancel::{catch_cancel, check_cancelled, shield, with_timeout};

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::cancel::{check_cancelled, interrupt};
-use crate::current::{Place, StackState, WaitSite, body, suspend, with_place};
+use crate::current::{Place, StackState, WaitSite, ambient, body, suspend, with_place};
 use crate::handles::{Fiber, FiberHandle, Join};
 use crate::hub::{Children, Core};
 use crate::scheduler::{attach, end_child, launch};
@@ -197,7 +197,7 @@ impl<'scope> Scope<'scope, '_> {
         let stack = launch::stack(hub, None)?;
         let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
         let base = launch::begin(hub, &child, &stack, false);
-        let body = body::body(hub, sender, f);
+        let body = body::body(hub, sender, ambient::inherit(), f);
         // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
         // the Scope Invariant that is after the body has finished, or never. A child that was
         // cancelled before it ran is run too, to drop `f`. Before the body has finished, the hub

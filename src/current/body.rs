@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use super::ambient::{self, Inherited};
 use super::place;
 use super::{Resumer, StackState};
 use crate::hub::Core;
@@ -15,6 +16,7 @@ use crate::switch::Suspender;
 pub(crate) fn body<F, T>(
     hub: &Rc<Core>,
     sender: ResultSender<T>,
+    inherited: Inherited,
     f: F,
 ) -> impl FnOnce(Suspender) + use<F, T>
 where
@@ -24,7 +26,9 @@ where
     move |suspender| {
         let fiber = sender.fiber().lend();
         let state = StackState::new(suspender, Resumer::Hub { fiber, hub });
-        place::run_stack(&state, || run(&state, f, &sender));
+        place::run_stack(&state, || {
+            ambient::run_with(inherited, || run(&state, f, &sender));
+        });
     }
 }
 

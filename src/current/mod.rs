@@ -9,11 +9,13 @@
 //! | [`deadlines`] | the deadlines that a stack is under |
 //! | [`locals`] | the fiber-locals of a stack |
 //! | [`place`] | which code the thread is running |
+//! | [`ambient`] | state of the thread that belongs to the code that runs |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
 //! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
 //! | [`body`] | the code at the root of a fiber's stack |
 //! | [`wait_site`] | the check that comes before each wait |
 
+pub(crate) mod ambient;
 pub(crate) mod body;
 mod bridge_task;
 mod deadlines;

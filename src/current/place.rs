@@ -153,6 +153,16 @@ pub(crate) fn enter_poll(state: &StackState) -> PlaceGuard<'_> {
     PlaceGuard::enter(Current::Poll(state))
 }
 
+/// Marks the running code as one that cannot wait, in the midst of a switch between stacks, until the
+/// guard is dropped.
+pub(super) fn enter_hook() -> PlaceGuard<'static> {
+    PlaceGuard::enter(match CURRENT.get() {
+        Current::Stack(state) | Current::Poll(state) => Current::Poll(state),
+        Current::Outside | Current::ThreadPoll => Current::ThreadPoll,
+        hubs @ (Current::Hub(_) | Current::Driver(_)) => hubs,
+    })
+}
+
 /// Marks the thread as blocked in a wait of its own until the guard is dropped.
 pub(crate) fn enter_thread_poll() -> (OtherPlaceGuard<'static>, BlockGuard) {
     let place = OtherPlaceGuard::enter(Current::ThreadPoll);

@@ -6,9 +6,8 @@
 use std::cell::Cell;
 use std::thread::panicking;
 
-use super::place;
 use super::unwinding::{UNWINDING_BRIDGES, mark};
-use super::{Resumer, StackState};
+use super::{Resumer, StackState, ambient, place};
 use crate::base::{Unwinding, contain};
 use crate::switch::Suspension;
 
@@ -103,6 +102,8 @@ fn switch(state: &StackState, how: Suspension) {
         place::is_stack(state),
         "only the running stack suspends itself, outside of any poll",
     );
-    state.suspender.suspend(how);
-    place::set_stack(state);
+    ambient::without(|| {
+        state.suspender.suspend(how);
+        place::set_stack(state);
+    });
 }

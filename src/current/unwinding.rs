@@ -20,6 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::thread::panicking;
 
+use super::ambient;
 use super::place::{Place, with_place};
 use crate::base::contain;
 
@@ -74,7 +75,7 @@ pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
         // No stack that was abandoned on this thread was unwinding.
         MARKED.set(false);
     }
-    let result = resume();
+    let result = ambient::without(resume);
     if !before && panicking() {
         with_place(|place| {
             if let Place::Poll(state) | Place::Stack(state) = place {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cancel::Redeliver;
+use crate::current::ambient::{self, Inherited};
 use crate::scheduler::{launch, registry};
 use crate::shared::{
     Cancelled, FiberId, FiberRef, Mailbox, RemoteSpawn, ResultReceiver, ResultSender, Start,
@@ -17,6 +18,7 @@ pub(super) struct PendingFiber<W, T>(Option<Pending<W, T>>);
 struct Pending<W, T> {
     fiber: FiberRef,
     sender: ResultSender<T>,
+    inherited: Inherited,
     run: fn(W) -> T,
     /// The argument of `run`, which holds the user's closure.
     what: W,
@@ -34,6 +36,7 @@ impl<W, T> PendingFiber<W, T> {
         let pending = Pending {
             fiber,
             sender,
+            inherited: ambient::inherit(),
             run,
             what,
         };
@@ -67,10 +70,12 @@ where
                 let Pending {
                     fiber,
                     sender,
+                    inherited,
                     run,
                     what,
                 } = pending;
-                launch::launch(&core, fiber, sender, stack, false, move || run(what));
+                let body = move || run(what);
+                launch::launch(&core, fiber, sender, stack, false, inherited, body);
             }
             Err(e) => pending.refuse(Cancelled::because(e.to_string())),
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{closing, turn};
 use crate::base::{report, thread_end};
-use crate::current::{place, unwinding};
+use crate::current::{ambient, place, unwinding};
 use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
 
@@ -25,9 +25,11 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
     // The fibers end in the order in which this hub made them.
     let mut fibers = core.table.fibers();
     fibers.sort_unstable_by_key(|fiber| fiber.id());
-    for fiber in &fibers {
-        turn::end_fiber(core, fiber);
-    }
+    ambient::without(|| {
+        for fiber in &fibers {
+            turn::end_fiber(core, fiber);
+        }
+    });
     closing::set_ended(core);
 }
 

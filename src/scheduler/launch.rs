@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::NoHub;
+use crate::current::ambient::{self, Inherited};
 use crate::current::body;
 use crate::hub::{Children, Core, Entry};
 use crate::shared::{FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start};
@@ -36,7 +37,16 @@ where
     let stack = stack(core, settings.stack_size)?;
     let name = settings.name.map(String::into_boxed_str);
     let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start);
-    launch(core, fiber, sender, stack, settings.measure_stack, f);
+    let inherited = ambient::inherit();
+    launch(
+        core,
+        fiber,
+        sender,
+        stack,
+        settings.measure_stack,
+        inherited,
+        f,
+    );
     Ok(receiver)
 }
 
@@ -68,13 +78,14 @@ pub(crate) fn launch<F, T>(
     sender: ResultSender<T>,
     stack: Stack,
     measure: bool,
+    inherited: Inherited,
     f: F,
 ) where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
     let base = begin(core, &fiber, &stack, measure);
-    let coroutine = Coroutine::new(stack, body::body(core, sender, f));
+    let coroutine = Coroutine::new(stack, body::body(core, sender, inherited, f));
     enter(core, fiber, coroutine, base, None);
 }
 

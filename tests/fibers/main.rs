@@ -1,6 +1,7 @@
 //! Fibers: how they start, what they return, how they are joined, and that nothing is left of
 //! them.
 
+mod ambient;
 mod forget;
 mod freed;
 mod join;
