@@ -237,8 +237,9 @@
 //! The following are memory safe, but give wrong results or block:
 //!
 //! * Other fibers see a thread-bound guard that is held across a wait: tokio's
-//!   `Handle::enter` and `LocalSet::enter`, the scopes of `task_local!`'s `sync_scope`,
-//!   tracing's `span.entered()`.
+//!   `Handle::enter` and `LocalSet::enter`, the scopes of `task_local!`'s `sync_scope`. An
+//!   [`ambient`] follows its fiber instead; with the feature `tracing`, so do entered spans,
+//!   unless the subscriber is one of `set_default` that another fiber does not have.
 //! * If a `RefCell` borrow or a std `Mutex` guard is held across a wait, another fiber that
 //!   wants it panics, or blocks the thread for ever. Use tokio's `Mutex` with
 //!   `.lock().wait()`.
@@ -278,7 +279,8 @@
 //!
 //! * `compute`: adds the function `compute`, which runs a closure on a pool of threads for
 //!   computations (rayon's).
-//! * `tracing`: sends reports and warnings to `tracing` instead of stderr.
+//! * `tracing`: sends reports and warnings to `tracing` instead of stderr, and makes the spans that
+//!   are entered follow their fibers: see [`ambient`].
 //! * `test-util`: adds `HubBuilder::start_paused`, which uses tokio's virtual clock.
 //!
 //! # Origin

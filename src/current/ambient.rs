@@ -10,15 +10,17 @@
 //! | its body begins and ends | [`run_with`]: the inherited state is entered; what is left is taken off and dropped |
 //!
 //! So a stack that begins finds nothing entered. With no ambient registered, each of these is one load
-//! and a branch.
+//! and a branch. The spans of `tracing` come before all that are registered: see [`super::spans`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::place;
+use super::hook;
+#[cfg(feature = "tracing")]
+use super::spans::{self, Inheritable};
 use crate::base::contain;
 use crate::base::lock::lock;
 
@@ -55,6 +57,8 @@ pub trait Ambient: Send + Sync + 'static {
 /// The state follows fibers, their scopes' children, the root fiber of [`run`](crate::run), bridges and
 /// the adapters that are built on them, whether they end by themselves, unwind or are left for ever.
 /// After a hub's turn and after a poll of a bridge, the thread has the state that it had before.
+///
+/// With the feature `tracing`, the spans that are entered are such an ambient, which is always there.
 ///
 /// # Examples
 ///
@@ -142,11 +146,11 @@ struct Entry<A> {
 
 impl<A: Ambient> Entry<A> {
     fn leave(&self) -> Option<A::Saved> {
-        call("an ambient's `leave`", || self.ambient.leave())
+        hook::call("an ambient's `leave`", || self.ambient.leave())
     }
 
     fn enter(&self, saved: A::Saved) {
-        call("an ambient's `enter`", || {
+        hook::call("an ambient's `enter`", || {
             match self.is_gone.load(Ordering::Acquire) {
                 true => drop(saved),
                 false => self.ambient.enter(saved),
@@ -157,7 +161,7 @@ impl<A: Ambient> Entry<A> {
 
 impl<A: Ambient> Registered for Entry<A> {
     fn inherit(self: Arc<Self>) -> Option<Box<dyn FnOnce() + Send>> {
-        let saved = call("an ambient's `inherit`", || self.ambient.inherit())?;
+        let saved = hook::call("an ambient's `inherit`", || self.ambient.inherit())?;
         Some(Box::new(move || self.enter(saved)))
     }
 
@@ -170,7 +174,7 @@ impl<A: Ambient> Registered for Entry<A> {
     }
 
     fn discard(&self) {
-        call("an ambient's `leave`", || drop(self.ambient.leave()));
+        hook::call("an ambient's `leave`", || drop(self.ambient.leave()));
     }
 
     fn end_registration(&self) {
@@ -190,23 +194,6 @@ impl<A: Ambient> Drop for Reenter<'_, A> {
             self.entry.enter(saved);
         }
     }
-}
-
-thread_local! {
-    /// Whether the thread is in a method of an ambient.
-    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Calls a method of an ambient. Returns `None` if it panics.
-fn call<R>(what: &str, hook: impl FnOnce() -> R) -> Option<R> {
-    let mut returned = None;
-    let outer = IN_HOOK.replace(true);
-    {
-        let _place = place::enter_hook();
-        contain::run(what, || returned = Some(hook()));
-    }
-    IN_HOOK.set(outer);
-    returned
 }
 
 /// The registered ambients, in order.
@@ -230,6 +217,8 @@ static VERSION: AtomicU64 = AtomicU64::new(0);
 #[derive(Default)]
 struct Present {
     list: Arc<List>,
+    /// The value of [`VERSION`].
+    version: u64,
     changes: u64,
 }
 
@@ -273,7 +262,7 @@ fn list() -> Arc<List> {
     }
     let (version, list) = {
         let present = lock(present());
-        (present.changes, present.list.clone())
+        (present.version, present.list.clone())
     };
     let old = KNOWN.try_with(|known| known.replace((version, list.clone())));
     drop(old);
@@ -283,6 +272,10 @@ fn list() -> Arc<List> {
 /// Returns whether any ambient is registered.
 #[inline(always)]
 fn any() -> bool {
+    #[cfg(feature = "tracing")]
+    if spans::any() {
+        return true;
+    }
     VERSION.load(Ordering::Relaxed) != 0
 }
 
@@ -308,13 +301,22 @@ fn without_any<R>(run: impl FnOnce() -> R) -> R {
 fn nest(entries: &[Arc<dyn Registered>], run: &mut dyn FnMut()) {
     match entries.split_last() {
         Some((last, others)) => last.without(&mut || nest(others, run)),
+        #[cfg(feature = "tracing")]
+        None => spans::without(run),
+        #[cfg(not(feature = "tracing"))]
         None => run(),
     }
 }
 
 /// What a fiber or bridge inherits from the code that makes it. Most inherit nothing.
-#[derive(Default)]
-pub(crate) struct Inherited(Option<Box<Vec<Box<dyn FnOnce() + Send>>>>);
+pub(crate) struct Inherited(Option<Box<Heritage>>);
+
+struct Heritage {
+    #[cfg(feature = "tracing")]
+    span: Option<Inheritable>,
+    /// What enters the state of each ambient.
+    enters: Vec<Box<dyn FnOnce() + Send>>,
+}
 
 /// Returns what a fiber inherits that the running code makes.
 #[inline(always)]
@@ -327,19 +329,25 @@ pub(crate) fn inherit() -> Inherited {
 
 #[cold]
 fn inherit_any() -> Inherited {
-    if IN_HOOK.get() {
+    if hook::is_running() {
         return Inherited(None);
     }
     let entries = list().0.clone();
-    let inherited = entries.into_iter().filter_map(Registered::inherit);
-    Inherited(Some(Box::new(inherited.collect())))
+    Inherited(Some(Box::new(Heritage {
+        #[cfg(feature = "tracing")]
+        span: spans::inherit(),
+        enters: entries
+            .into_iter()
+            .filter_map(Registered::inherit)
+            .collect(),
+    })))
 }
 
 /// Runs the body of a fiber or bridge, which inherits this.
 #[inline(always)]
 pub(crate) fn run_with(mut inherited: Inherited, body: impl FnOnce()) {
-    if let Some(enters) = inherited.0.take() {
-        enters.into_iter().for_each(|enter| enter());
+    if let Some(heritage) = &mut inherited.0 {
+        heritage.enter();
     }
     body();
     if any() {
@@ -350,19 +358,29 @@ pub(crate) fn run_with(mut inherited: Inherited, body: impl FnOnce()) {
 #[cold]
 fn discard() {
     list().0.iter().rev().for_each(|entry| entry.discard());
+    #[cfg(feature = "tracing")]
+    spans::discard();
 }
 
-impl Drop for Inherited {
-    fn drop(&mut self) {
-        for enter in self.0.take().into_iter().flat_map(|enters| *enters) {
-            contain::run("the drop of what a fiber inherits", || drop(enter));
+impl Heritage {
+    #[cold]
+    fn enter(&mut self) {
+        #[cfg(feature = "tracing")]
+        if let Some(span) = &self.span {
+            span.enter();
         }
+        self.enters.drain(..).for_each(|enter| enter());
     }
 }
 
-impl fmt::Debug for Inherited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.as_ref().map_or(0, |enters| enters.len());
-        f.debug_tuple("Inherited").field(&count).finish()
+impl Drop for Heritage {
+    fn drop(&mut self) {
+        for enter in self.enters.drain(..) {
+            contain::run("the drop of what a fiber inherits", || drop(enter));
+        }
+        #[cfg(feature = "tracing")]
+        if let Some(span) = self.span.take() {
+            span.release();
+        }
     }
 }

@@ -9,6 +9,8 @@
 //! | [`deadlines`] | the deadlines that a stack is under |
 //! | [`locals`] | the fiber-locals of a stack |
 //! | [`place`] | which code the thread is running |
+//! | [`hook`] | calls code that is not ours in the midst of a switch |
+//! | `spans` | the spans of `tracing` that are entered |
 //! | [`ambient`] | state of the thread that belongs to the code that runs |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
 //! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
@@ -19,9 +21,12 @@ pub(crate) mod ambient;
 pub(crate) mod body;
 mod bridge_task;
 mod deadlines;
+mod hook;
 mod locals;
 pub(crate) mod place;
 mod resumer;
+#[cfg(feature = "tracing")]
+mod spans;
 mod stack_state;
 pub(crate) mod suspend;
 pub(crate) mod unwinding;
