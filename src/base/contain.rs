@@ -5,10 +5,14 @@
 //! can therefore leave an invariant of ours half done.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::abort;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::thread::panicking;
+
+use futures::task::AtomicWaker;
 
 use super::report;
 
@@ -27,37 +31,105 @@ pub(crate) fn ignore(what: &str, payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
+thread_local! {
+    /// The number of calls of wakers that the thread is in, since it last began to run other stacks.
+    static IN_WAKERS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Returns whether the running code was called as a waker. It must not suspend: the code that called
+/// it is half way.
+#[inline(always)]
+pub(crate) fn in_waker() -> bool {
+    IN_WAKERS.get() != 0
+}
+
+/// Calls `f`, which runs other stacks. What they do is not done in the waker that may be running.
+#[inline]
+pub(crate) fn outside_of_wakers<R>(f: impl FnOnce() -> R) -> R {
+    let _outer = Outer(IN_WAKERS.replace(0));
+    f()
+}
+
+/// Restores the number when it is dropped, also on unwind.
+struct Outer(u32);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        IN_WAKERS.set(self.0);
+    }
+}
+
+/// Calls a method of a waker. A panic in it is reported with the name `what` and goes no further.
+#[inline]
+fn call<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
+    let _outer = Outer(IN_WAKERS.replace(IN_WAKERS.get() + 1));
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            ignore(what, payload);
+            None
+        }
+    }
+}
+
 /// Wakes a task.
 #[inline]
 pub(crate) fn wake(waker: Waker) {
-    run("a waker", || waker.wake());
+    call("a waker", || waker.wake());
 }
 
 /// Wakes a task and keeps the waker.
 #[inline]
 pub(crate) fn wake_by_ref(waker: &Waker) {
-    run("a waker", || waker.wake_by_ref());
+    call("a waker", || waker.wake_by_ref());
 }
 
 /// Clones a waker. If the clone panics, wakes the original and returns a waker that does nothing.
 #[inline]
 pub(crate) fn clone_waker(waker: &Waker) -> Waker {
-    match catch_unwind(AssertUnwindSafe(|| waker.clone())) {
-        Ok(clone) => clone,
-        Err(payload) => {
-            ignore("the clone of a waker", payload);
-            // The task is polled again and then registers its waker again.
-            wake_by_ref(waker);
-            Waker::noop().clone()
-        }
-    }
+    call("the clone of a waker", || waker.clone()).unwrap_or_else(|| {
+        // The task is polled again and then registers its waker again.
+        wake_by_ref(waker);
+        Waker::noop().clone()
+    })
+}
+
+/// Leaves a clone of `waker` in `place`.
+pub(crate) fn register_waker(place: &AtomicWaker, waker: &Waker) {
+    call("a waker", || place.register(waker));
 }
 
 /// Drops a waker that is no longer needed.
 #[inline]
 pub(crate) fn drop_waker(waker: Option<Waker>) {
     if waker.is_some() {
-        run("the drop of a waker", || drop(waker));
+        call("the drop of a waker", || drop(waker));
+    }
+}
+
+/// Returns a waker that wakes `waker` and contains its panics, for code that is not ours.
+pub(crate) fn contained(waker: &Waker) -> Waker {
+    Waker::from(Arc::new(Contained(Some(clone_waker(waker)))))
+}
+
+/// The waker that [`contained`] returns. It holds a waker until it is dropped.
+struct Contained(Option<Waker>);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(waker) = &self.0 {
+            wake_by_ref(waker);
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        drop_waker(self.0.take());
     }
 }
 

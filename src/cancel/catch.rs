@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::interrupt;
+use crate::base::contain;
 use crate::current::{Place, with_place};
 use crate::shared::Cancelled;
 
@@ -32,7 +33,8 @@ use crate::shared::Cancelled;
 /// ```
 pub fn check_cancelled() {
     let thrown = with_place(|place| match place {
-        Place::Stack(state) => interrupt::take_here(state),
+        // In a waker, the cancel would end there.
+        Place::Stack(state) if !contain::in_waker() => interrupt::take_here(state),
         _ => None,
     });
     if let Some(thrown) = thrown {

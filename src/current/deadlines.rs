@@ -53,7 +53,9 @@ impl Deadline {
 impl Wake for Deadline {
     fn wake(self: Arc<Self>) {
         self.expire();
-        self.stack.wake();
+        if let Some(stack) = self.stack.take() {
+            contain::wake(stack);
+        }
     }
 }
 
@@ -108,7 +110,7 @@ impl Deadlines {
             frames.iter().map(|frame| frame.deadline.clone()).collect()
         };
         for deadline in deadlines {
-            contain::run("a waker", || deadline.stack.register(waker));
+            contain::register_waker(&deadline.stack, waker);
         }
     }
 
@@ -125,7 +127,7 @@ impl Deadlines {
             any_expired: self.any_expired.get_or_init(Arc::default).clone(),
             stack: AtomicWaker::new(),
         });
-        contain::run("a waker", || deadline.stack.register(stack));
+        contain::register_waker(&deadline.stack, stack);
         if is_due {
             deadline.expire();
         }

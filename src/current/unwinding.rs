@@ -75,7 +75,7 @@ pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
         // No stack that was abandoned on this thread was unwinding.
         MARKED.set(false);
     }
-    let result = ambient::without(resume);
+    let result = contain::outside_of_wakers(|| ambient::without(resume));
     if !before && panicking() {
         with_place(|place| {
             if let Place::Poll(state) | Place::Stack(state) = place {

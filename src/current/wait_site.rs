@@ -9,7 +9,7 @@ use std::thread::panicking;
 use super::place::{Frame, Place};
 use super::{StackState, suspend};
 use crate::base::executors::{self, Executor};
-use crate::base::{Unwinding, report};
+use crate::base::{Unwinding, contain, report};
 
 /// A place where waiting is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,7 @@ enum Refusal {
     Async,
     Poll,
     Hub,
+    Waker,
     Elsewhere,
     /// `assert_no_switchpoints` forbids the wait. Without it, the code would wait at this site.
     Forbidden(WaitSite),
@@ -74,6 +75,7 @@ impl WaitSite {
     #[inline]
     fn find() -> Result<WaitSite, Refusal> {
         match Frame::new().place() {
+            Place::Stack(_) if contain::in_waker() => Err(Refusal::Waker),
             Place::Stack(state) if state.resumer.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Stack(state) if state.no_switch.get() > 0 => {
                 Err(Refusal::Forbidden(WaitSite::Stack))
@@ -117,7 +119,7 @@ pub(crate) fn refuse_other_runtime() {
 /// Returns whether the code on this stack may suspend.
 #[inline(always)]
 fn may_switch(state: &StackState) -> bool {
-    state.no_switch.get() == 0 && !state.resumer.is_elsewhere()
+    state.no_switch.get() == 0 && !contain::in_waker() && !state.resumer.is_elsewhere()
 }
 
 impl Refusal {
@@ -177,6 +179,10 @@ impl Refusal {
             ),
             Refusal::Hub => panic!(
                 "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
+            ),
+            Refusal::Waker => panic!(
+                "{call} in a waker would suspend the code that calls it half way; let the waker wake \
+                 something that waits"
             ),
             Refusal::Elsewhere => panic!(
                 "{call} inside an executor that was entered on this stack (a `block_on`, a guard of \

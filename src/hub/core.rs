@@ -45,7 +45,7 @@ use crate::stack::{Stack, StackPool};
 /// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
 /// | `mail`, `has_left_mail` | intake | intake, close |
 /// | `awake`, `driver`, `drivers_version` | `notify`, the driver | the same |
-/// | `alarm` | `run_until`, once | the drivers |
+/// | `alarm` | a driver, once | the drivers |
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `switches`, `callbacks_run` | turns | metrics |
@@ -77,8 +77,9 @@ pub(crate) struct Core {
     /// The only driver, if it was the only one in this version of the drivers.
     driver: Cell<Option<SoleDriver>>,
     drivers_version: Cell<u64>,
-    /// The alarm of the task that stands by for the drivers, if there is one.
-    alarm: OnceCell<Arc<Alarm>>,
+    /// The alarm of the task that stands by for the drivers, if there is one. Unset before it is known
+    /// whether there has to be one.
+    pub(crate) alarm: OnceCell<Option<Arc<Alarm>>>,
     /// The number of fibers that were ever added until the end of the last turn.
     pub(crate) noticed: Cell<u64>,
     /// Counts the turns; used to tell whether a fiber has already given way in this one.
@@ -313,16 +314,6 @@ impl Core {
         if self.drivers_version.replace(version) != version {
             self.set_driver(self.mailbox.sole_driver());
         }
-    }
-
-    /// Sets the alarm of the task that stands by for the drivers, before there is a driver.
-    pub(crate) fn set_alarm(&self, alarm: Arc<Alarm>) {
-        let set = self.alarm.set(alarm);
-        debug_assert!(set.is_ok(), "a hub has one such task");
-    }
-
-    pub(crate) fn alarm(&self) -> Option<&Arc<Alarm>> {
-        self.alarm.get()
     }
 
     /// Returns the ticket of the entry that is queued next.

@@ -10,7 +10,6 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use super::driver::{self, DriverTask};
 use super::end::end_abruptly;
 use super::registry::{self, Registry};
-use super::standby::Standby;
 use super::{NoHub, closed, retired};
 use crate::base::executors;
 use crate::base::lock::lock;
@@ -141,13 +140,7 @@ fn shared_or_new() -> Result<Rc<Core>, NoHub> {
     if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         check_owner(&runtime, executors::inside_scheduler())?;
     }
-    let core = add(Config::default(), &runtime);
-    Standby::spawn(&core);
-    match core.is_running() {
-        true => Ok(core),
-        // The runtime was shut down, and has dropped the task.
-        false => Err(NoHub::Ended),
-    }
+    Ok(add(Config::default(), &runtime))
 }
 
 /// Returns a stand-in for the hub that this thread has closed on `runtime` for good.

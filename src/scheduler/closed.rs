@@ -34,8 +34,7 @@ pub(super) fn poll_ended(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context
 
 /// Polls for the close of the hub, for the code that made it and lets it end.
 pub(super) fn poll_end(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
-    // The fibers that can be told to end were told. The others never will be.
-    if !CAN_UNWIND || is_put_off_for_ever(core) {
+    if is_stuck(core) {
         if core.ready.has_work() {
             wake_after_io(cx);
         } else {
@@ -56,6 +55,12 @@ pub(super) fn poll_served(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Contex
         return Poll::Pending;
     }
     poll_end(core, waiter, cx)
+}
+
+/// Returns whether the hub is closing and its fibers will not end: those that can be told to were told,
+/// and the others never will be.
+pub(super) fn is_stuck(core: &Core) -> bool {
+    !core.is_open() && (!CAN_UNWIND || is_put_off_for_ever(core))
 }
 
 /// Returns whether the close is put off for ever for every fiber that is left.

@@ -11,8 +11,10 @@ use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::end::end_abruptly;
+use super::standby::Standby;
 use super::{closed, closing, registry, retired, turn};
-use crate::base::{Surroundings, Timeout, contain, helper, report};
+use crate::base::helper::{self, HelperSleep};
+use crate::base::{Surroundings, Timeout, contain, report};
 use crate::current::place;
 use crate::hub::{Alarm, Core};
 use crate::shared::{CloseWaiter, Mailbox};
@@ -25,7 +27,7 @@ struct Driver {
     mailbox: Arc<Mailbox>,
     key: usize,
     kind: Kind,
-    /// Raised when the hub is woken, if another task stands by.
+    /// Raised when the hub is woken, if a task stands by.
     alarm: Option<Arc<Alarm>>,
     /// The waker that the hub has.
     waker: Option<Waker>,
@@ -48,9 +50,20 @@ impl Driver {
             mailbox: core.mailbox.clone(),
             key: core.mailbox.add_driver(),
             kind,
-            alarm: core.alarm().cloned(),
+            alarm: None,
             waker: None,
             polled_in: None,
+        }
+    }
+
+    /// Has a task stand by for a `run_until` that may not be polled to its end, unless a task drives the
+    /// hub anyway.
+    fn stand_by(&mut self, core: &Core) {
+        let alarm = core.alarm.get_or_init(|| Standby::spawn(core));
+        if self.alarm.is_none() && alarm.is_some() {
+            self.alarm = alarm.clone();
+            // The next poll gives the hub another one.
+            contain::drop_waker(self.waker.take());
         }
     }
 
@@ -74,7 +87,13 @@ impl Driver {
         };
         self.polled_in = Some(here);
         let driven = registry::with_local(&self.mailbox, |core| {
-            if core.is_running() && self.mailbox.set_driven() {
+            if !core.is_running() {
+                return;
+            }
+            if !self.mailbox.set_driven() {
+                // It has failed, and nothing else would end its fibers.
+                end_abruptly(core);
+            } else {
                 turn::drive(core, cx, here);
                 if let Some(alarm) = self.alarm.as_ref().filter(|_| core.awake.get()) {
                     // The turn has asked for another poll, which may not come.
@@ -106,7 +125,7 @@ pub(super) struct DriverTask {
     driver: Driver,
     /// The timer for the next try, set while the driver is polled on another thread than the hub's.
     /// It is needed because such a poll may have used up a wake.
-    dormant: Option<Pin<Box<tokio::time::Sleep>>>,
+    dormant: Option<HelperSleep>,
     said_dormant: bool,
 }
 
@@ -115,6 +134,8 @@ const DORMANT: Duration = Duration::from_millis(10);
 
 impl DriverTask {
     pub(super) fn new(core: &Core) -> DriverTask {
+        let set = core.alarm.set(None);
+        debug_assert!(set.is_ok(), "the task is the first driver");
         DriverTask {
             driver: Driver::new(core, Kind::Task),
             dormant: None,
@@ -129,8 +150,8 @@ impl DriverTask {
         if mailbox.fail_unless_driven() {
             return Poll::Ready(());
         }
-        let retry = self.dormant.insert(Box::pin(helper::sleep(DORMANT)));
-        let retry = pin!(coop::unconstrained(retry.as_mut()));
+        let retry = self.dormant.insert(helper::sleep(DORMANT));
+        let retry = pin!(coop::unconstrained(retry));
         if retry.poll(cx).is_ready() {
             // The hub's thread has been away for that long.
             contain::wake_by_ref(cx.waker());
@@ -169,12 +190,18 @@ pub(super) async fn run_until<F: Future>(core: Rc<Core>, future: F) -> F::Output
             let _driver = place::enter_driver(&core);
             future.as_mut().poll(cx)
         };
+        if output.is_pending() {
+            driver.stand_by(&core);
+        }
         driver.drive(cx);
         output
     })
     .await;
     if core.mailbox.has_one_driver() {
         closing::begin(&core, None);
+        if !closed::has_closed(&core) {
+            driver.stand_by(&core);
+        }
         let waiter = CloseWaiter::new(&core.mailbox);
         poll_fn(|cx| {
             driver.drive(cx);

@@ -4,7 +4,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::{closing, turn};
-use crate::base::{report, thread_end};
+use crate::base::{contain, report, thread_end};
 use crate::current::{ambient, place, unwinding};
 use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
@@ -25,11 +25,8 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
     // The fibers end in the order in which this hub made them.
     let mut fibers = core.table.fibers();
     fibers.sort_unstable_by_key(|fiber| fiber.id());
-    ambient::without(|| {
-        for fiber in &fibers {
-            turn::end_fiber(core, fiber);
-        }
-    });
+    let end_all = || fibers.iter().for_each(|fiber| turn::end_fiber(core, fiber));
+    contain::outside_of_wakers(|| ambient::without(end_all));
     closing::set_ended(core);
 }
 

@@ -4,7 +4,7 @@
 //! kept that the runtime has no hub on that thread any more. An idle task of the runtime is dropped
 //! with the runtime, and then this is forgotten too.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, ThreadId};
@@ -15,15 +15,18 @@ use crate::base::lock::lock;
 
 type Retired = (ThreadId, Id);
 
-fn retired() -> &'static Mutex<HashSet<Retired>> {
-    static RETIRED: OnceLock<Mutex<HashSet<Retired>>> = OnceLock::new();
+/// Whether each has no hub any more. An entry stays until its runtime is dropped, so that there is one
+/// task for it, however often it gets another hub.
+fn retired() -> &'static Mutex<HashMap<Retired, bool>> {
+    static RETIRED: OnceLock<Mutex<HashMap<Retired, bool>>> = OnceLock::new();
     RETIRED.get_or_init(Mutex::default)
 }
 
 /// Records that from now on this thread has no hub on the runtime.
 pub(super) fn add(runtime: &Handle) {
     let key = (thread::current().id(), runtime.id());
-    if lock(retired()).insert(key) {
+    let before = lock(retired()).insert(key, true);
+    if before.is_none() {
         let until_dropped = Forget(key);
         runtime.spawn(async move {
             let _until_dropped = until_dropped;
@@ -34,12 +37,16 @@ pub(super) fn add(runtime: &Handle) {
 
 /// Returns whether this thread has closed its hub on the runtime for good.
 pub(super) fn contains(runtime: &Handle) -> bool {
-    lock(retired()).contains(&(thread::current().id(), runtime.id()))
+    let key = (thread::current().id(), runtime.id());
+    lock(retired()).get(&key).is_some_and(|retired| *retired)
 }
 
 /// Records that this thread has a hub on the runtime again.
 pub(super) fn remove(runtime: &Handle) {
-    lock(retired()).remove(&(thread::current().id(), runtime.id()));
+    let key = (thread::current().id(), runtime.id());
+    if let Some(retired) = lock(retired()).get_mut(&key) {
+        *retired = false;
+    }
 }
 
 /// Removes the entry when the runtime drops the task.

@@ -465,6 +465,8 @@ impl Mailbox {
         self.joiners.close();
         leftovers.refuse();
         self.close_waiters.close();
+        // A driver that is still polled ends the fibers.
+        self.wake_drivers();
     }
 
     /// Marks the hub as ended and takes everything out of the inbox.

@@ -465,3 +465,151 @@ fn a_task_gives_way_beside_a_run_until_that_is_not_polled() {
         ensure(done.is_some(), "it hangs")
     });
 }
+
+/// What becomes of the runtime of a `run_until` that is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RuntimeEnd {
+    /// A multi-thread runtime is shut down by the task that `run_until` polls.
+    ShutDownInside,
+    /// A current-thread runtime is dropped by another thread.
+    DroppedElsewhere,
+    /// A multi-thread runtime is dropped while one of its workers is in `run_until`.
+    DroppedOverAWorker,
+    /// It was shut down before.
+    WasShutDown,
+}
+
+#[test]
+fn a_run_until_that_is_polled_outlives_its_runtime() {
+    let ends = [
+        RuntimeEnd::ShutDownInside,
+        RuntimeEnd::DroppedElsewhere,
+        RuntimeEnd::DroppedOverAWorker,
+        RuntimeEnd::WasShutDown,
+    ];
+    let cases = ends.map(|end_of_runtime| {
+        Case::new(format!("{end_of_runtime:?}"), move || {
+            outlives(end_of_runtime)
+        })
+    });
+    let test = "forgotten::a_run_until_that_is_polled_outlives_its_runtime";
+    check_table(test, KNOWN, cases.into());
+}
+
+fn outlives(end_of_runtime: RuntimeEnd) -> Verdict {
+    let runtime = match end_of_runtime {
+        RuntimeEnd::DroppedElsewhere | RuntimeEnd::WasShutDown => runtime(),
+        RuntimeEnd::ShutDownInside | RuntimeEnd::DroppedOverAWorker => multi_thread_runtime(),
+    };
+    let handle = runtime.handle().clone();
+    let body = |end: Box<dyn FnOnce() + Send>| async move {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        drop(spawn(move || {
+            for _ in 0..5 {
+                yield_now().wait();
+            }
+            let _ = tell.send(1);
+        }));
+        end();
+        // Its fiber may have been ended.
+        let _ = told.await;
+    };
+    match end_of_runtime {
+        RuntimeEnd::ShutDownInside => {
+            let end = Box::new(|| runtime.shutdown_background());
+            handle.block_on(Hub::run_until(body(end)));
+        }
+        RuntimeEnd::DroppedElsewhere => {
+            let end = Box::new(|| thread::spawn(|| drop(runtime)).join().unwrap());
+            handle.block_on(Hub::run_until(body(end)));
+        }
+        RuntimeEnd::DroppedOverAWorker => {
+            let (tell, told) = std::sync::mpsc::channel();
+            handle.spawn(async move {
+                let wait = move || {
+                    tell.send(()).unwrap();
+                    thread::sleep(Duration::from_millis(20));
+                };
+                let run = Hub::run_until(body(Box::new(wait)));
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
+            });
+            told.recv().unwrap();
+            drop(runtime);
+        }
+        RuntimeEnd::WasShutDown => {
+            drop(runtime);
+            handle.block_on(Hub::run_until(body(Box::new(|| ()))));
+        }
+    }
+    Ok(())
+}
+
+/// Beside tasks that take long and never rest.
+#[test]
+fn the_hub_of_a_forgotten_run_until_is_driven_beside_slow_tasks() {
+    let test = "forgotten::the_hub_of_a_forgotten_run_until_is_driven_beside_slow_tasks";
+    check_fact(test, KNOWN, || {
+        let left = come_to(Way::RunUntilForgotten);
+        let runtime = left.runtime.unwrap();
+        runtime.spawn(async {
+            loop {
+                thread::sleep(Duration::from_millis(20));
+                tokio::task::yield_now().await;
+            }
+        });
+        let joined = runtime.block_on(within(Duration::from_secs(8), left.fiber));
+        ensure(joined.is_some(), "it hangs")
+    });
+}
+
+/// A bridge that unwinds for ever puts off the cancels of the fibers, which are more than a turn handles.
+#[test]
+fn a_forgotten_close_over_fibers_that_cannot_be_cancelled_ends() {
+    let test = "forgotten::a_forgotten_close_over_fibers_that_cannot_be_cancelled_ends";
+    check_fact(test, KNOWN, || {
+        let body = async {
+            mem::forget(unwinding_bridge());
+            let mut driver = Box::pin(Hub::run_until(async {
+                for _ in 0..200 {
+                    drop(spawn(|| pending::<()>().wait()));
+                }
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+            }));
+            loop {
+                let polled = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx)));
+                ensure(polled.await.is_pending(), "it ends by itself")?;
+                if Hub::current().handle().is_closed() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            mem::forget(driver);
+            ensure(Hub::run_until(async { 1 }).await == 1, "wrong")
+        };
+        let verdict = runtime().block_on(within(Duration::from_secs(5), body));
+        verdict.unwrap_or_else(|| Err("a later `run_until` hangs".to_owned()))
+    });
+}
+
+#[test]
+fn a_run_until_leaves_no_tasks_behind() {
+    let test = "forgotten::a_run_until_leaves_no_tasks_behind";
+    check_fact(test, KNOWN, || {
+        let runtime = runtime();
+        let tasks = || runtime.handle().metrics().num_alive_tasks();
+        for wait in [false, true] {
+            for _ in 0..100 {
+                runtime.block_on(Hub::run_until(async {
+                    if wait {
+                        spawn(|| yield_now().wait()).await.unwrap();
+                    }
+                }));
+            }
+            runtime.block_on(async { tokio::task::yield_now().await });
+            ensure(tasks() <= 2, "tasks are left")?;
+        }
+        Ok(())
+    });
+}

@@ -588,3 +588,120 @@ fn a_closer_s_waker_that_panics_when_dropped_does_not_end_a_scope() {
         ensure(dropped.is_ok(), "the drop of the bridge panics")
     });
 }
+
+/// A waker that waits, woken on the stack of a fiber that was cancelled, does not take the cancel.
+#[test]
+fn a_waker_that_waits_takes_no_cancel() {
+    check_fact(
+        "hostile_wakers::a_waker_that_waits_takes_no_cancel",
+        KNOWN,
+        || {
+            let runtime = runtime();
+            let hostile = Hostile::new(Method::Wake, || sleep(Duration::from_millis(30)).wait());
+            let body = async {
+                let mut back = Box::pin(SwitchBack::<i32>::new());
+                let waker = hostile.waker();
+                let polled = back.as_mut().poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+                let switcher = back.switcher();
+                hostile.arm(true);
+                let fiber = spawn(move || {
+                    switcher.switch(1);
+                    pending::<()>().wait();
+                });
+                yield_now().await;
+                assert!(fiber.cancel());
+                let error = fiber.await.unwrap_err();
+                hostile.arm(false);
+                ensure(error.is_cancelled(), "it was not cancelled")
+            };
+            let verdict = runtime.block_on(within(Duration::from_millis(400), body));
+            verdict.unwrap_or_else(|| Err("the cancel was lost".to_owned()))
+        },
+    );
+}
+
+/// The waker of a bridge's task waits where the bridge calls it.
+#[test]
+fn a_bridge_whose_waker_waits_can_be_polled_and_dropped() {
+    let mut cases = Vec::new();
+    for method in [Method::Clone, Method::Wake, Method::Drop] {
+        for polled_again in [true, false] {
+            for unwinding in [true, false] {
+                let name = format!("{method:?}/{polled_again}/{unwinding}");
+                cases.push(Case::new(name, move || {
+                    a_waker_of_a_bridge_waits(method, polled_again, unwinding)
+                }));
+            }
+        }
+    }
+    let test = "hostile_wakers::a_bridge_whose_waker_waits_can_be_polled_and_dropped";
+    check_table(test, KNOWN, cases);
+}
+
+fn a_waker_of_a_bridge_waits(method: Method, polled_again: bool, unwinding: bool) -> Verdict {
+    let hostile = Hostile::new(method, || yield_now().wait());
+    let mut bridge = Box::pin(bridge(|| {
+        let body = || {
+            let _ = catch_unwind(|| sleep(Duration::from_secs(60)).wait());
+            let _ = catch_unwind(|| sleep(Duration::from_secs(60)).wait());
+        };
+        let _ = switchback::with_timeout(Duration::from_millis(5), body);
+        pending::<()>().wait();
+    }));
+    let waker = hostile.waker();
+    hostile.arm(true);
+    for _ in 0..3 {
+        let mut poll = || bridge.as_mut().poll(&mut Context::from_waker(&waker));
+        let polled = catch_unwind(AssertUnwindSafe(&mut poll));
+        ensure(polled.is_ok(), "a poll panics")?;
+        thread::sleep(Duration::from_millis(10));
+    }
+    if polled_again {
+        let polled = catch_unwind(AssertUnwindSafe(|| poll_once(bridge.as_mut())));
+        ensure(polled.is_ok(), "a poll with another waker panics")?;
+    }
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        let _bridge = bridge;
+        if unwinding {
+            std::panic::resume_unwind(Box::new("its owner's"));
+        }
+    }));
+    hostile.arm(false);
+    ensure(
+        dropped.is_ok() != unwinding,
+        "the drop of the bridge panics",
+    )
+}
+
+/// A plain thread's timer has the waker.
+#[test]
+fn a_waker_that_panics_stops_no_other_timer_of_plain_threads() {
+    let test = "hostile_wakers::a_waker_that_panics_stops_no_other_timer_of_plain_threads";
+    let mut cases = Vec::new();
+    for method in [Method::Clone, Method::Wake, Method::Drop] {
+        for in_bridge in [true, false] {
+            cases.push(Case::new(format!("{method:?}/{in_bridge}"), move || {
+                let hostile = Hostile::new(method, || panic!("a hostile waker"));
+                let waker = hostile.waker();
+                hostile.arm(true);
+                let mut kept: Pin<Box<dyn Future<Output = ()>>> = match in_bridge {
+                    false => Box::pin(sleep(Duration::from_millis(5))),
+                    true => Box::pin(bridge(|| {
+                        let wait = || pending::<()>().wait();
+                        let _ = switchback::with_timeout(Duration::from_millis(5), wait);
+                    })),
+                };
+                let polled = kept.as_mut().poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+                thread::sleep(Duration::from_millis(30));
+                // What follows needs the thread that keeps the time.
+                sleep(Duration::from_millis(5)).wait();
+                let answer = blocking(|| 5).wait();
+                hostile.arm(false);
+                ensure(answer == 5, "no answer")
+            }));
+        }
+    }
+    check_table(test, KNOWN, cases);
+}
