@@ -14,6 +14,7 @@ use std::thread;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::base::{Unwinding, report, thread_end};
 use crate::current::ambient::{self, Inherited};
+use crate::current::backtrace::__rust_begin_short_backtrace;
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
 use crate::stack::{self, StackPool};
@@ -212,7 +213,7 @@ fn run<F, T>(
                 drop(f);
                 return None;
             }
-            Some(f())
+            Some(__rust_begin_short_backtrace(f))
         }));
         let mut outcome = match outcome {
             Ok(value) => value.map(Ok),

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::ambient::{self, Inherited};
+use super::backtrace::__rust_begin_short_backtrace;
 use super::place;
 use super::{Resumer, StackState};
 use crate::hub::Core;
@@ -41,7 +42,7 @@ where
 {
     let outcome = catch_unwind(AssertUnwindSafe(|| match cancelled_before_start(state) {
         None => {
-            sender.put(f());
+            sender.put(__rust_begin_short_backtrace(f));
             None
         }
         Some(cancelled) => {

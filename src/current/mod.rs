@@ -14,10 +14,12 @@
 //! | [`ambient`] | state of the thread that belongs to the code that runs |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
 //! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
+//! | [`backtrace`] | where the backtrace of a fiber's panic ends |
 //! | [`body`] | the code at the root of a fiber's stack |
 //! | [`wait_site`] | the check that comes before each wait |
 
 pub(crate) mod ambient;
+pub(crate) mod backtrace;
 pub(crate) mod body;
 mod bridge_task;
 mod deadlines;

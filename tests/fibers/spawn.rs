@@ -1,7 +1,10 @@
 //! Spawning, order, waiting, parking, and what `Builder` sets.
 
 use std::cell::Cell;
+use std::env;
 use std::future::{pending, poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -9,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use switchback::{
-    Builder, Fiber, Hub, current_fiber, in_fiber, park, prelude::*, sleep, spawn, yield_now,
+    Builder, Fiber, Hub, bridge, current_fiber, in_fiber, park, prelude::*, scope, sleep, spawn,
+    yield_now,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -877,3 +881,38 @@ fn results_and_closures_of_any_size_and_alignment_get_there() {
 
 #[repr(align(64))]
 struct AlignedBy64([u8; 64]);
+
+#[test]
+fn the_backtrace_of_a_panic_ends_where_the_fiber_begins() {
+    const CHILD: &str = "SWITCHBACK_TEST_BACKTRACE";
+    const WHERE: [&str; 3] = ["fiber", "bridge", "scope"];
+
+    fn panics_here() {
+        yield_now().wait();
+        panic!("with a backtrace");
+    }
+    if let Ok(place) = env::var(CHILD) {
+        let caught = move || match place.as_str() {
+            "fiber" => drop(spawn(panics_here).wait()),
+            "bridge" => bridge(panics_here).wait(),
+            _ => scope(|s| drop(s.spawn(panics_here))),
+        };
+        switchback::run(move || drop(catch_unwind(AssertUnwindSafe(caught)))).unwrap();
+        return;
+    }
+    for place in WHERE {
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["spawn::the_backtrace_of_a_panic_ends_where_the_fiber_begins"])
+            .args(["--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, place)
+            .env("RUST_BACKTRACE", "1")
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(child.stderr).unwrap();
+        assert!(child.status.success(), "{stderr}");
+        let (_, backtrace) = stderr.split_once("stack backtrace:").unwrap();
+        let (backtrace, _) = backtrace.split_once("note:").unwrap();
+        assert!(backtrace.contains("panics_here"), "{place}: {backtrace}");
+        assert!(backtrace.lines().count() < 30, "{place}: {backtrace}");
+    }
+}
