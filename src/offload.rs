@@ -137,7 +137,9 @@ impl<T> Future for Offload<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         assert!(!self.taken, "an `Offload` was polled after it was ready");
-        let polled = Pin::new(&mut self.result).poll(cx);
+        // The channel wakes and drops the waker where a panic would do harm.
+        let waker = contain::contained(contain::clone_waker(cx.waker()));
+        let polled = Pin::new(&mut self.result).poll(&mut Context::from_waker(&waker));
         if polled.is_pending() {
             self.pool.refuse_deadlock();
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::thread::panicking;
 
-use crate::base::executors::{wake_after_io, wake_in_task};
+use crate::base::executors::{wake_contained_after_io, wake_in_task};
 use crate::base::lock::{Mutex, lock};
 use crate::base::{IoWaiter, contain};
 use crate::cancel::{OnInterrupt, interrupt};
@@ -131,7 +131,7 @@ impl Future for YieldNow {
                         State::Queued(position)
                     }
                     None => {
-                        wake_after_io(cx);
+                        wake_contained_after_io(cx);
                         State::Deferred
                     }
                 };
@@ -153,7 +153,7 @@ enum QueuePosition {
     Of {
         hub: Arc<Mailbox>,
         ticket: Ticket,
-        queued: Option<Waker>,
+        queued: Queued,
     },
 }
 
@@ -180,7 +180,7 @@ impl QueuePosition {
         Some(QueuePosition::Of {
             hub: core.mailbox.clone(),
             ticket: core.ticket(),
-            queued: None,
+            queued: Queued(None),
         })
     }
 
@@ -203,11 +203,9 @@ impl QueuePosition {
             }
             QueuePosition::Of { hub, queued, .. } => {
                 // The entry of an earlier poll may still be in the queue.
-                if !queued
-                    .as_ref()
-                    .is_some_and(|known| known.will_wake(cx.waker()))
-                {
-                    let old = queued.replace(contain::clone_waker(cx.waker()));
+                let known = queued.0.as_ref();
+                if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+                    let old = queued.0.replace(contain::clone_waker(cx.waker()));
                     contain::drop_waker(old);
                     let entry = Ready::Waker(contain::clone_waker(cx.waker()));
                     let _ = registry::with_local(hub, |core| core.push(entry));
@@ -236,6 +234,16 @@ impl QueuePosition {
     }
 }
 
+/// The waker that is in the queue, if one is.
+#[derive(Debug)]
+struct Queued(Option<Waker>);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        contain::drop_waker(self.0.take());
+    }
+}
+
 /// Calls `f` with the fiber that polls and its hub, if a fiber polls.
 #[inline]
 fn with_own_hub<R>(f: impl FnOnce(&StackState, &Rc<Core>) -> R) -> Option<R> {
@@ -253,13 +261,18 @@ pub(crate) struct AfterIo {
 
 impl AfterIo {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((waiter, position)) = &mut self.state else {
+        if self.state.is_none() {
             let mut waiter = IoWaiter::new();
             let position = QueuePosition::last();
             let polled = poll_io(&mut waiter, position.as_ref(), cx);
-            debug_assert!(polled.is_pending(), "nothing has polled for I/O since");
             self.state = Some((waiter, position));
-            return Poll::Pending;
+            if polled.is_pending() {
+                return Poll::Pending;
+            }
+            // The clone of the waker has waited meanwhile, and tokio has polled for I/O.
+        }
+        let Some((waiter, position)) = &mut self.state else {
+            unreachable!("it was set above")
         };
         ready!(poll_io(waiter, position.as_ref(), cx));
         match position {

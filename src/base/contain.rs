@@ -133,6 +133,32 @@ impl Drop for Contained {
     }
 }
 
+/// Returns a waker for the same task that does not panic when it is woken or dropped.
+pub(crate) fn contained(waker: Waker) -> Waker {
+    Waker::from(Arc::new(Contained(Some(waker))))
+}
+
+/// The waker is `Some` until this is dropped.
+struct Contained(Option<Waker>);
+
+impl Wake for Contained {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(waker) = &self.0 {
+            wake_by_ref(waker);
+        }
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        drop_waker(self.0.take());
+    }
+}
+
 /// Panics with `why`. Does nothing if the thread is already panicking, because a second panic would
 /// abort the process; the caller then returns an error of its own.
 #[track_caller]

@@ -99,6 +99,13 @@ pub(crate) fn wake_after_io(cx: &mut Context<'_>) {
     debug_assert!(yielded.is_pending());
 }
 
+/// Like [`wake_after_io`], for a waker of the user's: if it panics, it must not do so in the midst
+/// of tokio's scheduler.
+pub(crate) fn wake_contained_after_io(cx: &mut Context<'_>) {
+    let waker = contain::contained(contain::clone_waker(cx.waker()));
+    wake_after_io(&mut Context::from_waker(&waker));
+}
+
 /// Wakes a task from a task of its own, because the running code is in the midst of tokio's scheduler.
 /// Outside of a runtime, wakes it at once.
 pub(crate) fn wake_in_task(waker: Waker) {

@@ -23,7 +23,7 @@ pub(crate) struct IoWaiter {
     place: Option<usize>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Request {
     runtime: Option<runtime::Id>,
     done: AtomicBool,
@@ -51,7 +51,9 @@ impl IoWaiter {
         let request = shared.unwrap_or_else(|| {
             let request = Arc::new(Request {
                 runtime,
-                ..Request::default()
+                done: AtomicBool::default(),
+                wakers: Mutex::default(),
+                asked: Mutex::default(),
             });
             let _ = LAST.try_with(|last| last.replace(Arc::downgrade(&request)));
             request
@@ -106,6 +108,13 @@ impl Request {
             question
         };
         wake_after_io(&mut Context::from_waker(&Waker::from(question)));
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let wakers = std::mem::take(&mut *lock(&self.wakers));
+        wakers.into_iter().for_each(contain::drop_waker);
     }
 }
 

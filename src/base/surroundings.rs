@@ -60,6 +60,11 @@ impl Surroundings {
         }
     }
 
+    /// Returns whether they are those of a task of a current-thread runtime.
+    pub(crate) fn are_in_task(&self) -> bool {
+        matches!(self.runtime, Runtime::Unasked)
+    }
+
     /// Returns the surroundings anywhere. `last` is where the same task resumed the stack before.
     pub(crate) fn anywhere(last: Option<Surroundings>) -> Surroundings {
         let now = Surroundings::in_task();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::end::end_abruptly;
-use crate::base::executors::wake_after_io;
+use crate::base::executors::wake_contained_after_io;
 use crate::cancel::CAN_UNWIND;
 use crate::current::unwinding::counts_a_panic_for_ever;
 use crate::hub::Core;
@@ -36,7 +36,7 @@ pub(super) fn poll_ended(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context
 pub(super) fn poll_end(core: &Rc<Core>, waiter: &CloseWaiter, cx: &mut Context<'_>) -> Poll<()> {
     if is_stuck(core) {
         if core.ready.has_work() {
-            wake_after_io(cx);
+            wake_contained_after_io(cx);
         } else {
             end_abruptly(core);
         }

@@ -23,7 +23,7 @@ use std::task::Context;
 use tokio::task::coop;
 
 use super::{callbacks, closing, intake};
-use crate::base::executors::wake_after_io;
+use crate::base::executors::{wake_after_io, wake_contained_after_io};
 use crate::base::{Surroundings, Unwinding, contain, report, thread_end};
 use crate::current::{place, unwinding};
 use crate::hub::{Children, Core, Ready};
@@ -68,7 +68,11 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
         contain::wake_by_ref(cx.waker());
     } else {
         core.resumes_since_io.set(0);
-        wake_after_io(cx);
+        match driven_in.are_in_task() {
+            true => wake_after_io(cx),
+            // A `run_until` may be polled with any waker.
+            false => wake_contained_after_io(cx),
+        }
     }
 }
 
