@@ -24,7 +24,7 @@ use std::panic::resume_unwind;
 use std::thread::panicking;
 
 use crate::current::body::{HUB_CLOSING, HUB_GONE};
-use crate::current::{Expired, StackState, suspend, unwinding};
+use crate::current::{Expired, StackState, refuse_other_runtime, suspend, unwinding};
 use crate::shared::{Cancelled, interrupt};
 
 /// Whether stacks can be unwound in this build.
@@ -97,6 +97,7 @@ impl Interrupt {
 /// `may_unwind` says whether the stack may be unwinding. If the stack has to be abandoned, this
 /// does not return.
 #[inline]
+#[track_caller]
 pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     if state.resumer.interrupts() == 0 && state.deadlines.is_empty() {
         return None;
@@ -105,8 +106,12 @@ pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Opt
 }
 
 #[cold]
+#[track_caller]
 fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     if state.caught_sticky.get() && !state.has_ended() {
+        if state.resumer.is_in_other_runtime() {
+            refuse_other_runtime();
+        }
         // A loop that catches a recurring interrupt and waits again must not keep the thread.
         may_unwind = suspend::give_way(state);
     }
