@@ -1,4 +1,4 @@
-//! Two other threads: one that wakes, cancels and drops, one that joins.
+//! Two other threads: one that wakes, cancels, drops and floods, one that joins.
 
 use std::cell::RefCell;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,14 +6,19 @@ use std::thread;
 use std::time::Duration;
 
 use switchback::prelude::*;
-use switchback::{Fiber, FiberHandle, JoinError};
+use switchback::{Fiber, FiberHandle, JoinError, Switcher};
 use tokio::sync::oneshot;
+
+use crate::floods::Flood;
+use crate::ledger::Counted;
 
 pub(crate) enum Job {
     Cancel(FiberHandle),
     Unpark(FiberHandle),
     Fire(oneshot::Sender<u8>),
     Drop(Fiber<u8>),
+    Switch(Switcher<Counted>, Counted),
+    Flood(Flood),
 }
 
 pub(crate) struct Helper {
@@ -34,6 +39,8 @@ impl Helper {
                     Job::Unpark(fiber) => fiber.unpark(),
                     Job::Fire(sender) => drop(sender.send(1)),
                     Job::Drop(fiber) => drop(fiber),
+                    Job::Switch(switcher, value) => drop(switcher.switch(value)),
+                    Job::Flood(flood) => flood.send(),
                 }
                 if tell.send(()).is_err() {
                     return;

@@ -13,6 +13,8 @@ pub(crate) enum Owner {
     Stack(usize),
     /// The result, or the panic, of this actor: with it until it is taken.
     Result(usize),
+    /// Something that is forgotten on purpose, or left with a thread that ends.
+    Forgotten,
     /// The buffer of this channel.
     Channel(usize),
 }

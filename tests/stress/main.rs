@@ -14,11 +14,21 @@
 //!
 //! The full size is `SWITCHBACK_STRESS_SEEDS=100 SWITCHBACK_STRESS_OPS=10000`.
 
+mod ends;
+mod floods;
+mod forgotten;
 mod helper;
+// `tests/faults` uses more of it.
+#[allow(dead_code)]
+#[path = "../support/hostile.rs"]
+mod hostile;
 mod ledger;
 mod program;
 mod round;
+mod runtimes;
+mod show;
 mod tally;
+mod wakers;
 mod world;
 
 use std::cell::RefCell;
@@ -33,7 +43,9 @@ use std::time::Duration;
 
 use helper::Helper;
 use ledger::{Payload, lock};
+use show::Shows;
 use tally::Tally;
+use wakers::Meant;
 use world::splitmix;
 
 /// Real time without a word from the child after which it counts as hung. Only
@@ -179,6 +191,13 @@ const EXPECTED: &[&str] = &[
     // A bridge in a task that is dropped with its runtime.
     "this thread does not drive the runtime",
     "there is no tokio runtime here",
+    // What is called in the destructor of a thread-local.
+    "the thread is ending",
+    "its thread is ending",
+    "thread-local variable has been destroyed",
+    "was called on a plain thread",
+    // A waker that is called by tokio's scheduler and asks it something.
+    "RefCell already borrowed",
 ];
 
 /// What the child process does.
@@ -187,11 +206,13 @@ fn child() {
     let seeds = variable("SWITCHBACK_STRESS_SEEDS", 1);
     let operations = variable("SWITCHBACK_STRESS_OPS", 5000);
     std::panic::set_hook(Box::new(|info| {
-        if info.payload().is::<Payload>() {
+        let payload = info.payload();
+        if payload.is::<Payload>() || payload.is::<Meant>() {
             return;
         }
         let text = info.to_string();
-        if !EXPECTED.iter().any(|expected| text.contains(expected)) {
+        let is_expected = EXPECTED.iter().any(|expected| text.contains(expected));
+        if !is_expected && !runtimes::is_refusal(&text) {
             lock(&UNEXPECTED).push(text);
         }
     }));
@@ -240,22 +261,33 @@ fn run_seed(seed: u64, operations: u64) -> (Tally, u64, Vec<String>) {
         let run = move || {
             let tally = Rc::new(RefCell::new(Tally::new()));
             let helper = Rc::new(Helper::start());
+            let shows = Rc::new(Shows::default());
             let mut trace = 0_u64;
             loop {
-                let outcome = round::play(splitmix(&mut draw), ROUND, &tally, &helper);
+                let outcome = round::play(splitmix(&mut draw), ROUND, &tally, &helper, &shows);
                 trace = trace.rotate_left(5) ^ outcome.trace;
                 let done = tally.borrow().operations >= left;
                 if done || !outcome.faults.is_empty() || thread::panicking() {
                     helper.stop();
-                    let tally = tally.borrow().clone();
-                    return (tally, trace, outcome.faults);
+                    let mut tally = tally.borrow().clone();
+                    let mut faults = outcome.faults;
+                    faults.append(&mut shows.finish(&mut tally));
+                    return (tally, trace, faults);
                 }
             }
         };
         let thread = thread::Builder::new().name("stress".into()).spawn(run);
         let ended = thread.expect("a thread starts").join();
-        let Ok((tally, hash, faults)) = ended else {
-            return (total, trace, vec!["the thread of the hub panicked".into()]);
+        let (tally, hash, faults) = match ended {
+            Ok(ended) => ended,
+            Err(payload) => {
+                let what = match payload.is::<Meant>() {
+                    true => "a hostile waker",
+                    false => runtimes::text(&*payload),
+                };
+                let fault = format!("the thread of the hub panicked: {what}");
+                return (total, trace, vec![fault]);
+            }
         };
         total.add(&tally);
         total.threads += 1;

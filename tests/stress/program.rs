@@ -19,8 +19,10 @@ use tokio::time::Instant;
 
 use crate::helper::Job;
 use crate::ledger::{Counted, Owner, Payload};
+use crate::show::Stage;
 use crate::tally::{Op, State};
 use crate::world::{Book, Waiting, World};
+use crate::{ends, floods, forgotten, runtimes, wakers};
 
 /// What the driver cancels with, to tell its cancels from those of the library.
 pub(crate) const MESSAGE: &str = "by the driver";
@@ -141,35 +143,46 @@ impl Cx {
         Some(Cx { world, me })
     }
 
+    /// Whether it is an actor, not async code.
+    pub(crate) fn is_actor(&self) -> bool {
+        self.me != NOBODY
+    }
+
+    /// Whether its stack is ended by force when a bridge is dropped.
+    pub(crate) fn is_under_bridge(&self) -> bool {
+        self.is_actor() && self.book(|book| book.is_bridge || book.under_bridge)
+    }
+
     fn book<R>(&self, f: impl FnOnce(&mut Book) -> R) -> R {
         self.world.with_book(self.me, f)
     }
 
-    fn hit(&self, op: Op) {
+    pub(crate) fn hit(&self, op: Op) {
         self.world.hit(self.me, op);
     }
 
-    fn below(&self, n: u64) -> u64 {
+    pub(crate) fn below(&self, n: u64) -> u64 {
         self.world.below(n)
     }
 
-    fn millis(&self, n: u64) -> Duration {
+    pub(crate) fn millis(&self, n: u64) -> Duration {
         Duration::from_millis(self.below(n) + 1)
     }
 
-    fn owner(&self) -> Owner {
+    pub(crate) fn owner(&self) -> Owner {
         match self.me {
             NOBODY => Owner::Nobody,
             me => Owner::Stack(me),
         }
     }
 
-    fn token(&self) -> Counted {
+    #[track_caller]
+    pub(crate) fn token(&self) -> Counted {
         self.world.ledger.count(self.owner())
     }
 
     fn holder(&self) -> Option<usize> {
-        (self.me != NOBODY).then_some(self.me)
+        self.is_actor().then_some(self.me)
     }
 
     /// A new actor, held by this one, and what its closure captures.
@@ -195,7 +208,7 @@ impl Cx {
 /// Waiting, and what must hold about it.
 impl Cx {
     /// `.wait()`
-    fn wait<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
         let mark = self.begin_wait(true);
         let output = future.wait();
         mark.went_on();
@@ -203,7 +216,7 @@ impl Cx {
     }
 
     /// `.wait()` for a future that runs fibers or a bridge when it is polled.
-    fn wait_busy<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) fn wait_busy<F: Future>(&self, future: F) -> F::Output {
         let mark = self.begin_wait(true);
         self.book(|book| {
             book.waiting
@@ -244,6 +257,38 @@ impl Cx {
             self.saw(cancelled);
         }
         output
+    }
+
+    /// A wait that the library must refuse, unless it has an interrupt to return. (A bare one
+    /// would leave the stack, and whatever is entered on it, if the hub is ended by force.)
+    pub(crate) fn wait_that_is_refused(&self, future: impl Future) -> bool {
+        let mark = self.begin_wait(false);
+        match catch_unwind(AssertUnwindSafe(|| future.wait_or_cancelled())) {
+            Ok(result) => {
+                mark.went_on();
+                if let Err(cancelled) = &result {
+                    self.saw(cancelled);
+                }
+                result.is_ok()
+            }
+            Err(payload) => {
+                mark.leave();
+                std::mem::forget(mark);
+                resume_unwind(payload);
+            }
+        }
+    }
+
+    /// Gives way on whatever stack this is, as an actor if that is one.
+    pub(crate) fn wait_anywhere(world: &Rc<World>) {
+        match Cx::running(world) {
+            // An unwind would lose what is being polled.
+            Some(cx) if cx.book(|book| book.waiting.is_none()) && !panicking() => {
+                let _ = cx.wait_or_cancelled(yield_now());
+            }
+            // It is refused, or blocks nobody.
+            _ => drop(yield_now().wait_or_cancelled()),
+        }
     }
 
     fn begin_wait(&self, throws: bool) -> WaitMark<'_> {
@@ -362,7 +407,7 @@ impl Drop for WaitMark<'_> {
 /// Operations that do not wait: async code does them too.
 impl Cx {
     pub(crate) fn poke(&self) {
-        match self.below(22) {
+        match self.below(28) {
             0..=3 => self.spawn_into_pool(),
             4 => drop(self.spawn(Op::SpawnDetached)),
             5 => self.spawn_unstarted(),
@@ -381,6 +426,11 @@ impl Cx {
             18 => self.spawn_remote_joined(),
             19 => self.drop_unstarted_remotely(),
             20 => self.spawn_task(),
+            21 | 22 => self.hostile_join(),
+            23 => self.hostile_switch_back(),
+            24 => self.hostile_yield(),
+            25 => self.flood(),
+            26 => self.forget_future(),
             _ => self.abort_task(),
         }
     }
@@ -417,7 +467,7 @@ impl Cx {
             .with_book(actor, |book| book.handle = Some(handle));
     }
 
-    fn to_pool(&self, (actor, fiber): (usize, Fiber<Output>)) {
+    pub(crate) fn to_pool(&self, (actor, fiber): (usize, Fiber<Output>)) {
         self.world.with_book(actor, |book| book.holder = None);
         self.world.pool.borrow_mut().push((actor, fiber));
     }
@@ -484,7 +534,7 @@ impl Cx {
 
     /// Takes a fiber that is younger than this actor, so that no two can wait
     /// for each other.
-    fn take_from_pool(&self) -> Option<(usize, Fiber<Output>)> {
+    pub(crate) fn take_from_pool(&self) -> Option<(usize, Fiber<Output>)> {
         let mut pool = self.world.pool.borrow_mut();
         let me = if self.me == NOBODY { 0 } else { self.me };
         let younger: Vec<_> = (0..pool.len()).filter(|i| pool[*i].0 > me).collect();
@@ -580,7 +630,7 @@ impl Cx {
         }
     }
 
-    fn cancel_some(&self) {
+    pub(crate) fn cancel_some(&self) {
         if let Some(actor) = self.world.some_actor() {
             self.cancel(actor);
         }
@@ -677,7 +727,11 @@ impl Cx {
     }
 
     /// Checks how a fiber that was joined has ended. Gives back its panic.
-    fn joined(&self, actor: usize, outcome: Result<Output, JoinError>) -> Result<(), Payload> {
+    pub(crate) fn joined(
+        &self,
+        actor: usize,
+        outcome: Result<Output, JoinError>,
+    ) -> Result<(), Payload> {
         let world = &self.world;
         let ended = world.with_book(actor, |book| book.ended);
         let error = match outcome {
@@ -752,7 +806,7 @@ impl Cx {
         let (in_bridge, shielded) = self.book(|book| (book.is_bridge, book.shields > 0));
         // What may take for ever must be open to interruption.
         let open = !shielded;
-        match self.below(48) {
+        match self.below(54) {
             0..=2 => {
                 self.hit(Op::Yield);
                 self.wait(yield_now());
@@ -814,8 +868,42 @@ impl Cx {
             35 => self.join_half_way(),
             36..=38 if nests => self.with_waiting_destructor(depth),
             39 if nests && !in_bridge && self.may_nest() => self.nested_run_until(),
+            40 => {
+                self.hit(Op::TokioYield);
+                self.wait(tokio::task::yield_now());
+            }
+            41 | 42 => self.strike(self.place()),
+            43 => self.hostile_reader(),
+            45 => self.hostile_bridge(),
+            44 => self.begin_scene(),
             _ => self.poke(),
         }
+    }
+
+    /// Which kind of stack of its own this is.
+    fn place(&self) -> Op {
+        let (is_bridge, is_child) = self.book(|book| (book.is_bridge, book.is_child));
+        match (is_bridge, is_child) {
+            (true, _) => Op::RuntimeInBridge,
+            (_, true) => Op::RuntimeInChild,
+            _ => Op::RuntimeInFiber,
+        }
+    }
+
+    /// Begins something that goes on elsewhere.
+    fn begin_scene(&self) {
+        if !self.world.chance(20) {
+            return;
+        }
+        let (op, scene): (_, fn(&Stage)) = match self.below(5) {
+            0 => (Op::SceneRuntimes, runtimes::inside_a_multi_thread_runtime),
+            1 => (Op::SceneWakers, wakers::on_their_own_hub),
+            2 => (Op::SceneFlood, floods::of_a_thread),
+            3 => (Op::SceneForgotten, forgotten::while_others_wait),
+            _ => (Op::SceneThreadEnd, ends::of_a_thread),
+        };
+        self.hit(op);
+        self.world.shows.start(op, self.below(u64::MAX), scene);
     }
 
     fn receive(&self) {
@@ -925,6 +1013,7 @@ impl Cx {
             for _ in 0..=self.below(3) {
                 let body = self.enroll(Book {
                     started: true,
+                    is_child: true,
                     ..Book::default()
                 });
                 let actor = body.cx.me;
@@ -1096,13 +1185,13 @@ impl Drop for Lease<'_> {
 }
 
 /// A fiber from the pool, put back when dropped.
-struct Held<'a> {
+pub(crate) struct Held<'a> {
     cx: &'a Cx,
     held: Option<(usize, Fiber<Output>)>,
 }
 
 impl<'a> Held<'a> {
-    fn take(cx: &'a Cx) -> Option<Held<'a>> {
+    pub(crate) fn take(cx: &'a Cx) -> Option<Held<'a>> {
         let (actor, fiber) = cx.take_from_pool()?;
         let holder = cx.holder();
         cx.world.with_book(actor, |book| {
@@ -1116,7 +1205,7 @@ impl<'a> Held<'a> {
         })
     }
 
-    fn fiber(&mut self) -> &mut Fiber<Output> {
+    pub(crate) fn fiber(&mut self) -> &mut Fiber<Output> {
         match &mut self.held {
             Some((_, fiber)) => fiber,
             None => unreachable!("it is held until it is consumed"),
@@ -1124,7 +1213,7 @@ impl<'a> Held<'a> {
     }
 
     /// The fiber has been joined.
-    fn consume(mut self) -> usize {
+    pub(crate) fn consume(mut self) -> usize {
         match self.held.take() {
             Some((actor, _)) => actor,
             None => unreachable!("it is consumed once"),

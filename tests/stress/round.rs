@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use switchback::prelude::*;
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 use crate::helper::Helper;
 use crate::ledger::Owner;
 use crate::program::Cx;
+use crate::show::Shows;
 use crate::tally::{Op, Tally};
+use crate::wakers;
 use crate::world::{Rules, World, splitmix};
 
 /// What has the hub.
@@ -43,6 +46,7 @@ pub(crate) fn play(
     operations: u32,
     tally: &Rc<RefCell<Tally>>,
     helper: &Rc<Helper>,
+    shows: &Rc<Shows>,
 ) -> Outcome {
     let mut state = seed;
     let mut below = |n: u64| splitmix(&mut state) % n;
@@ -77,7 +81,9 @@ pub(crate) fn play(
         rules,
         tally.clone(),
         helper.clone(),
+        shows.clone(),
     );
+    wakers::set_world(&world);
     world.hit(0, end);
     match host {
         Host::Runtime => {
@@ -112,6 +118,8 @@ pub(crate) fn play(
             let inner = world.clone();
             let result = Hub::builder().run(move || {
                 tokio::time::pause();
+                let cx = Cx::outside(&inner);
+                (0..inner.below(3)).for_each(|_| cx.strike(Op::RuntimeInRoot));
                 control(inner.clone(), end).wait();
             });
             if let Err(error) = result {
@@ -148,6 +156,9 @@ async fn control(world: Rc<World>, end: Op) {
 
 async fn drive(world: &Rc<World>, end: Op) {
     let cx = Cx::outside(world);
+    let hub = Hub::current();
+    world.runtime.set(Some(hub.runtime().id()));
+    world.hub.replace(Some(hub.handle()));
     for _ in 0..world.below(5) + 2 {
         cx.spawn_into_pool();
     }
@@ -219,7 +230,10 @@ async fn drive(world: &Rc<World>, end: Op) {
     }
 }
 
-async fn close(world: &World) {
+async fn close(world: &Rc<World>) {
+    if world.chance(40) {
+        Cx::outside(world).hostile_close();
+    }
     let deadline = Instant::now() + PATIENCE;
     let closed = tokio::time::timeout_at(deadline, Hub::current().close()).await;
     // The deadline wakes it too: then nobody else has.
@@ -313,6 +327,15 @@ fn unended(world: &World) -> Vec<String> {
     .collect()
 }
 
+/// From here on, hostile wakers behave.
+fn disarm(world: &World) {
+    world
+        .hostiles
+        .borrow()
+        .iter()
+        .for_each(|hostile| hostile.arm(false));
+}
+
 /// Everything is over: the objects must be gone or accounted for.
 fn check(world: &Rc<World>) {
     for _ in 0..world.remote_joins.get() {
@@ -322,6 +345,21 @@ fn check(world: &Rc<World>) {
         }
     }
     let cx = Cx::outside(world);
+    if world.chance(20) {
+        cx.flood();
+    }
+    let kept = world.kept.take();
+    if world.chance(50) {
+        disarm(world);
+    }
+    drop(kept);
+    disarm(world);
+    let counts = &world.flood;
+    let [taken, ran] = [&counts.taken, &counts.ran].map(|count| count.load(Ordering::SeqCst));
+    // A hub that waits for what unwinds for ever is ended by force.
+    if world.closing.get() && world.unwound.get() == 0 && taken != ran {
+        world.fault(format!("of {taken} callbacks that were taken, {ran} ran"));
+    }
     drop(world.oneshots.take());
     drop(world.remote_oneshots.take());
     let mut abandoned = 0;

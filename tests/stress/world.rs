@@ -6,17 +6,21 @@
 //! checked against them.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use switchback::{Fiber, FiberHandle};
+use switchback::{Fiber, FiberHandle, HubHandle};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::floods::Counts;
 use crate::helper::Helper;
+use crate::hostile::Hostile;
 use crate::ledger::{Counted, Ledger, Owner};
 use crate::program::Output;
+use crate::show::Shows;
 use crate::tally::{Op, State, Tally};
 
 /// How a round is played, drawn with its seed.
@@ -57,6 +61,16 @@ pub(crate) struct World {
     pub(crate) remote_joins: Cell<u32>,
     pub(crate) notify: Notify,
     pub(crate) semaphore: Semaphore,
+    /// The hub of this round.
+    pub(crate) hub: RefCell<Option<HubHandle>>,
+    /// Its runtime.
+    pub(crate) runtime: Cell<Option<tokio::runtime::Id>>,
+    pub(crate) flood: Arc<Counts>,
+    pub(crate) shows: Rc<Shows>,
+    /// Every hostile waker of this round.
+    pub(crate) hostiles: RefCell<Vec<Arc<Hostile>>>,
+    /// Futures that were polled, and are kept until the round is over.
+    pub(crate) kept: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     /// How many actors are suspended while the thread counts a panic, and how
     /// many ever were.
     pub(crate) unwinding: Cell<u32>,
@@ -91,6 +105,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Book {
     pub(crate) handle: Option<FiberHandle>,
     pub(crate) is_bridge: bool,
+    /// A scope's.
+    pub(crate) is_child: bool,
     pub(crate) started: bool,
     pub(crate) began: bool,
     /// Its closure's captures have been dropped.
@@ -125,6 +141,7 @@ impl World {
         rules: Rules,
         tally: Rc<RefCell<Tally>>,
         helper: Rc<Helper>,
+        shows: Rc<Shows>,
     ) -> Rc<World> {
         let channel = |_| {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -157,6 +174,12 @@ impl World {
             remote_joins: Cell::new(0),
             notify: Notify::new(),
             semaphore: Semaphore::new(2),
+            hub: RefCell::default(),
+            runtime: Cell::new(None),
+            flood: Arc::default(),
+            shows,
+            hostiles: RefCell::default(),
+            kept: RefCell::default(),
             unwinding: Cell::new(0),
             unwound: Cell::new(0),
         })
@@ -283,6 +306,7 @@ impl World {
     pub(crate) fn excuses(&self, owner: Owner) -> bool {
         match owner {
             Owner::Nobody => false,
+            Owner::Forgotten => true,
             Owner::Stack(actor) => self.is_lost(actor),
             Owner::Result(actor) => {
                 let (forgotten, is_bridge, holder) =
