@@ -162,14 +162,17 @@ impl Coroutine {
 
 /// Holds a coroutine that is resumed in place.
 #[derive(Default)]
-pub(crate) struct CoroutineCell {
+#[repr(C)]
+pub(crate) struct CoroutineCell<B> {
     coroutine: UnsafeCell<Option<Coroutine>>,
     /// Set from [`resume`](CoroutineCell::resume) until [`park`](CoroutineCell::park) or
     /// [`take`](CoroutineCell::take).
     is_running: Cell<bool>,
+    /// A few bytes of the owner's, which take the place of padding.
+    pub(crate) beside: B,
 }
 
-impl CoroutineCell {
+impl<B> CoroutineCell<B> {
     /// Puts a coroutine into the cell. Any other one that is there is leaked.
     #[inline(always)]
     pub(crate) fn put(&self, coroutine: Coroutine) {
@@ -237,7 +240,7 @@ impl CoroutineCell {
     }
 }
 
-impl fmt::Debug for CoroutineCell {
+impl<B> fmt::Debug for CoroutineCell<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CoroutineCell")
             .field("is_running", &self.is_running)

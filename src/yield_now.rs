@@ -1,5 +1,6 @@
 //! [`yield_now`], which is also what a sleep of zero uses.
 
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -72,13 +73,25 @@ impl YieldNow {
     #[track_caller]
     #[inline(always)]
     pub fn wait(self) {
+        if !matches!(self.0, State::New) {
+            return self.wait_as_any_future(WaitSite::here("`.wait()`"));
+        }
+        // It was not polled and holds nothing, so it is forgotten, and made again where it is polled. It
+        // would take room in the caller's frame, and be looked at for something to drop.
+        mem::forget(self);
         let site = WaitSite::here("`.wait()`");
         let frame = Frame::new();
-        if let (State::New, Place::Stack(state)) = (&self.0, frame.place()) {
+        if let Place::Stack(state) = frame.place() {
             if let Resumer::Hub { fiber, hub } = &state.resumer {
                 return wait_in_queue(state, fiber, hub);
             }
         }
+        yield_now().wait_as_any_future(site);
+    }
+
+    #[cold]
+    #[track_caller]
+    fn wait_as_any_future(self, site: WaitSite) {
         match block_on(site, self, OnInterrupt::Unwind) {
             Ok(()) => {}
             Err(interrupt) => interrupt.throw(),
@@ -86,26 +99,41 @@ impl YieldNow {
     }
 }
 
-/// Gives way without a poll: the fiber suspends and continues when its turn comes. An interrupt, or
-/// a wake before that turn, is left to the slow path.
+/// Gives way without a poll: the fiber suspends and continues when its turn comes. An interrupt is
+/// left to the slow path, and so is a fiber that has an entry in the queue already.
+///
+/// A fiber that has none is queued behind everything that is ready, and the hub resumes it when that
+/// entry's turn has come, so the fiber need not look at the queue again. (The end of the hub resumes
+/// it earlier, with an interrupt.)
 #[inline(always)]
 fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
-    let is_calm = || fiber.interrupts() == 0 && state.deadlines.is_empty();
-    let ticket = hub.ticket();
-    if is_calm() && hub.is_running() && !panicking() {
-        state.give_way();
-        suspend::pause_calmly(state);
-        if is_calm() && hub.has_passed(ticket) {
-            return;
+    // Read from the stack's state, which a resume uses anyway, so that no pointer is kept in the frame.
+    let is_calm = || state.resumer.interrupts() == 0 && state.deadlines.is_empty();
+    let part = hub.part(fiber);
+    if is_calm() && !part.queued.get() && hub.is_running() && !panicking() {
+        suspend::give_way_calmly(state, part);
+        if !is_calm() {
+            gave_way_to_interrupt(state);
         }
-        suspend::resumed(state);
-        return wait_in_queue_slowly(state, hub, ticket, false);
+        return;
     }
-    wait_in_queue_slowly(state, hub, ticket, panicking());
+    wait_in_queue_slowly(state, hub);
+}
+
+/// Handles the interrupt that has arrived while the fiber gave way. If it is held off, nothing is left
+/// to wait for.
+#[cold]
+fn gave_way_to_interrupt(state: &StackState) {
+    suspend::resumed(state);
+    if let Some(interrupt) = interrupt::take(state, false, OnInterrupt::Unwind) {
+        interrupt.throw();
+    }
 }
 
 #[cold]
-fn wait_in_queue_slowly(state: &StackState, hub: &Core, ticket: Ticket, mut may_unwind: bool) {
+fn wait_in_queue_slowly(state: &StackState, hub: &Core) {
+    let ticket = hub.ticket();
+    let mut may_unwind = panicking();
     loop {
         if let Some(interrupt) = interrupt::take(state, may_unwind, OnInterrupt::Unwind) {
             interrupt.throw();

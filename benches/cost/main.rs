@@ -16,8 +16,11 @@ use switchback::{prelude::*, spawn, yield_now};
 /// An operation, by name, and the function that repeats it.
 type Thing = (&'static str, fn(u64));
 
-const THINGS: [Thing; 5] = [
-    ("yield", yields),
+const THINGS: [Thing; 8] = [
+    ("yield", |count| yields(10, count)),
+    ("yield-of-1000", |count| yields(1000, count)),
+    ("wake-self", |count| wakes_of_self(10, count)),
+    ("wake-self-of-1000", |count| wakes_of_self(1000, count)),
     ("spawn-join", spawns_and_joins),
     ("spawn-join-async", spawns_and_joins_async),
     ("wake", wakes),
@@ -54,14 +57,37 @@ fn in_fiber(f: impl FnOnce() + 'static) {
     switchback::run(f).expect("the fiber does not panic");
 }
 
-/// Ten fibers yield, `count` times in total.
-fn yields(count: u64) {
-    const FIBERS: u64 = 10;
+/// Runs `f` in each of `fibers` fibers.
+fn in_fibers(fibers: u64, f: impl Fn() + Copy + 'static) {
     in_fiber(move || {
-        let give_way = move || (0..count / FIBERS).for_each(|_| yield_now().wait());
-        let fibers: Vec<_> = (0..FIBERS).map(|_| spawn(give_way)).collect();
+        let fibers: Vec<_> = (0..fibers).map(|_| spawn(f)).collect();
         for mut fiber in fibers {
             fiber.join().wait().expect("the fiber does not panic");
+        }
+    });
+}
+
+/// A number of fibers yield, `count` times in total.
+fn yields(fibers: u64, count: u64) {
+    in_fibers(fibers, move || {
+        (0..count / fibers).for_each(|_| yield_now().wait());
+    });
+}
+
+/// A number of fibers wait for futures that wake them at once, `count` times in total.
+fn wakes_of_self(fibers: u64, count: u64) {
+    in_fibers(fibers, move || {
+        for _ in 0..count / fibers {
+            let mut woken = false;
+            let wakes = poll_fn(|cx| {
+                if !woken {
+                    woken = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            });
+            wakes.wait();
         }
     });
 }

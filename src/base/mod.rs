@@ -16,7 +16,7 @@ mod waker_list;
 
 pub use elapsed::Elapsed;
 pub(crate) use io_waiter::IoWaiter;
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{LINE, prefetch, stack_pointer};
 pub(crate) use surroundings::{ResumedIn, Surroundings};
 pub(crate) use timer::{Timeout, Timer, deadline_after};
 pub(crate) use unwinding::Unwinding;

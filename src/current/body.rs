@@ -27,6 +27,7 @@ where
     move |suspender| {
         let fiber = sender.fiber().lend();
         let state = StackState::new(suspender, Resumer::Hub { fiber, hub });
+        state.resumer.note_state(&state);
         place::run_stack(&state, || {
             ambient::run_with(inherited, || run(&state, f, &sender));
         });

@@ -107,7 +107,7 @@ pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
 
 /// Resumes a coroutine in its cell, and then restores the resumer's place.
 #[inline(always)]
-pub(crate) fn resume(coroutine: &CoroutineCell) -> Step {
+pub(crate) fn resume<B>(coroutine: &CoroutineCell<B>) -> Step {
     let _resumer = Restore(CURRENT.get());
     coroutine.resume()
 }

@@ -48,12 +48,19 @@ impl Resumer {
         }
     }
 
+    /// Tells the hub where the stack's `state` is, for its prefetches.
+    #[inline(always)]
+    pub(crate) fn note_state<S>(&self, state: &S) {
+        if let Resumer::Hub { fiber, hub } = self {
+            hub.part(fiber).note_state(std::ptr::from_ref(state).addr());
+        }
+    }
+
     /// Tells the hub where the used part of the stack ends now, for its prefetches.
     #[inline(always)]
     pub(crate) fn note_top(&self) {
         if let Resumer::Hub { fiber, hub } = self {
-            let here = 0_u8;
-            hub.part(fiber).note_top(std::ptr::from_ref(&here).addr());
+            hub.part(fiber).note_top();
         }
     }
 
@@ -71,7 +78,7 @@ impl Resumer {
     /// close may then have nothing left to wait for, so its waiters are woken.
     pub(crate) fn put_off(&self, put_off: bool) {
         if let Resumer::Hub { fiber, hub } = self {
-            hub.part(fiber).put_off.set(put_off);
+            hub.rest(fiber).put_off.set(put_off);
             if put_off && !hub.is_open() {
                 hub.mailbox.wake_close_waiters();
             }

@@ -9,6 +9,7 @@ use std::thread::panicking;
 use super::unwinding::{UNWINDING_BRIDGES, mark};
 use super::{Resumer, StackState, ambient, place};
 use crate::base::{Unwinding, contain};
+use crate::shared::HubPart;
 use crate::switch::Suspension;
 
 thread_local! {
@@ -34,9 +35,24 @@ pub(crate) fn pause(state: &StackState) -> bool {
 /// The part of [`pause`] that suspends. Called when the thread counts no panic, so that the stack
 /// is not unwinding.
 #[inline(always)]
-pub(crate) fn pause_calmly(state: &StackState) {
+fn pause_calmly(state: &StackState) {
     state.resumer.note_top();
-    switch(state, state.take_suspension());
+    switch_calmly(state, state.take_suspension());
+}
+
+/// Suspends the stack of a fiber, with this hub part, until everything that is ready now has had its
+/// turn. Called when the thread counts no panic. If any interrupt is pending afterwards, or there are
+/// deadlines, the caller calls [`resumed`].
+#[inline(always)]
+pub(crate) fn give_way_calmly(state: &StackState, part: &HubPart) {
+    part.note_top();
+    state.take_suspension();
+    switch_calmly(state, Suspension::Yielding);
+}
+
+#[inline(always)]
+fn switch_calmly(state: &StackState, how: Suspension) {
+    switch(state, how);
     // Rule 2: a panic that the thread counts now is not this stack's.
     state.panic_is_foreign.set(panicking());
 }

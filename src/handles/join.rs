@@ -65,10 +65,10 @@ fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
             let registers = fiber.is_of(&core.token) && own.is_waker(cx.waker());
             if registers {
                 let joiner = LocalJoiner {
-                    slot: core.part(own).slot.get(),
+                    slot: core.rest(own).slot.get(),
                     id: own.id(),
                 };
-                core.part(fiber).joiner.set(Some(joiner));
+                core.rest(fiber).joiner.set(Some(joiner));
             }
             registers
         }

@@ -22,8 +22,8 @@ use super::table::Table;
 use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
-    FiberIds, FiberRef, HubMetrics, HubPart, HubState, HubToken, LocalPhase, Mailbox, Recycler,
-    Schedule, SoleDriver,
+    FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase, Mailbox,
+    Recycler, Schedule, SoleDriver,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -40,7 +40,8 @@ use crate::stack::{Stack, StackPool};
 /// |---|---|---|
 /// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | no code, after the hub was made | all |
 /// | `driven_in` | the driver, at the beginning and end of a turn; the end of the hub | the driver, waits |
-/// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver, wakes |
+/// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver |
+/// | `turn_end` | the driver, wakes | the driver |
 /// | `state` | the close and the end of the hub | all |
 /// | `ready`, `table` | launch, wakes, turns, the end | the same, metrics |
 /// | `mail`, `has_left_mail` | intake | intake, close |
@@ -82,8 +83,10 @@ pub(crate) struct Core {
     pub(crate) alarm: OnceCell<Option<Arc<Alarm>>>,
     /// The number of fibers that were ever added until the end of the last turn.
     pub(crate) noticed: Cell<u64>,
-    /// Counts the turns; used to tell whether a fiber has already given way in this one.
+    /// Counts the turns; used to tell whether a pass over descriptors has given way in this one.
     pub(crate) turn: Cell<u64>,
+    /// The turn ends when this many entries have left the ready queue since the hub was made.
+    pub(crate) turn_end: Cell<u64>,
     /// The number of entries handled since tokio last had a chance to poll for I/O.
     pub(crate) resumes_since_io: Cell<u64>,
     /// The root fiber, if the hub was made to run one.
@@ -137,6 +140,7 @@ impl Core {
             alarm: OnceCell::new(),
             noticed: Cell::new(0),
             turn: Cell::new(0),
+            turn_end: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
             root_waits: Cell::new(false),
@@ -151,6 +155,12 @@ impl Core {
     #[inline]
     pub(crate) fn part<'a>(&'a self, fiber: &'a FiberRef) -> &'a HubPart {
         fiber.hub_part(&self.token)
+    }
+
+    /// Returns the rest of what the header has for this hub.
+    #[inline]
+    pub(crate) fn rest<'a>(&'a self, fiber: &'a FiberRef) -> &'a HubRest {
+        fiber.hub_rest(&self.token)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -241,9 +251,10 @@ impl Core {
         let part = self.part(fiber);
         if !part.queued.get() && matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun) {
             if part.coroutine.is_running() {
-                part.yielded.set(self.turn.get());
+                self.queue_again(fiber, part);
+            } else {
+                self.queue(fiber, part);
             }
-            self.queue(fiber, part);
             self.notify();
         }
     }
@@ -257,10 +268,19 @@ impl Core {
         self.ready.push_fiber(fiber.lend());
     }
 
+    /// Like [`queue`](Core::queue), for a fiber that has run in this turn and queues itself. It gives
+    /// way, so the turn ends before the entry.
+    #[inline(always)]
+    pub(crate) fn queue_again(&self, fiber: &FiberRef, part: &HubPart) {
+        let before = self.ready.queued();
+        self.turn_end.set(self.turn_end.get().min(before));
+        self.queue(fiber, part);
+    }
+
     /// Wakes the fiber of this hub that waits for `fiber` to end.
     #[inline]
     pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
-        let joiner = self.part(fiber).joiner.take();
+        let joiner = self.rest(fiber).joiner.take();
         if let Some(joiner) = joiner.and_then(|joiner| self.table.find(joiner)) {
             self.wake(&joiner);
         }

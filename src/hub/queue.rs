@@ -1,5 +1,8 @@
 //! [`ReentrantQueue`]: a queue that is changed through a shared reference.
 //!
+//! It is a ring whose length is a power of two. Its two ends are counted from the beginning, which also
+//! tells how many entries have ever come and left.
+//!
 //! # Safety
 //!
 //! *Queue Invariant*: no reference to the entries exists while they change. It holds because a
@@ -9,91 +12,163 @@
 //! change the queue.
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::collections::VecDeque;
+use std::cell::{Cell, UnsafeCell};
 use std::mem;
 
 /// A first-in first-out queue. The allocator, which may be the user's, may use the queue while it
 /// grows.
-pub(super) struct ReentrantQueue<T>(UnsafeCell<VecDeque<T>>);
+pub(super) struct ReentrantQueue<T> {
+    /// Slots without an entry hold the default value, whose drop runs no code.
+    slots: UnsafeCell<Box<[T]>>,
+    /// The number of entries that have ever left.
+    left: Cell<u64>,
+    /// The number of entries that have ever come.
+    come: Cell<u64>,
+}
 
 impl<T> Default for ReentrantQueue<T> {
     fn default() -> ReentrantQueue<T> {
-        ReentrantQueue(UnsafeCell::default())
+        ReentrantQueue {
+            slots: UnsafeCell::default(),
+            left: Cell::new(0),
+            come: Cell::new(0),
+        }
     }
 }
 
-impl<T> ReentrantQueue<T> {
-    /// Returns the entries, for a short look: see the Queue Invariant.
-    #[inline]
-    pub(super) fn look(&self) -> &VecDeque<T> {
-        // SAFETY: by the Queue Invariant, the entries do not change while the reference is used.
-        unsafe { &*self.0.get() }
+/// Returns where in `slots` the entry is that came after `n` others.
+#[inline(always)]
+fn index<T>(slots: &[T], n: u64) -> usize {
+    n as usize & slots.len().wrapping_sub(1)
+}
+
+impl<T: Default> ReentrantQueue<T> {
+    /// Returns the number of entries that have ever left.
+    #[inline(always)]
+    pub(super) fn left(&self) -> u64 {
+        self.left.get()
     }
 
-    /// Returns the entries, to be changed.
+    /// Returns the number of entries that have ever come.
+    #[inline(always)]
+    pub(super) fn come(&self) -> u64 {
+        self.come.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        (self.come.get() - self.left.get()) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.come.get() == self.left.get()
+    }
+
+    /// Returns the entry that has `n` others before it, for a short look: see the Queue Invariant.
+    #[inline(always)]
+    pub(super) fn look(&self, n: usize) -> Option<&T> {
+        if n >= self.len() {
+            return None;
+        }
+        // SAFETY: by the Queue Invariant, the entries do not change while the reference is used.
+        let slots = unsafe { &*self.slots.get() };
+        Some(&slots[index(slots, self.left.get() + n as u64)])
+    }
+
+    /// Returns the slots, to be changed.
     ///
     /// # Safety
     ///
     /// The Queue Invariant must hold: no other reference to the entries exists, and the caller
     /// allocates and drops nothing while it uses this one.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::mut_from_ref)]
-    unsafe fn change(&self) -> &mut VecDeque<T> {
+    unsafe fn change(&self) -> &mut Box<[T]> {
         // SAFETY: as promised by the caller.
-        unsafe { &mut *self.0.get() }
+        unsafe { &mut *self.slots.get() }
     }
 
-    #[inline]
+    /// Returns the number of slots.
+    #[inline(always)]
+    fn room(&self) -> usize {
+        // SAFETY: no other reference exists, and this one is not kept.
+        unsafe { self.change() }.len()
+    }
+
+    #[inline(always)]
     pub(super) fn push(&self, entry: T) {
-        while self.look().len() == self.look().capacity() {
+        while self.len() == self.room() {
             self.grow();
         }
-        // SAFETY: no other reference exists. There is room, so this allocates nothing.
-        unsafe { self.change() }.push_back(entry);
+        // SAFETY: no other reference exists. The slot is free, so no entry is dropped.
+        let slots = unsafe { self.change() };
+        let at = index(slots, self.come.get());
+        slots[at] = entry;
+        self.come.set(self.come.get() + 1);
     }
 
     /// Makes room. The allocator may be the user's, and may use this queue meanwhile.
     #[cold]
     fn grow(&self) {
         loop {
-            let room = self.look().len().max(8) * 2;
-            let mut larger = VecDeque::with_capacity(room);
-            // SAFETY: no other reference exists. The entries fit into `larger`, so this allocates
-            // nothing. They are moved, not dropped, and the old buffer is freed after the last use.
-            let entries = unsafe { self.change() };
-            if entries.len() < room {
-                larger.append(entries);
-                let old = mem::replace(entries, larger);
+            let room = (self.len() + 1).next_power_of_two().max(16);
+            let mut larger: Box<[T]> = (0..room).map(|_| T::default()).collect();
+            // SAFETY: no other reference exists. The entries fit into `larger`. They are moved, not
+            // dropped, and the old slots are freed after the last use.
+            let slots = unsafe { self.change() };
+            if self.len() < room {
+                for n in self.left.get()..self.come.get() {
+                    larger[index(&larger, n)] = mem::take(&mut slots[index(slots, n)]);
+                }
+                let old = mem::replace(slots, larger);
                 drop(old);
                 return;
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self) -> Option<T> {
-        // SAFETY: no other reference exists. Popping allocates and drops nothing.
-        unsafe { self.change() }.pop_front()
+        if self.is_empty() {
+            return None;
+        }
+        // SAFETY: no other reference exists. The entry is moved, not dropped.
+        let slots = unsafe { self.change() };
+        let at = index(slots, self.left.get());
+        self.left.set(self.left.get() + 1);
+        Some(mem::take(&mut slots[at]))
     }
 
     /// Puts back the entry that was popped last, before anything else has used the queue.
     pub(super) fn put_back(&self, entry: T) {
-        debug_assert!(self.look().len() < self.look().capacity());
-        // SAFETY: no other reference exists. The entry was there just now, so there is room.
-        unsafe { self.change() }.push_front(entry);
+        debug_assert!(self.len() < self.room());
+        self.left.set(self.left.get() - 1);
+        // SAFETY: no other reference exists. The entry was there just now, so its slot is free.
+        let slots = unsafe { self.change() };
+        let at = index(slots, self.left.get());
+        slots[at] = entry;
     }
 
-    pub(super) fn take(&self) -> VecDeque<T> {
-        // SAFETY: no other reference exists. An empty queue allocates nothing.
-        mem::take(unsafe { self.change() })
+    /// Removes all entries.
+    pub(super) fn take(&self) -> Vec<T> {
+        // SAFETY: no other reference exists. No slots need no memory.
+        let slots = mem::take(unsafe { self.change() });
+        let first = index(&slots, self.left.get());
+        let mut entries = slots.into_vec();
+        if !entries.is_empty() {
+            entries.rotate_left(first);
+        }
+        entries.truncate(self.len());
+        self.left.set(self.come.get());
+        entries
     }
 
     /// Frees the memory of a queue that was long and is now empty.
     #[inline]
     pub(super) fn trim(&self) {
         const KEPT: usize = 1024;
-        if self.look().is_empty() && self.look().capacity() > KEPT {
+        if self.is_empty() && self.room() > KEPT {
             drop(self.take());
         }
     }

@@ -34,7 +34,7 @@ impl Table {
         let mut entries = self.entries.borrow_mut();
         let place = entries.vacant_entry();
         let slot = u32::try_from(place.key()).expect("fewer than 2^32 fibers live");
-        added.hub_part(token).slot.set(slot);
+        added.hub_rest(token).slot.set(slot);
         self.added.set(self.added.get() + 1);
         place.insert(entry);
         added
@@ -47,7 +47,7 @@ impl Table {
     pub(crate) fn retire(&self, token: &HubToken, fiber: &FiberRef) -> Entry {
         let part = fiber.hub_part(token);
         debug_assert_eq!(part.phase.get(), LocalPhase::Over);
-        let slot = part.slot.get() as usize;
+        let slot = fiber.hub_rest(token).slot.get() as usize;
         let mut entries = self.entries.borrow_mut();
         if part.queued.get() {
             let entry = &mut entries[slot];
@@ -76,7 +76,7 @@ impl Table {
 
     /// Returns whether a fiber of this hub is in the table.
     pub(crate) fn contains(&self, token: &HubToken, fiber: &FiberRef) -> bool {
-        let slot = fiber.hub_part(token).slot.get() as usize;
+        let slot = fiber.hub_rest(token).slot.get() as usize;
         let entries = self.entries.borrow();
         entries
             .get(slot)

@@ -90,10 +90,10 @@ fn clear_ready(core: &Core) {
         let part = core.part(&fiber);
         part.queued.set(false);
         if part.phase.get() == LocalPhase::Over {
-            core.table.remove(part.slot.get());
+            core.table.remove(core.rest(&fiber).slot.get());
         }
     }
-    for other in others {
+    for other in others.into_iter().flatten() {
         match other {
             Ready::Waker(waker) => contain::wake(waker),
             Ready::Callback(callback) => callbacks::discard(callback),

@@ -12,7 +12,7 @@ use crate::hub::{Core, Ready};
 use crate::shared::Request;
 
 /// The maximum number of entries of the ready queue that are handled in one turn.
-pub(super) const TURN_LENGTH: usize = 61;
+pub(super) const TURN_LENGTH: usize = 128;
 
 /// The maximum number of wakes that are taken in at once. Handling one is short.
 const MAX_WAKES: usize = 1024;

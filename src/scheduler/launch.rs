@@ -11,10 +11,6 @@ use crate::shared::{FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, Result
 use crate::stack::Stack;
 use crate::switch::Coroutine;
 
-/// The distance in bytes from the base of a stack to where a fiber is assumed to suspend that has
-/// not done anything yet; used for prefetches.
-const FIRST_USED: usize = 512;
-
 /// The settings of a fiber.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -89,13 +85,13 @@ pub(crate) fn launch<F, T>(
     enter(core, fiber, coroutine, base, None);
 }
 
-/// Prepares for a fiber to begin on this stack. Returns the base of the stack, for [`enter`].
+/// Prepares for a fiber to begin on this stack. Returns its highest address, for [`enter`].
 #[inline]
 pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool) -> usize {
     if measure || core.config.measure_stacks {
         core.depths.begin(fiber, stack);
     }
-    stack.extent().base
+    stack.top()
 }
 
 /// Puts a fiber with its coroutine into the table, and queues it if it was started. Before a fiber
@@ -111,7 +107,7 @@ pub(crate) fn enter(
     let part = core.part(&fiber);
     part.coroutine.put(coroutine);
     part.phase.set(LocalPhase::New);
-    part.note_top(base - FIRST_USED);
+    part.note_base(base);
     let added = core.table.add(&core.token, Entry { fiber, children });
     if added.phase() == Phase::Started {
         core.wake(&added);

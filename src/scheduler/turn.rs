@@ -7,15 +7,16 @@
 //!    it ran, as `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries
 //!    were handled; tokio's cooperative budget, which all fibers of one poll share, is spent. (The
 //!    budget is checked after each entry, except after a fiber that gives way, so at least one
-//!    entry is handled.)
+//!    entry is handled.) The first fiber that gives way and [`MAX_RESUMES`] set the turn's end as a
+//!    place in the queue, so that no fiber has to record when it gave way.
 //! 3. If anything is left, ask to be polled again: behind the tasks that are ready now and, every
 //!    [`MAX_RESUMES`] entries, also behind a poll of the I/O and time drivers.
 //!
 //! Fibers that give way for ever therefore leave tokio's other tasks at least as much time as the
-//! same number of tasks would: one turn for each pass over the fibers, or for each 61 of them if
-//! there are more. Tokio polls for I/O after as many fibers as it does after tasks (61, its
-//! `event_interval`). If other tasks give way for ever too, the fibers get less time than they
-//! would as tasks: 61 resumes for each 61 polls of those tasks, however many fibers there are.
+//! same number of tasks would: one turn for each pass over the fibers, or for each 128 of them if
+//! there are more. Tokio polls for I/O after 128 fibers, which take about the time of the 61 tasks
+//! after which it does so (its `event_interval`). If other tasks give way for ever too, the fibers
+//! get 128 resumes for each 61 polls of those tasks, however many fibers there are.
 
 use std::rc::Rc;
 use std::task::Context;
@@ -40,7 +41,7 @@ const LEAST_NEW: usize = intake::TURN_LENGTH / 4;
 
 /// Below this many live fibers, their headers and stacks are still in cache, and prefetching only
 /// costs.
-const PREFETCH_FROM: usize = 1024;
+const PREFETCH_FROM: usize = 64;
 
 /// Runs one turn for a driver that is polled with `cx`.
 #[inline]
@@ -52,9 +53,11 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     core.learn_driver();
     // A hub may be driven from inside one of its own fibers.
     let outer = core.driven_in.get();
+    let outer_end = core.turn_end.get();
     core.driven_in.set(driven_in);
     let handled = unwinding::while_resuming(|| run(core));
     core.driven_in.set(outer);
+    core.turn_end.set(outer_end);
     let added = core.table.added();
     thread_end::stacks_have_begun(added - core.noticed.replace(added));
     core.mailbox.counters.publish(&core.metrics());
@@ -84,13 +87,13 @@ fn run(core: &Rc<Core>) -> u64 {
     core.notice_interrupt();
     let prefetches = core.table.len() >= PREFETCH_FROM;
     let before = core.ready.handled();
-    while core.ready.handled() - before < MAX_RESUMES && step(core, prefetches) {}
+    core.turn_end.set(before + MAX_RESUMES);
+    while core.ready.handled() < core.turn_end.get() && step(core, prefetches) {}
     core.ready.handled() - before
 }
 
 /// Handles the next entry of the ready queue. Returns false if the turn is over: the queue is
-/// empty, the next fiber has given way in this turn (its entry stays in the queue), or tokio's
-/// budget is spent.
+/// empty, a pass over descriptors has given way in this turn, or tokio's budget is spent.
 #[inline(always)]
 fn step(core: &Rc<Core>, prefetches: bool) -> bool {
     let Some(entry) = core.ready.pop() else {
@@ -100,20 +103,13 @@ fn step(core: &Rc<Core>, prefetches: bool) -> bool {
         return step_other(core);
     };
     let part = core.part(&fiber);
-    if part.yielded.get() == core.turn.get() {
-        core.ready.put_back(Some(fiber));
-        return false;
-    }
     if prefetches {
         core.ready
             .prefetch(|fiber| core.part(fiber).prefetch_stack());
     }
     part.queued.set(false);
     if part.phase.get() != LocalPhase::Begun && !begin(&fiber, part) {
-        if part.phase.get() == LocalPhase::Over {
-            core.table.remove(part.slot.get());
-        }
-        closing::check(core);
+        left_without_run(core, &fiber, part);
     } else if part.coroutine.is_running() {
         part.requeue.set(true);
     } else {
@@ -122,13 +118,22 @@ fn step(core: &Rc<Core>, prefetches: bool) -> bool {
     true
 }
 
+/// Handles a fiber whose entry has left the queue and which must not run.
+#[cold]
+fn left_without_run(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
+    if part.phase.get() == LocalPhase::Over {
+        core.table.remove(core.rest(fiber).slot.get());
+    }
+    closing::check(core);
+}
+
 /// Handles the next entry, which is not a fiber. Returns what [`step`] returns. A pass over ready
 /// descriptors can give way as a fiber does.
 #[cold]
 fn step_other(core: &Rc<Core>) -> bool {
     #[cfg(unix)]
     if core.ready.polls_next() && core.poll.is_over_in(core.turn.get()) {
-        core.ready.put_back(None);
+        core.ready.put_back_other();
         return false;
     }
     match core.ready.pop_other() {
@@ -157,9 +162,8 @@ fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
             if gives_way {
                 // The mail that has arrived until now comes before this fiber.
                 intake::take(core, 0);
-                part.yielded.set(core.turn.get());
                 if !part.queued.get() {
-                    core.queue(fiber, part);
+                    core.queue_again(fiber, part);
                 }
             }
             part.coroutine.park();

@@ -4,18 +4,33 @@
 //!
 //! A fiber has one allocation besides its stack. It holds the header and, behind it, the space for
 //! the result, whose type only the [`ResultSender`](super::ResultSender) and the
-//! [`ResultReceiver`](super::ResultReceiver) know. The fields that are used when the fiber is made,
-//! joined and freed come first. The fields that the hub reads and writes each time it resumes the
-//! fiber are adjacent and fit one or two cache lines. Fields that are rarely used come last.
+//! [`ResultReceiver`](super::ResultReceiver) know. It begins at a cache line, and on 64-bit Linux it
+//! has three of them:
+//!
+//! ```text
+//!    0                                     40                  48        56         64
+//!    +-------------------------------------+-------------------+---------+----------+
+//!  0 | coroutine: stack, stack pointer ... | bytes, interrupts | base    | mailbox  |  each resume
+//!    +-----------------+-----------------+-+----------+--------+---------+----------+
+//! 64 | count           | joiner          | slot, life ...      | id, joiner's key   |  spawn and join
+//!    +-----------------+-----------------+----------------------+-------------------+
+//! 128| name                     | cancel           | result                         |  seldom
+//!    +--------------------------+------------------+--------------------------------+
+//! ```
+//!
+//! The first line is all of a header that a hub and a fiber use when the fiber gives way or waits.
+//! With many fibers each line is a miss of the cache, so such a line costs more than the rest of the
+//! resume. The stack has three or four more: see [`crate::current::StackState`].
 //!
 //! # Access to the fields
 //!
 //! | field | accessed by |
 //! |---|---|
-//! | `count` | [`FiberRef`](super::FiberRef) only |
 //! | `hub_part` | the hub's thread, with the hub's [`HubToken`] |
+//! | `interrupts` of `hub_part` | set by any thread, cleared by the code on the fiber's stack and by the hub |
 //! | `mailbox` | any thread; taken out when the header is freed |
-//! | `interrupts` | set by any thread, cleared by the code on the fiber's stack and by the hub |
+//! | `count` | [`FiberRef`](super::FiberRef) only |
+//! | `hub_rest` | as `hub_part` |
 //! | `life` | any thread; bits are set and never cleared: see [`life`] |
 //! | `queued_remotely` | set by a wake on another thread, cleared by the hub |
 //! | `unparked` | set by any thread, taken by the fiber |
@@ -36,9 +51,9 @@ use std::task::Waker;
 
 use super::mailbox::Mailbox;
 use super::reference::Count;
-use super::{Cancelled, FiberId, HubPart, HubToken};
+use super::{Cancelled, FiberId, HubPart, HubRest, HubToken};
 use crate::base::lock::{self, lock};
-use crate::base::{WakerKey, contain, prefetch};
+use crate::base::{LINE, WakerKey, contain, prefetch};
 
 /// Whether a new fiber is queued at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +116,11 @@ pub(crate) mod interrupt {
 /// no destructor of these.
 #[repr(C)]
 pub(crate) struct Header {
-    pub(super) count: Count,
     hub_part: HubPart,
     /// [`take_mailbox`](Header::take_mailbox) drops this; dropping the header does not.
     pub(crate) mailbox: ManuallyDrop<Arc<Mailbox>>,
-    interrupts: AtomicU8,
+    pub(super) count: Count,
+    hub_rest: HubRest,
     life: lock::AtomicU8,
     /// Whether the fiber is among the wakes in the mailbox.
     ///
@@ -127,10 +142,18 @@ pub(crate) struct Header {
     cancel: Mutex<Option<Box<Cow<'static, str>>>>,
 }
 
-// SAFETY: all fields but `hub_part` are `Send` and `Sync`. `hub_part` is reached only with the
-// token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread. The last
-// reference may be dropped on any thread, and that does not touch `hub_part`, which has no
-// destructor.
+// Where the layout is known: one line for what each resume uses.
+#[cfg(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(any(switchback_system_stacks, switchback_no_spares))
+))]
+const _: () = assert!(std::mem::offset_of!(Header, count) == LINE);
+
+// SAFETY: all fields but `hub_part` and `hub_rest` are `Send` and `Sync`. Those two are reached only
+// with the token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread,
+// except for `interrupts` in `hub_part`, which is atomic. The last reference may be dropped on any
+// thread, and that does not touch the two, which have no destructor.
 unsafe impl Send for Header {}
 // SAFETY: as above.
 unsafe impl Sync for Header {}
@@ -173,10 +196,10 @@ impl Header {
         start: Start,
     ) -> Header {
         Header {
-            count,
             hub_part: HubPart::default(),
             mailbox: ManuallyDrop::new(mailbox),
-            interrupts: AtomicU8::new(0),
+            count,
+            hub_rest: HubRest::default(),
             life: lock::AtomicU8::new(match start {
                 Start::AtOnce => life::STARTED,
                 Start::Later => 0,
@@ -187,7 +210,10 @@ impl Header {
             id,
             joiner_key: JoinerKey::new(),
             stack_used: AtomicU32::new(0),
-            name: name.map_or_else(OnceLock::new, OnceLock::from),
+            name: match name {
+                Some(name) => OnceLock::from(name),
+                None => OnceLock::new(),
+            },
             cancel: Mutex::new(None),
         }
     }
@@ -206,7 +232,7 @@ impl Header {
     /// Asks the processor to fetch the data that the hub needs to resume the fiber.
     #[inline(always)]
     pub(crate) fn prefetch(&self) {
-        prefetch::<2>(std::ptr::from_ref(self).addr());
+        prefetch::<1>(std::ptr::from_ref(self).addr());
     }
 
     /// Returns the part that only the fiber's hub uses.
@@ -218,6 +244,17 @@ impl Header {
     pub(crate) fn hub_part<'a>(&'a self, token: &'a HubToken) -> &'a HubPart {
         assert!(self.is_of(token), "a hub handles its own fibers");
         &self.hub_part
+    }
+
+    /// Returns the rest of what only the fiber's hub uses.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `token` belongs to another hub.
+    #[inline]
+    pub(crate) fn hub_rest<'a>(&'a self, token: &'a HubToken) -> &'a HubRest {
+        assert!(self.is_of(token), "a hub handles its own fibers");
+        &self.hub_rest
     }
 
     /// Returns whether `token` belongs to the fiber's hub.
@@ -282,6 +319,7 @@ impl Header {
 
     /// Starts the fiber on behalf of a user. Returns false if the fiber was started before or has
     /// an interrupt pending, such as a cancel.
+    #[inline]
     pub(crate) fn start(&self) -> bool {
         self.interrupts() == 0 && self.claim_start()
     }
@@ -336,6 +374,7 @@ impl Header {
         self.life.load(Ordering::Acquire) & life::DETACHED != 0
     }
 
+    #[inline]
     pub(crate) fn is_alive(&self) -> bool {
         matches!(self.phase(), Phase::New | Phase::Started) && self.mailbox.failure().is_none()
     }
@@ -380,15 +419,20 @@ impl Header {
     /// that a reader of a bit sees what was done before the bit was set.
     #[inline]
     pub(crate) fn interrupts(&self) -> u8 {
-        self.interrupts.load(Ordering::Acquire)
+        self.interrupt_bits().load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn interrupt_bits(&self) -> &AtomicU8 {
+        &self.hub_part.interrupts
     }
 
     pub(crate) fn interrupt(&self, bit: u8) {
-        self.interrupts.fetch_or(bit, Ordering::AcqRel);
+        self.interrupt_bits().fetch_or(bit, Ordering::AcqRel);
     }
 
     pub(crate) fn take_back_interrupt(&self, bit: u8) {
-        self.interrupts.fetch_and(!bit, Ordering::AcqRel);
+        self.interrupt_bits().fetch_and(!bit, Ordering::AcqRel);
     }
 
     /// Asks the fiber to end. Returns false if it has ended. If a cancel is already pending, its
@@ -414,7 +458,7 @@ impl Header {
         }
         let mut pending = lock(&self.cancel);
         let before = self
-            .interrupts
+            .interrupt_bits()
             .fetch_and(!interrupt::CANCEL, Ordering::AcqRel);
         (before & interrupt::CANCEL != 0)
             .then(|| Cancelled::new(pending.take().map(|message| *message)))

@@ -1,4 +1,4 @@
-//! [`HubPart`]: the part of a fiber's header that stays on its hub's thread.
+//! [`HubPart`] and [`HubRest`]: the parts of a fiber's header that stay on its hub's thread.
 //!
 //! # States
 //!
@@ -30,28 +30,32 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::atomic::AtomicU8;
 
 use super::FiberId;
-use crate::base::prefetch;
+use crate::base::{LINE, prefetch, stack_pointer};
 use crate::switch::CoroutineCell;
 
-/// The data that a hub keeps in the header of each of its fibers. It is reached only with the hub's
-/// [`HubToken`], and therefore only on the hub's thread.
+/// What a hub reads and writes each time that it resumes a fiber. It is reached only with the hub's
+/// [`HubToken`], and therefore only on the hub's thread. (`interrupts` is the exception: it is for
+/// any thread, and lies here for its place.)
 ///
 /// A header may be dropped on any thread, so no field here has a destructor.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub(crate) struct HubPart {
-    /// The fiber of the same hub that waits for this one in `Join`.
-    pub(crate) joiner: Cell<Option<LocalJoiner>>,
     /// The fiber's coroutine, from its launch until the fiber is over.
-    pub(crate) coroutine: CoroutineCell,
-    /// The end of the used part of the stack at the last suspension.
-    top: Cell<usize>,
-    /// The last turn in which the fiber queued itself while it ran, as a yield does.
-    pub(crate) yielded: Cell<u64>,
-    /// The number of its entry in the hub's table.
-    pub(crate) slot: Cell<u32>,
+    pub(crate) coroutine: CoroutineCell<HubBytes>,
+    /// The highest address of the stack.
+    base: Cell<usize>,
+}
+
+/// The small fields of a [`HubPart`]. None is aligned, so that they and the flag of the
+/// [`CoroutineCell`] before them are one word.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(crate) struct HubBytes {
     pub(crate) phase: Cell<LocalPhase>,
     /// Whether the fiber has an entry in the ready queue. The table keeps the fiber until that
     /// entry has been handled.
@@ -59,25 +63,77 @@ pub(crate) struct HubPart {
     /// Whether its entry was handled while it was running, by its own hub driven from inside the
     /// fiber. It is queued again when it suspends.
     pub(crate) requeue: Cell<bool>,
-    /// Whether an interrupt is put off until no stack of the thread is unwinding.
-    pub(crate) put_off: Cell<bool>,
+    /// How far below the base the stack was used at the last suspension, in cache lines, as the bytes
+    /// of a `u16`; for prefetches.
+    used: Cell<[u8; 2]>,
+    /// How far below the base the state of the stack is, in cache lines; for prefetches.
+    state: Cell<u8>,
+    /// The [`interrupt`](super::interrupt) bits.
+    pub(super) interrupts: AtomicU8,
+}
+
+impl Deref for HubPart {
+    type Target = HubBytes;
+
+    #[inline(always)]
+    fn deref(&self) -> &HubBytes {
+        &self.coroutine.beside
+    }
 }
 
 impl HubPart {
-    /// Records that the fiber suspends with its stack used from the base to `top`.
+    /// Records the highest address of the stack, on which the fiber has not begun.
     #[inline(always)]
-    pub(crate) fn note_top(&self, top: usize) {
-        self.top.set(top);
+    pub(crate) fn note_base(&self, base: usize) {
+        self.base.set(base);
+        self.used.set(1_u16.to_ne_bytes());
+        self.state.set(1);
     }
 
-    /// Asks the processor to fetch the part of the stack that is used first.
+    /// Records the address of the state that the stack has near its base.
+    #[inline(always)]
+    pub(crate) fn note_state(&self, state: usize) {
+        let lines = self.base.get().wrapping_sub(state) / LINE;
+        self.state.set(u8::try_from(lines).unwrap_or(u8::MAX));
+    }
+
+    /// Records where the stack ends, in the code that suspends the fiber on it.
+    #[inline(always)]
+    pub(crate) fn note_top(&self) {
+        /// What the engine pushes below the frame.
+        const PUSHED: usize = 24;
+        let top = stack_pointer() - PUSHED;
+        let lines = self.base.get().wrapping_sub(top) / LINE;
+        self.used.set((lines as u16).to_ne_bytes());
+    }
+
+    /// Asks the processor to fetch the lines of the stack that a resume uses: the engine's words at
+    /// the base, the state of the stack, and the frames that suspended last.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        prefetch::<8>(self.top.get());
+        let below = |lines: usize| self.base.get().wrapping_sub(lines * LINE);
+        prefetch::<1>(below(1));
+        prefetch::<1>(below(self.state.get().into()));
+        let used = u16::from_ne_bytes(self.used.get());
+        prefetch::<2>(below(usize::from(used) + 1));
     }
 }
 
 const _: () = assert!(!std::mem::needs_drop::<HubPart>());
+
+/// What a hub keeps in the header of each of its fibers and does not need at each resume. As for
+/// [`HubPart`], it is reached only with the token, and no field has a destructor.
+#[derive(Debug, Default)]
+pub(crate) struct HubRest {
+    /// The fiber of the same hub that waits for this one in `Join`.
+    pub(crate) joiner: Cell<Option<LocalJoiner>>,
+    /// The number of its entry in the hub's table.
+    pub(crate) slot: Cell<u32>,
+    /// Whether an interrupt is put off until no stack of the thread is unwinding.
+    pub(crate) put_off: Cell<bool>,
+}
+
+const _: () = assert!(!std::mem::needs_drop::<HubRest>());
 
 /// What the hub has done with a fiber so far. The header's [`Phase`](super::Phase) is for other
 /// threads; this spares the hub from reading it.

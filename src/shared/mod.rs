@@ -37,7 +37,7 @@ pub use fiber_id::FiberId;
 pub(crate) use fiber_id::FiberIds;
 pub(crate) use header::{Header, Phase, Start, interrupt};
 pub use hub_closed::HubClosed;
-pub(crate) use hub_part::{HubPart, HubToken, LocalJoiner, LocalPhase};
+pub(crate) use hub_part::{HubPart, HubRest, HubToken, LocalJoiner, LocalPhase};
 pub(crate) use hub_state::{HubFailure, HubState};
 pub(crate) use mailbox::{CloseWaiter, Mailbox, RemoteSpawn, Request, Schedule, SoleDriver};
 pub(crate) use metrics::Counters;

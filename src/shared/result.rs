@@ -32,8 +32,9 @@ use crate::base::lock::Witness;
 use crate::base::report;
 
 /// The one allocation of a fiber. Freeing it does not drop the result: the side that comes last
-/// takes the result and drops it. (If the `Fiber` was forgotten, its result leaks.)
-#[repr(C)]
+/// takes the result and drops it. (If the `Fiber` was forgotten, its result leaks.) It begins at a
+/// cache line: see [`super::header`].
+#[repr(C, align(64))]
 pub(super) struct Allocation<T> {
     header: Header,
     /// The result is stored here as soon as it exists, because a large one should not be moved

@@ -30,6 +30,12 @@ impl Stack {
         }
     }
 
+    /// Returns the address where a coroutine begins, from which the stack grows down.
+    #[inline]
+    pub(crate) fn top(&self) -> usize {
+        self.mapped.base().get()
+    }
+
     /// Does nothing: memory goes back to the system only with the whole stack.
     pub(crate) fn discard(&self, _keep: usize) {}
 }
