@@ -63,12 +63,18 @@ impl Wake for Deadline {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Deadlines {
-    /// The length of `frames`, for the fast path of waits.
+    /// The number of deadlines, for the fast path of waits.
     len: Cell<usize>,
+    /// Allocated for the first deadline, because most stacks have none.
+    list: OnceCell<Box<List>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
     frames: RefCell<Vec<Frame>>,
     /// Whether any deadline may have passed, so that a wait under many of them need not look at
     /// each.
-    any_expired: OnceCell<Arc<AtomicBool>>,
+    any_expired: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -87,14 +93,17 @@ impl Deadlines {
 
     /// Returns the outermost deadline that has passed and that `shields` do not hold off.
     pub(crate) fn expired(&self, shields: u32) -> Option<Expired> {
-        let any_expired = self.any_expired.get()?;
+        let List {
+            frames,
+            any_expired,
+        } = &**self.list.get()?;
         if self.is_empty() || !any_expired.load(Ordering::Acquire) {
             return None;
         }
         // The flag is cleared before the search, so that the next search finds a deadline that
         // passes meanwhile.
         any_expired.store(false, Ordering::Release);
-        let frames = self.frames.borrow();
+        let frames = frames.borrow();
         let expired = || frames.iter().filter(|frame| frame.deadline.has_expired());
         if expired().next().is_some() {
             any_expired.store(true, Ordering::Release);
@@ -105,8 +114,11 @@ impl Deadlines {
 
     /// Makes every deadline wake this waker, because something else resumes the stack from now on.
     pub(crate) fn set_waker(&self, waker: &Waker) {
+        let Some(list) = self.list.get() else {
+            return;
+        };
         let deadlines: Vec<_> = {
-            let frames = self.frames.borrow();
+            let frames = list.frames.borrow();
             frames.iter().map(|frame| frame.deadline.clone()).collect()
         };
         for deadline in deadlines {
@@ -122,32 +134,40 @@ impl Deadlines {
         shields: u32,
         stack: &Waker,
     ) -> (Arc<Deadline>, DeadlineGuard<'_>) {
+        let list = self.list.get_or_init(Box::default);
         let deadline = Arc::new(Deadline {
             expired: AtomicBool::new(false),
-            any_expired: self.any_expired.get_or_init(Arc::default).clone(),
+            any_expired: list.any_expired.clone(),
             stack: AtomicWaker::new(),
         });
         contain::register_waker(&deadline.stack, stack);
         if is_due {
             deadline.expire();
         }
-        self.frames.borrow_mut().push(Frame {
+        list.frames.borrow_mut().push(Frame {
             deadline: deadline.clone(),
             shields,
         });
         self.len.set(self.len.get() + 1);
-        (deadline, DeadlineGuard(self))
+        let guard = DeadlineGuard {
+            len: &self.len,
+            frames: &list.frames,
+        };
+        (deadline, guard)
     }
 }
 
 /// Removes the innermost deadline when it is dropped, also on unwind.
-pub(crate) struct DeadlineGuard<'a>(&'a Deadlines);
+pub(crate) struct DeadlineGuard<'a> {
+    len: &'a Cell<usize>,
+    frames: &'a RefCell<Vec<Frame>>,
+}
 
 impl Drop for DeadlineGuard<'_> {
     fn drop(&mut self) {
         // Calls nest on a stack, so the innermost entry is this one's.
-        let left = self.0.frames.borrow_mut().pop();
-        self.0.len.set(self.0.len.get() - 1);
+        let left = self.frames.borrow_mut().pop();
+        self.len.set(self.len.get() - 1);
         debug_assert!(left.is_some());
     }
 }

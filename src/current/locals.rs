@@ -143,6 +143,7 @@ impl Locals {
 }
 
 impl Drop for Locals {
+    #[inline]
     fn drop(&mut self) {
         // The state that contains these values is being freed, and user code must not run
         // here.

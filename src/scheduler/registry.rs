@@ -1,8 +1,8 @@
 //! The hubs of this thread, and how code finds them.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::end;
 use crate::base::thread_end;
 use crate::current::{Place, place, with_place};
 use crate::hub::{Core, Ready};
-use crate::shared::{FiberRef, HubFailure, Mailbox, Schedule};
+use crate::shared::{Block, FiberRef, HubFailure, Mailbox, Schedule};
 
 thread_local! {
     static HUBS: Hubs = const { Hubs::new() };
@@ -21,9 +21,34 @@ thread_local! {
 /// The hubs of one thread, at most one per runtime.
 struct Hubs {
     /// Created for the first hub.
-    by_runtime: RefCell<Option<HashMap<runtime::Id, Rc<Core>>>>,
+    by_runtime: RefCell<Option<ByRuntime>>,
     /// The number of hubs after the failed ones were last ended.
     swept_at: Cell<usize>,
+}
+
+type ByRuntime = HashMap<runtime::Id, Rc<Core>, BuildHasherDefault<IdHasher>>;
+
+/// Hashes the ID of a runtime, which is a number that the process counts up, for the look-up of each
+/// turn.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        // The odd number nearest to 2^64 divided by the golden ratio spreads small numbers, also over the
+        // highest bits, which the table compares first.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Hubs {
@@ -62,15 +87,13 @@ impl Schedule for Registry {
         }
     }
 
-    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) {
+    fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>) {
         let address = Arc::as_ptr(&mailbox);
         let runtime = mailbox.runtime();
-        let mut spare = Some((mailbox, memory));
+        let mut spare = Some((mailbox, block));
         with_local_at(address, runtime, |core| {
             if core.is_running() {
-                spare = spare
-                    .take()
-                    .and_then(|(mailbox, memory)| core.recycler.keep(mailbox, memory));
+                core.recycler.keep(&mut spare);
             }
         });
         drop(spare);

@@ -29,7 +29,6 @@
 //! callbacks) keep the order in which they were sent. How much of each the hub takes in per turn is
 //! in [`crate::scheduler::intake`].
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
@@ -41,6 +40,7 @@ use std::thread::{self, ThreadId};
 use slab::Slab;
 use tokio::runtime;
 
+use super::block::Block;
 use super::reference::FiberRef;
 use super::{Counters, HubFailure, HubState, HubToken};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
@@ -51,8 +51,8 @@ pub(crate) trait Schedule: Sync {
     /// Makes the fiber ready.
     fn wake(&self, fiber: &FiberRef);
 
-    /// Offers the hub the memory of one of its fibers that was freed.
-    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>);
+    /// Offers the hub the memory of one of its fibers that is gone, and the fiber's reference to this.
+    fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>);
 
     /// Makes the hub check which descriptors are ready.
     #[cfg(unix)]
@@ -408,6 +408,7 @@ impl Mailbox {
         is_last
     }
 
+    #[inline]
     pub(crate) fn failure(&self) -> Option<HubFailure> {
         match self.failure.load(Ordering::Acquire) {
             0 => None,
@@ -617,8 +618,8 @@ impl Schedule for WithoutHub {
         fiber.mailbox.send_wake(fiber);
     }
 
-    fn recycle(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) {
-        drop((mailbox, memory));
+    fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>) {
+        drop((mailbox, block));
     }
 
     #[cfg(unix)]

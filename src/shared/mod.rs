@@ -7,6 +7,7 @@
 //! | [`mod@reference`] | a counted pointer to a header, which is also the fiber's waker |
 //! | [`hub_part`] | the part of a header that only the hub uses |
 //! | [`result`] | a fiber's result on its way from its stack to its joiner |
+//! | [`block`] | memory for the allocation of a fiber |
 //! | [`recycler`] | allocations of ended fibers, kept for new ones |
 //! | [`mailbox`] | what other threads ask of a hub and may know about it |
 //! | [`metrics`] | the figures that a hub counts |
@@ -14,6 +15,7 @@
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
 //! through which references are sent. The other files are not part of such a circle.
 
+mod block;
 mod cancelled;
 mod cause;
 mod fiber_id;
@@ -31,6 +33,7 @@ mod result;
 #[cfg(all(test, switchback_loom))]
 mod result_models;
 
+pub(crate) use block::Block;
 pub use cancelled::Cancelled;
 pub(crate) use cause::Cause;
 pub use fiber_id::FiberId;

@@ -4,11 +4,11 @@
 //! the mailbox, which is counted atomically. The hub therefore keeps some allocations, each with
 //! its reference to the mailbox.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use super::block::Block;
 use super::mailbox::Mailbox;
 use super::result::{Memory, ResultReceiver, ResultSender, result_channel, result_channel_in};
 use super::{FiberId, FiberRef, Start};
@@ -21,11 +21,11 @@ const KEPT: usize = 64;
 /// end, nor in the models, which count what is freed.
 const KEEPS: bool = !cfg!(any(switchback_no_spares, switchback_loom));
 
-/// Allocations of fibers whose result is no larger than a word.
+/// Allocations of fibers whose result is small.
 pub(crate) struct Recycler(RefCell<Vec<Spare>>);
 
-/// The remains of an ended fiber: its [`Memory<usize>`](Memory) and its reference to the mailbox.
-type Spare = (Arc<Mailbox>, Box<dyn Any>);
+/// The remains of an ended fiber: its memory and its reference to the mailbox.
+pub(crate) type Spare = (Arc<Mailbox>, Box<Block>);
 
 impl Default for Recycler {
     fn default() -> Recycler {
@@ -46,24 +46,20 @@ impl Recycler {
     ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
         if ResultReceiver::<T>::is_recycled() {
             let spare = self.0.borrow_mut().pop();
-            if let Some((mailbox, memory)) = spare {
-                if let Ok(memory) = memory.downcast() {
-                    return result_channel_in(Memory::from_word(memory), mailbox, id, name, start);
-                }
+            if let Some((mailbox, block)) = spare {
+                return result_channel_in(Memory::from_block(block), mailbox, id, name, start);
             }
         }
         result_channel(mailbox.clone(), id, name, start)
     }
 
-    /// Keeps the remains of a fiber of the hub, or returns them if there is no room.
+    /// Keeps the remains of a fiber of the hub, if there is room.
     #[inline]
-    pub(crate) fn keep(&self, mailbox: Arc<Mailbox>, memory: Box<dyn Any>) -> Option<Spare> {
+    pub(crate) fn keep(&self, spare: &mut Option<Spare>) {
         let mut kept = self.0.borrow_mut();
         if KEEPS && kept.len() < KEPT {
-            kept.push((mailbox, memory));
-            return None;
+            kept.extend(spare.take());
         }
-        Some((mailbox, memory))
     }
 
     /// Frees everything that is kept, at the end of the hub.

@@ -13,8 +13,6 @@
 //! `&mut`. Each fiber has one of each.
 #![allow(unsafe_code)]
 
-use std::alloc::Layout;
-use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,6 +22,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use super::block::Block;
 use super::header::{Header, Phase, Start};
 use super::mailbox::Mailbox;
 use super::reference::{Count, FiberRef, Uncounted};
@@ -52,34 +51,45 @@ const _: () = assert!(size_of::<Allocation<u64>>() <= 256);
 /// The outcome of a fiber. The rare case is boxed, to keep the allocation small.
 type Outcome<T> = Option<Result<T, Box<Cause>>>;
 
-/// Uninitialized memory for the allocation of a fiber.
-pub(super) struct Memory<T>(Box<MaybeUninit<Allocation<T>>>);
-
-/// Memory for a fiber whose result is a word, which is what the recycler keeps.
-pub(super) type Word = MaybeUninit<Allocation<usize>>;
+/// Uninitialized memory for the allocation of a fiber: a [`Block`], if the allocation fits, or a box of
+/// its own.
+pub(super) struct Memory<T>(NonNull<MaybeUninit<Allocation<T>>>);
 
 impl<T> Memory<T> {
-    /// Whether this memory and that for a result of one word are interchangeable.
-    const IS_WORD: bool = {
-        let own = Layout::new::<Allocation<T>>();
-        let word = Layout::new::<Allocation<usize>>();
-        own.size() == word.size() && own.align() == word.align()
-    };
+    /// Whether the allocation fits a [`Block`], so that its memory is recycled.
+    const IS_BLOCK: bool = size_of::<Allocation<T>>() <= size_of::<Block>()
+        && align_of::<Allocation<T>>() <= align_of::<Block>();
 
-    /// Converts recycled memory.
     #[inline]
-    pub(super) fn from_word(memory: Box<Word>) -> Memory<T> {
-        assert!(Self::IS_WORD);
-        // SAFETY: the size and the alignment are the same, and uninitialized memory may have any
-        // type. The box is owned, and given up by `into_raw`.
-        Memory(unsafe { Box::from_raw(Box::into_raw(memory).cast()) })
+    fn new() -> Memory<T> {
+        match Self::IS_BLOCK {
+            true => Memory::from_block(Block::new()),
+            false => Memory(NonNull::from(Box::leak(Box::new_uninit()))),
+        }
     }
 
     #[inline]
-    fn into_word(self) -> Box<Word> {
-        assert!(Self::IS_WORD);
-        // SAFETY: as in `from_word`.
-        unsafe { Box::from_raw(Box::into_raw(self.0).cast()) }
+    pub(super) fn from_block(block: Box<Block>) -> Memory<T> {
+        assert!(Self::IS_BLOCK);
+        Memory(NonNull::from(Box::leak(block)).cast())
+    }
+
+    /// Returns the block, or frees the box.
+    ///
+    /// # Safety
+    ///
+    /// The memory must not be used afterwards by any code.
+    #[inline]
+    unsafe fn release(self) -> Option<Box<Block>> {
+        match Self::IS_BLOCK {
+            // SAFETY: this was a boxed block. The caller promises that no other code uses it.
+            true => Some(unsafe { Box::from_raw(self.0.cast().as_ptr()) }),
+            false => {
+                // SAFETY: this was a box of this type; the rest is as above.
+                drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+                None
+            }
+        }
     }
 }
 
@@ -87,23 +97,22 @@ impl<T> Memory<T> {
 ///
 /// # Safety
 ///
-/// `header` must be the beginning of an initialized `Allocation<T>` in a box, and must not be used
-/// afterwards by any code.
+/// `header` must be the beginning of an initialized `Allocation<T>` in a [`Memory<T>`](Memory), and must
+/// not be used afterwards by any code.
 unsafe fn free<T>(header: NonNull<Header>) {
-    let allocation: *mut MaybeUninit<Allocation<T>> = header.cast().as_ptr();
-    // SAFETY: as promised by the caller, this was a box, and no other code uses it.
-    let mut memory = unsafe { Box::from_raw(allocation) };
+    let mut memory = Memory::<T>(header.cast());
+    // SAFETY: as promised by the caller, the memory is allocated, and no other code uses it.
+    let contents = unsafe { memory.0.as_mut() };
     // SAFETY: as promised by the caller, it is initialized.
-    let allocation = unsafe { memory.assume_init_mut() };
+    let allocation = unsafe { contents.assume_init_mut() };
     // SAFETY: `free` is called once for each header, which from here on is only dropped.
     let mailbox = unsafe { allocation.header.take_mailbox() };
     // SAFETY: the caller promises that it is initialized. The mailbox and the result are in
     // `ManuallyDrop`s, so they are not dropped here.
-    unsafe { memory.assume_init_drop() };
-    if Memory::<T>::IS_WORD {
-        let schedule = mailbox.schedule();
-        let memory: Box<dyn Any> = Memory(memory).into_word();
-        schedule.recycle(mailbox, memory);
+    unsafe { contents.assume_init_drop() };
+    // SAFETY: as promised by the caller.
+    if let Some(block) = unsafe { memory.release() } {
+        mailbox.schedule().recycle(mailbox, block);
     }
 }
 
@@ -116,7 +125,7 @@ pub(crate) fn result_channel<T>(
     name: Option<Box<str>>,
     start: Start,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
-    result_channel_in(Memory(Box::new_uninit()), mailbox, id, name, start)
+    result_channel_in(Memory::new(), mailbox, id, name, start)
 }
 
 /// Like [`result_channel`], in the given memory.
@@ -128,13 +137,15 @@ pub(super) fn result_channel_in<T>(
     name: Option<Box<str>>,
     start: Start,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
+    // SAFETY: the memory is allocated, and no other code uses it.
+    let contents = unsafe { memory.as_mut() };
     // This is built in place, not copied there.
-    memory.write(Allocation::<T> {
+    contents.write(Allocation::<T> {
         header: Header::new(Count::two(free::<T>), mailbox, id, name, start),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
         witness: Witness::new(),
     });
-    let header = NonNull::from(Box::leak(memory)).cast();
+    let header = memory.cast();
     // SAFETY: the header is at the beginning of an `Allocation<T>`, which stays allocated until
     // `free`. It counts two references, and this is the first.
     let fiber = unsafe { FiberRef::from_new(header) };
@@ -275,7 +286,7 @@ pub(crate) struct ResultReceiver<T> {
 impl<T> ResultReceiver<T> {
     /// Returns whether allocations for this type of result are recycled.
     pub(super) const fn is_recycled() -> bool {
-        Memory::<T>::IS_WORD
+        Memory::<T>::IS_BLOCK
     }
 
     #[inline]

@@ -1,0 +1,27 @@
+//! [`Block`]: memory that fits the allocation of most fibers, whatever the type of their result.
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+/// The size in bytes of a [`Block`]. The result of a fiber that gets one has at most a word or two.
+const SIZE: usize = match cfg!(all(target_os = "linux", target_pointer_width = "64")) {
+    true => 192,
+    false => 256,
+};
+
+/// Uninitialized memory.
+#[repr(C, align(64))]
+pub(crate) struct Block([MaybeUninit<u8>; SIZE]);
+
+impl Block {
+    #[inline]
+    pub(super) fn new() -> Box<Block> {
+        Box::new(Block([const { MaybeUninit::uninit() }; SIZE]))
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Block")
+    }
+}
