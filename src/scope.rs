@@ -196,7 +196,7 @@ impl<'scope> Scope<'scope, '_> {
         let hub = &self.hub;
         let stack = launch::stack(hub, None)?;
         let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
-        let base = launch::begin(hub, &child, &stack, false);
+        launch::begin(hub, &child, &stack, false);
         let body = body::body(hub, sender, ambient::inherit(), f);
         // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
         // the Scope Invariant that is after the body has finished, or never. A child that was
@@ -205,7 +205,7 @@ impl<'scope> Scope<'scope, '_> {
         // end. If this function panics before the child is launched, the body never begins.
         let coroutine = unsafe { Coroutine::new_unchecked(stack, body) };
         self.children.begin(&child);
-        launch::enter(hub, child, coroutine, base, Some(self.children.clone()));
+        launch::enter(hub, child, coroutine, Some(self.children.clone()));
         self.children.pass_on_cancel(receiver.fiber());
         Ok(Fiber::from_receiver(receiver))
     }

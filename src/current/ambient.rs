@@ -271,7 +271,7 @@ fn list() -> Arc<List> {
 
 /// Returns whether any ambient is registered.
 #[inline(always)]
-fn any() -> bool {
+pub(super) fn any() -> bool {
     #[cfg(feature = "tracing")]
     if spans::any() {
         return true;

@@ -27,7 +27,9 @@ where
     move |suspender| {
         let fiber = sender.fiber().lend();
         let state = StackState::new(suspender, Resumer::Hub { fiber, hub });
-        state.resumer.note_state(&state);
+        if let Some(part) = state.resumer.hub_part() {
+            part.note_state(std::ptr::from_ref(&state).addr());
+        }
         place::run_stack(&state, || {
             ambient::run_with(inherited, || run(&state, f, &sender));
         });

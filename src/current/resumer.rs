@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::bridge_task::BridgeTask;
 use crate::base::{ResumedIn, executors};
 use crate::hub::Core;
-use crate::shared::{Cancelled, FiberRef, Uncounted, interrupt};
+use crate::shared::{Cancelled, FiberRef, HubPart, Uncounted, interrupt};
 
 pub(crate) enum Resumer {
     /// A hub. The stack is that of a fiber.
@@ -48,19 +48,12 @@ impl Resumer {
         }
     }
 
-    /// Tells the hub where the stack's `state` is, for its prefetches.
+    /// Returns what the hub has in the fiber's header for each resume; `None` in a bridge.
     #[inline(always)]
-    pub(crate) fn note_state<S>(&self, state: &S) {
-        if let Resumer::Hub { fiber, hub } = self {
-            hub.part(fiber).note_state(std::ptr::from_ref(state).addr());
-        }
-    }
-
-    /// Tells the hub where the used part of the stack ends now, for its prefetches.
-    #[inline(always)]
-    pub(crate) fn note_top(&self) {
-        if let Resumer::Hub { fiber, hub } = self {
-            hub.part(fiber).note_top();
+    pub(crate) fn hub_part(&self) -> Option<&HubPart> {
+        match self {
+            Resumer::Hub { fiber, hub } => Some(hub.part(fiber)),
+            Resumer::Task(_) => None,
         }
     }
 

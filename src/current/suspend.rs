@@ -36,8 +36,7 @@ pub(crate) fn pause(state: &StackState) -> bool {
 /// is not unwinding.
 #[inline(always)]
 fn pause_calmly(state: &StackState) {
-    state.resumer.note_top();
-    switch_calmly(state, state.take_suspension());
+    switch_calmly(state, state.resumer.hub_part(), state.take_suspension());
 }
 
 /// Suspends the stack of a fiber, with this hub part, until everything that is ready now has had its
@@ -45,14 +44,13 @@ fn pause_calmly(state: &StackState) {
 /// deadlines, the caller calls [`resumed`].
 #[inline(always)]
 pub(crate) fn give_way_calmly(state: &StackState, part: &HubPart) {
-    part.note_top();
     state.take_suspension();
-    switch_calmly(state, Suspension::Yielding);
+    switch_calmly(state, Some(part), Suspension::Yielding);
 }
 
 #[inline(always)]
-fn switch_calmly(state: &StackState, how: Suspension) {
-    switch(state, how);
+fn switch_calmly(state: &StackState, part: Option<&HubPart>, how: Suspension) {
+    switch(state, part, how);
     // Rule 2: a panic that the thread counts now is not this stack's.
     state.panic_is_foreign.set(panicking());
 }
@@ -85,7 +83,7 @@ fn pause_panicking(state: &StackState) -> bool {
     let unwinding_bridge = usize::from(surely && state.fiber().is_none());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
     UNWINDING_BRIDGES.set(UNWINDING_BRIDGES.get() + unwinding_bridge);
-    switch(state, state.take_suspension());
+    switch(state, state.resumer.hub_part(), state.take_suspension());
     SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() - 1);
     UNWINDING_BRIDGES.set(UNWINDING_BRIDGES.get() - unwinding_bridge);
     state.resumer.put_off(false);
@@ -106,20 +104,38 @@ pub(crate) fn abandon(state: &StackState) -> ! {
     }
     let unwinding = state.unwinding();
     loop {
-        switch(state, Suspension::Abandoned(unwinding));
+        let part = state.resumer.hub_part();
+        switch(state, part, Suspension::Abandoned(unwinding));
         debug_assert!(false, "an abandoned stack was resumed");
     }
 }
 
-/// Suspends the running stack, and continues here when it is resumed.
+/// Suspends the running stack, whose fiber has this hub part, and continues here when it is resumed.
 #[inline(always)]
-fn switch(state: &StackState, how: Suspension) {
+fn switch(state: &StackState, part: Option<&HubPart>, how: Suspension) {
     debug_assert!(
         place::is_stack(state),
         "only the running stack suspends itself, outside of any poll",
     );
-    ambient::without(|| {
-        state.suspender.suspend(how);
-        place::set_stack(state);
-    });
+    match ambient::any() {
+        true => switch_without_ambients(state, part, how),
+        false => switch_now(state, part, how),
+    }
+}
+
+/// This is not inlined: the closure would put what it captures into the frame of the code that waits.
+#[cold]
+#[inline(never)]
+fn switch_without_ambients(state: &StackState, part: Option<&HubPart>, how: Suspension) {
+    ambient::without(|| switch_now(state, part, how));
+}
+
+#[inline(always)]
+fn switch_now(state: &StackState, part: Option<&HubPart>, how: Suspension) {
+    // The last thing before the suspension: see the Top Invariant of the hub part.
+    if let Some(part) = part {
+        part.note_top();
+    }
+    state.suspender.suspend(how);
+    place::set_stack(state);
 }

@@ -357,6 +357,19 @@ impl Core {
         self.table.trim();
     }
 
+    /// Gives back memory that is not in use now, also that of fibers that wait: see
+    /// [`Hub::trim`](crate::Hub::trim).
+    pub(crate) fn trim_all(&self) {
+        for fiber in self.table.fibers() {
+            // This is what a measured fiber is measured by.
+            self.depths.look(&fiber);
+            fiber.trim_stack(&self.token);
+        }
+        self.stacks.discard_all();
+        self.ready.trim();
+        self.table.trim();
+    }
+
     /// Returns figures about what the hub has done and has to do.
     pub(crate) fn metrics(&self) -> HubMetrics {
         HubMetrics {

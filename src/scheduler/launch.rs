@@ -80,18 +80,18 @@ pub(crate) fn launch<F, T>(
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    let base = begin(core, &fiber, &stack, measure);
+    begin(core, &fiber, &stack, measure);
     let coroutine = Coroutine::new(stack, body::body(core, sender, inherited, f));
-    enter(core, fiber, coroutine, base, None);
+    enter(core, fiber, coroutine, None);
 }
 
-/// Prepares for a fiber to begin on this stack. Returns its highest address, for [`enter`].
+/// Prepares for a fiber to begin on this stack.
 #[inline]
-pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool) -> usize {
+pub(crate) fn begin(core: &Core, fiber: &FiberRef, stack: &Stack, measure: bool) {
     if measure || core.config.measure_stacks {
         core.depths.begin(fiber, stack);
     }
-    stack.top()
+    fiber.note_stack(&core.token, stack);
 }
 
 /// Puts a fiber with its coroutine into the table, and queues it if it was started. Before a fiber
@@ -101,13 +101,11 @@ pub(crate) fn enter(
     core: &Rc<Core>,
     fiber: FiberRef,
     coroutine: Coroutine,
-    base: usize,
     children: Option<Rc<Children>>,
 ) {
     let part = core.part(&fiber);
     part.coroutine.put(coroutine);
     part.phase.set(LocalPhase::New);
-    part.note_base(base);
     let added = core.table.add(&core.token, Entry { fiber, children });
     if added.phase() == Phase::Started {
         core.wake(&added);

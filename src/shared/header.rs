@@ -12,7 +12,7 @@
 //!    +-------------------------------------+-------------------+---------+----------+
 //!  0 | coroutine: stack, stack pointer ... | bytes, interrupts | base    | mailbox  |  each resume
 //!    +-----------------+-----------------+-+----------+--------+---------+----------+
-//! 64 | count           | joiner          | slot, life ...      | id, joiner's key   |  spawn and join
+//! 64 | count           | joiner, stack's limit, slot ...      | life ..., id       |  spawn and join
 //!    +-----------------+-----------------+----------------------+-------------------+
 //! 128| name                     | cancel           | result                         |  seldom
 //!    +--------------------------+------------------+--------------------------------+
@@ -54,6 +54,7 @@ use super::reference::Count;
 use super::{Cancelled, FiberId, HubPart, HubRest, HubToken};
 use crate::base::lock::{self, lock};
 use crate::base::{LINE, WakerKey, contain, prefetch};
+use crate::stack::{self, Stack};
 
 /// Whether a new fiber is queued at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,6 +256,26 @@ impl Header {
     pub(crate) fn hub_rest<'a>(&'a self, token: &'a HubToken) -> &'a HubRest {
         assert!(self.is_of(token), "a hub handles its own fibers");
         &self.hub_rest
+    }
+
+    /// Records the stack of the fiber, which has not begun.
+    #[inline(always)]
+    pub(crate) fn note_stack(&self, token: &HubToken, stack: &Stack) {
+        self.hub_part(token).note_base(stack.top());
+        self.hub_rest.limit.set(stack.extent().limit);
+    }
+
+    /// Gives the system back the memory of the stack below everything that lives on it, if the fiber is
+    /// suspended.
+    pub(crate) fn trim_stack(&self, token: &HubToken) {
+        let top = self.hub_part(token).top_if_suspended();
+        if let Some(top) = top {
+            let limit = self.hub_rest.limit.get();
+            // SAFETY: the fiber is suspended, so it has a stack, whose limit this is (`note_stack`). By
+            // the Top Invariant, nothing below `top` lives, and the stack does not run meanwhile,
+            // because it runs on this thread only.
+            unsafe { stack::discard_below(limit, top) };
+        }
     }
 
     /// Returns whether `token` belongs to the fiber's hub.

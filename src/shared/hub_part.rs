@@ -64,7 +64,7 @@ pub(crate) struct HubBytes {
     /// fiber. It is queued again when it suspends.
     pub(crate) requeue: Cell<bool>,
     /// How far below the base the stack was used at the last suspension, in cache lines, as the bytes
-    /// of a `u16`; for prefetches.
+    /// of a `u16`. `u16::MAX` stands for more.
     used: Cell<[u8; 2]>,
     /// How far below the base the state of the stack is, in cache lines; for prefetches.
     state: Cell<u8>,
@@ -97,15 +97,35 @@ impl HubPart {
         self.state.set(u8::try_from(lines).unwrap_or(u8::MAX));
     }
 
-    /// Records where the stack ends, in the code that suspends the fiber on it.
+    /// Records where the stack ends. It is called by the code that suspends the fiber, on its stack,
+    /// just before each suspension (Top Invariant).
     #[inline(always)]
     pub(crate) fn note_top(&self) {
         /// What the engine pushes below the frame.
         const PUSHED: usize = 24;
         let top = stack_pointer() - PUSHED;
         let lines = self.base.get().wrapping_sub(top) / LINE;
-        self.used.set((lines as u16).to_ne_bytes());
+        let lines = lines.min(u16::MAX.into()) as u16;
+        self.used.set(lines.to_ne_bytes());
     }
+
+    /// Returns an address below everything that lives on the stack, if the fiber is suspended and that is
+    /// known.
+    ///
+    /// *Top Invariant*: the stack of a suspended fiber holds nothing that lives below this address. It
+    /// holds because each suspension is in a frame that ends where `note_top` has found the stack to end
+    /// (it is inlined into that frame, or called from it), and because the engine's frames below that one
+    /// are smaller than [`MARGIN`](Self::MARGIN).
+    pub(super) fn top_if_suspended(&self) -> Option<usize> {
+        let used = u16::from_ne_bytes(self.used.get());
+        let suspended = self.phase.get() == LocalPhase::Begun && !self.coroutine.is_running();
+        let known = cfg!(target_arch = "x86_64") && used < u16::MAX;
+        (suspended && known)
+            .then(|| self.base.get() - (usize::from(used) + 1) * LINE - Self::MARGIN)
+    }
+
+    /// Much more than the engine needs to suspend a stack. In optimized code that is what it pushes.
+    const MARGIN: usize = 4096;
 
     /// Asks the processor to fetch the lines of the stack that a resume uses: the engine's words at
     /// the base, the state of the stack, and the frames that suspended last.
@@ -127,6 +147,8 @@ const _: () = assert!(!std::mem::needs_drop::<HubPart>());
 pub(crate) struct HubRest {
     /// The fiber of the same hub that waits for this one in `Join`.
     pub(crate) joiner: Cell<Option<LocalJoiner>>,
+    /// The lowest address of the stack, where its guard begins.
+    pub(super) limit: Cell<usize>,
     /// The number of its entry in the hub's table.
     pub(crate) slot: Cell<u32>,
     /// Whether an interrupt is put off until no stack of the thread is unwinding.

@@ -58,4 +58,4 @@ pub(crate) use pool::StackPool;
 pub(crate) use size::{DEFAULT_MAX_CACHED, DEFAULT_SIZE};
 #[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
 pub(crate) use sys::{GUARD, Guards, Mapping, page_size};
-pub(crate) use sys::{Stack, used};
+pub(crate) use sys::{Stack, discard_below, used};

@@ -4,10 +4,10 @@
 //! has the warmest memory. Taking a stack and putting it back touch only that list: they
 //! need no system call and no lock.
 //!
-//! Memory goes back to the system in two ways. A stack that comes back when the list is
+//! Memory goes back to the system in three ways. A stack that comes back when the list is
 //! full gives up all of its pages and its place in its mapping. When the hub is idle, the
 //! stacks in the list give up all but their topmost pages, except for the [`HOT`] that are
-//! taken next.
+//! taken next. [`Hub::trim`](crate::Hub::trim) takes all pages of all stacks in the list.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -119,6 +119,15 @@ impl StackPool {
             for class in others.iter_mut().chain([&mut *default]) {
                 class.trim(&mut trims);
             }
+        }
+    }
+
+    /// Gives back the memory of all stacks that are not in use. The stacks are kept.
+    pub(crate) fn discard_all(&self) {
+        let mut others = self.others.borrow_mut();
+        for class in others.iter_mut().chain([&mut *self.default.borrow_mut()]) {
+            class.cached.iter().for_each(|stack| stack.discard(0));
+            class.trimmed = class.cached.len();
         }
     }
 

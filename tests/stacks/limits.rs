@@ -47,7 +47,8 @@ fn go(bytes: usize, f: &mut dyn FnMut()) {
         Some(rest) => go(rest, f),
         None => f(),
     }
-    black_box(&mut frame);
+    let frame = black_box(&mut frame);
+    assert_eq!((frame[0], frame[KIB - 1]), (1, 1));
 }
 
 /// Fibers that wait until they are let go, each with a number.
@@ -251,6 +252,61 @@ fn memory_goes_back_when_fibers_have_ended_and_the_hub_is_idle() {
             sleep(ms(1)).wait();
             let resident = status("VmRSS");
             assert!(resident < 64 * KIB, "{resident} KiB are left");
+        })
+        .unwrap();
+    });
+    if let Some(child) = child {
+        child.assert_success();
+    }
+}
+
+/// Fibers that were deep, wait at any depth, and check what is on their stacks when they go on.
+#[test]
+fn a_trim_gives_back_what_waiting_fibers_do_not_use() {
+    unless_under_asan!();
+    if cfg!(not(target_arch = "x86_64")) {
+        return; // where a fiber's frames end is not known there
+    }
+    let child = in_child(|| {
+        run(|| {
+            const FIBERS: usize = 300;
+            let gate = Rc::new(Notify::new());
+            let fibers: Vec<_> = (0..FIBERS)
+                .map(|number| {
+                    let gate = gate.clone();
+                    spawn(move || {
+                        for round in 0..2 {
+                            deep(900 * KIB, || ());
+                            let word = black_box([number + round; 100]);
+                            let waits_at = [0, 3, 4, 5, 50][number % 5] * KIB;
+                            deep(waits_at, || gate.notified().wait());
+                            assert_eq!(black_box(word), [number + round; 100]);
+                        }
+                        number
+                    })
+                })
+                .collect();
+            let theirs = gate.clone();
+            let deepest = Builder::new().stack_size(16 * 1024 * KIB);
+            let mut deepest = deepest
+                .spawn(move || deep(5000 * KIB, || theirs.notified().wait()))
+                .unwrap();
+            for _ in 0..2 {
+                yield_now().wait();
+                let before = status("VmRSS");
+                assert!(before > FIBERS * 900, "only {before} KiB");
+                Hub::current().trim();
+                let after = status("VmRSS");
+                assert!(after < 48 * KIB, "{after} of {before} KiB are left");
+                gate.notify_waiters();
+            }
+            for (number, mut fiber) in fibers.into_iter().enumerate() {
+                assert_eq!(fiber.join().wait().unwrap(), number);
+            }
+            deepest.join().wait().unwrap();
+            Hub::current().trim();
+            let after = status("VmRSS");
+            assert!(after < 32 * KIB, "{after} KiB are left");
         })
         .unwrap();
     });

@@ -79,6 +79,23 @@ impl Drop for Mapping {
     }
 }
 
+/// Gives the whole pages of a stack that lie below `top` back to the system.
+///
+/// # Safety
+///
+/// This must be the limit of a stack that exists, whose memory below `top` holds nothing that is still
+/// needed.
+pub(crate) unsafe fn discard_below(limit: usize, top: usize) {
+    let start = limit + GUARD;
+    let end = top / page_size() * page_size();
+    if start < end {
+        // This fails only for locked memory, which must not be given back.
+        // SAFETY: the range is part of a stack, which is mapped, and the caller promises that its
+        // contents are not needed.
+        let _ = unsafe { libc::madvise(start as *mut c_void, end - start, libc::MADV_DONTNEED) };
+    }
+}
+
 /// Returns how many bytes of a stack, from its base down, have been touched since its
 /// memory was last given back.
 pub(crate) fn used(stack: Extent) -> Option<usize> {

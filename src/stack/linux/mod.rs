@@ -18,6 +18,6 @@ mod walk;
 
 pub(crate) use self::guard::Guards;
 pub(crate) use self::layout::GUARD;
-pub(crate) use self::map::{Mapping, page_size, used};
+pub(crate) use self::map::{Mapping, discard_below, page_size, used};
 pub(super) use self::slab::Source;
 pub(crate) use self::slab::Stack;
