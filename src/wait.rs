@@ -167,11 +167,20 @@ pub(crate) fn block_on<F: Future>(
             _ => unreachable!("a site is used where it was found"),
         };
     }
+    Ok(block_thread(site, future))
+}
+
+/// Blocks this thread until `future` is ready. This is not inlined, because it would make the frames of
+/// fibers large.
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn block_thread<F: Future>(site: WaitSite, future: Pin<&mut F>) -> F::Output {
     let _polling = place::enter_thread_poll();
-    Ok(match site {
+    match site {
         WaitSite::Tokio => Handle::current().block_on(future),
         _ => futures::executor::block_on(future),
-    })
+    }
 }
 
 #[track_caller]
