@@ -107,32 +107,6 @@ pub(crate) fn drop_waker(waker: Option<Waker>) {
     }
 }
 
-/// Returns a waker that wakes `waker` and contains its panics, for code that is not ours.
-pub(crate) fn contained(waker: &Waker) -> Waker {
-    Waker::from(Arc::new(Contained(Some(clone_waker(waker)))))
-}
-
-/// The waker that [`contained`] returns. It holds a waker until it is dropped.
-struct Contained(Option<Waker>);
-
-impl Wake for Contained {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(waker) = &self.0 {
-            wake_by_ref(waker);
-        }
-    }
-}
-
-impl Drop for Contained {
-    fn drop(&mut self) {
-        drop_waker(self.0.take());
-    }
-}
-
 /// Returns a waker for the same task that does not panic when it is woken or dropped.
 pub(crate) fn contained(waker: Waker) -> Waker {
     Waker::from(Arc::new(Contained(Some(waker))))

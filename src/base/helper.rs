@@ -80,7 +80,7 @@ impl Future for HelperSleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // A panic of the waker would end the helper's thread, and the timers of everybody else.
-        let contained = contain::contained(cx.waker());
+        let contained = contain::contained(contain::clone_waker(cx.waker()));
         self.0.as_mut().poll(&mut Context::from_waker(&contained))
     }
 }
