@@ -122,6 +122,10 @@ fn gets_its_turn(sent: Sent, other: Other, closing: bool) -> Verdict {
         let count = count.clone();
         let one = move || {
             count.fetch_add(1, Ordering::SeqCst);
+            if other == Other::Timer {
+                // So that all of them take much longer than the timer.
+                thread::sleep(Duration::from_micros(10));
+            }
         };
         match sent {
             Sent::Fibers => drop(held.thread.spawn(one).unwrap()),
