@@ -279,18 +279,6 @@ impl Cx {
         }
     }
 
-    /// Gives way on whatever stack this is, as an actor if that is one.
-    pub(crate) fn wait_anywhere(world: &Rc<World>) {
-        match Cx::running(world) {
-            // An unwind would lose what is being polled.
-            Some(cx) if cx.book(|book| book.waiting.is_none()) && !panicking() => {
-                let _ = cx.wait_or_cancelled(yield_now());
-            }
-            // It is refused, or blocks nobody.
-            _ => drop(yield_now().wait_or_cancelled()),
-        }
-    }
-
     fn begin_wait(&self, throws: bool) -> WaitMark<'_> {
         let world = &self.world;
         let panicking = panicking();

@@ -94,7 +94,8 @@ fn act_in_world(method: Method, act: Act) {
     cx.hit(act.op());
     match act {
         Act::Panics => panic_any(Meant),
-        Act::Waits => Cx::wait_anywhere(&world),
+        // It is refused, wherever this is called.
+        Act::Waits => drop(yield_now().wait_or_cancelled()),
         Act::ComesBackIn if world.ended.get() || world.stop.get() => {}
         Act::ComesBackIn => {
             IS_BACK_IN.set(true);
