@@ -30,6 +30,14 @@ struct State {
     is_closed: bool,
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        for (_, waker) in mem::take(&mut self.entries) {
+            contain::drop_waker(waker);
+        }
+    }
+}
+
 /// Holds the number of a waiter's entry. It is read and written under the lock of the list, except
 /// that [`take`](WakerList::take) reads it once without the lock.
 pub(crate) trait WakerKey {

@@ -53,3 +53,9 @@ impl BridgeTask {
         self.resumed_in.set(Surroundings::anywhere(last));
     }
 }
+
+impl Drop for BridgeTask {
+    fn drop(&mut self) {
+        contain::drop_waker(self.waker.take());
+    }
+}

@@ -50,6 +50,12 @@ impl Deadline {
     }
 }
 
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        contain::drop_waker(self.stack.take());
+    }
+}
+
 impl Wake for Deadline {
     fn wake(self: Arc<Self>) {
         self.expire();

@@ -33,12 +33,22 @@ thread_local! {
     static MARKED: Cell<bool> = const { Cell::new(false) };
     /// The wakers of stacks, in any hub or bridge, whose interrupt is put off until no stack of the
     /// thread is unwinding.
-    static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    static DEFERRED: Deferred = const { Deferred(RefCell::new(Vec::new())) };
     /// Counts how often the deferred stacks were woken. A stack uses it to tell whether it is in
     /// the list.
     static DEFERRED_ROUND: Cell<u64> = const { Cell::new(1) };
     /// Whether the list has entries, so that a turn need not look at the list.
     static ANY_DEFERRED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Deferred(RefCell<Vec<Waker>>);
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        for waker in self.0.take() {
+            contain::drop_waker(Some(waker));
+        }
+    }
 }
 
 /// Records that a stack is abandoned while the thread counts a panic.
@@ -62,7 +72,7 @@ pub(crate) fn deferred_round() -> u64 {
 pub(crate) fn defer(waker: &Waker) {
     let waker = contain::clone_waker(waker);
     ANY_DEFERRED.set(true);
-    let _ = DEFERRED.try_with(|deferred| deferred.borrow_mut().push(waker));
+    let _ = DEFERRED.try_with(|deferred| deferred.0.borrow_mut().push(waker));
 }
 
 /// Runs other stacks from the running code, which may be on a stack itself. If one of them suspends
@@ -100,6 +110,6 @@ fn wake_deferred() {
 fn wake_deferred_cold() {
     ANY_DEFERRED.set(false);
     DEFERRED_ROUND.set(DEFERRED_ROUND.get() + 1);
-    let deferred = DEFERRED.try_with(|deferred| deferred.take());
+    let deferred = DEFERRED.try_with(|deferred| deferred.0.take());
     deferred.into_iter().flatten().for_each(contain::wake);
 }

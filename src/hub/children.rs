@@ -23,6 +23,12 @@ pub(crate) struct Children {
     parent: RefCell<Option<Waker>>,
 }
 
+impl Drop for Children {
+    fn drop(&mut self) {
+        contain::drop_waker(self.parent.take());
+    }
+}
+
 impl Children {
     /// Adds a new child, before any other code knows of it.
     pub(crate) fn begin(&self, child: &FiberRef) {

@@ -310,7 +310,7 @@ impl Core {
                     // The waker is foreign code, and its call has led to another driver.
                     newer => {
                         self.driver.set(newer);
-                        driver.forget();
+                        drop(driver);
                     }
                 }
             }
@@ -323,8 +323,7 @@ impl Core {
 
     /// Sets the driver to be woken, if it is known.
     pub(crate) fn set_driver(&self, driver: Option<SoleDriver>) {
-        let old = self.driver.replace(driver);
-        old.into_iter().for_each(SoleDriver::forget);
+        drop(self.driver.replace(driver));
     }
 
     /// Updates the driver to be woken, if the drivers have changed.

@@ -120,6 +120,15 @@ struct Inbox {
     state: HubState,
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // Those of drivers that were forgotten.
+        for (_, waker) in mem::take(&mut self.drivers) {
+            drop_shared(waker);
+        }
+    }
+}
+
 /// The mail that a hub has taken out of its inbox.
 #[derive(Default)]
 pub(crate) struct Mail {
@@ -367,7 +376,7 @@ impl Mailbox {
         match (drivers.next(), drivers.next()) {
             (Some((_, Some(waker))), None) => Some(SoleDriver {
                 version: self.drivers_version(),
-                waker: waker.clone(),
+                waker: Some(waker.clone()),
             }),
             _ => None,
         }
@@ -575,7 +584,8 @@ impl Drop for CloseWaiter {
 /// The only driver of a hub, as of one version of the drivers.
 pub(crate) struct SoleDriver {
     version: u64,
-    waker: Arc<Waker>,
+    /// `Some` until this is dropped.
+    waker: Option<Arc<Waker>>,
 }
 
 impl SoleDriver {
@@ -584,12 +594,16 @@ impl SoleDriver {
     }
 
     pub(crate) fn wake(&self) {
-        contain::wake_by_ref(&self.waker);
+        if let Some(waker) = &self.waker {
+            contain::wake_by_ref(waker);
+        }
     }
+}
 
-    /// Drops the driver's waker, which may be the user's.
-    pub(crate) fn forget(self) {
-        drop_shared(Some(self.waker));
+impl Drop for SoleDriver {
+    fn drop(&mut self) {
+        // It may be the user's.
+        drop_shared(self.waker.take());
     }
 }
 

@@ -43,6 +43,12 @@ struct State<T> {
     had_switchers: bool,
 }
 
+impl<T> Drop for State<T> {
+    fn drop(&mut self) {
+        contain::drop_waker(self.waker.take());
+    }
+}
+
 enum Outcome<T> {
     Waiting,
     Fired(Fired<T>),

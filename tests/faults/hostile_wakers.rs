@@ -705,3 +705,19 @@ fn a_waker_that_panics_stops_no_other_timer_of_plain_threads() {
     }
     check_table(test, KNOWN, cases);
 }
+
+#[test]
+fn a_bridge_that_has_ended_drops_its_waker_contained() {
+    let test = "hostile_wakers::a_bridge_that_has_ended_drops_its_waker_contained";
+    check_fact(test, KNOWN, || {
+        let hostile = Hostile::new(Method::Drop, || panic!("a hostile waker"));
+        let mut bridge = Box::pin(bridge(|| ()));
+        let waker = hostile.waker();
+        let polled = bridge.as_mut().poll(&mut Context::from_waker(&waker));
+        mem::forget(waker);
+        hostile.arm(true);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(bridge)));
+        hostile.arm(false);
+        ensure(polled.is_ready() && dropped.is_ok(), "its drop panics")
+    });
+}

@@ -198,6 +198,7 @@ const EXPECTED: &[&str] = &[
     "was called on a plain thread",
     // A waker that is called by tokio's scheduler and asks it something.
     "RefCell already borrowed",
+    wakers::JOINS_ITSELF,
 ];
 
 /// What the child process does.

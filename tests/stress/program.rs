@@ -88,6 +88,10 @@ struct WaitsInDrop {
 
 impl Drop for WaitsInDrop {
     fn drop(&mut self) {
+        if wakers::is_back_in() {
+            // A waker cannot wait.
+            return;
+        }
         let owner = if self.in_result {
             match Cx::running(&self.cx.world) {
                 Some(cx) => cx,

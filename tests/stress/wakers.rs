@@ -40,6 +40,11 @@ thread_local! {
     static IS_BACK_IN: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether a waker is running that has come back in.
+pub(crate) fn is_back_in() -> bool {
+    IS_BACK_IN.get()
+}
+
 /// Wakers that come back in, on this thread, come into this world.
 pub(crate) fn set_world(world: &Rc<World>) {
     HERE.set(Rc::downgrade(world));
@@ -70,11 +75,15 @@ fn method_op(method: Method) -> Op {
     }
 }
 
+/// A waker that comes back in on the stack of a fiber may join that one.
+pub(crate) const JOINS_ITSELF: &str = "a fiber cannot join itself";
+
 /// Calls what may let a hostile panic through; all other panics go on.
 fn unless_hostile<R>(f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(value) => Some(value),
         Err(payload) if payload.is::<Meant>() || is_refusal(text(&*payload)) => None,
+        Err(payload) if text(&*payload).contains(JOINS_ITSELF) => None,
         Err(payload) => resume_unwind(payload),
     }
 }
