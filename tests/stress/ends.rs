@@ -86,14 +86,22 @@ impl Marks {
     }
 
     fn bridge(&self, token: Counted) -> Watched {
+        let mut watched = self.watch(self.body(token));
+        if let Some(bridge) = &mut watched.bridge {
+            poll(bridge);
+        }
+        watched
+    }
+
+    fn watch(&self, body: impl FnOnce() + 'static) -> Watched {
         let is_over = Arc::new(AtomicU64::new(0));
-        let (body, over) = (self.body(token), is_over.clone());
-        let mut bridge = bridge(move || {
-            let _over = AtEnd(Some(Box::new(move || add(&over))));
+        let over = is_over.clone();
+        // Dropped with the closure, whether or not that has begun.
+        let at_end = AtEnd(Some(Box::new(move || add(&over))));
+        let bridge = bridge(move || {
+            let _at_end = at_end;
             body();
         });
-        let mut cx = Context::from_waker(Waker::noop());
-        let _ = Pin::new(&mut bridge).poll(&mut cx);
         Watched {
             bridge: Some(bridge),
             is_over,
@@ -177,7 +185,12 @@ const CALLS: &[fn(&mut Kit)] = &[
     |_| drop(runtime().block_on(async { spawn(|| ()).await })),
     |_| runtime().block_on(Hub::run_until(yield_now())),
     |_| drop(run(|| yield_now().wait())),
-    |_| poll(bridge(|| yield_now().wait())),
+    |kit| {
+        let mut watched = kit.marks.watch(|| yield_now().wait());
+        if let Some(bridge) = &mut watched.bridge {
+            poll(bridge);
+        }
+    },
     |_| scope(|s| drop(s.spawn(|| ()))),
     |kit| {
         for fiber in &kit.fibers {
