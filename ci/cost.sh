@@ -3,6 +3,11 @@
 # each operation of `benches/cost` are within 2% of `ci/cost.txt`. Unlike a clock, counting
 # needs no quiet machine.
 #
+# Operations of a thousand fibers have a second figure: the cache lines that each of them has to
+# fetch. So many fibers use more memory than the cache that valgrind simulates for this, one of 32
+# KiB, so each line of a fiber is counted each time that the fiber runs, and those of the hub, which
+# stay in the cache, are not.
+#
 # `ci/cost.sh --renew` writes that file anew: after a change that is worth its cost, or that
 # saved more than 2%, and for another rustc or libc.
 set -euo pipefail
@@ -51,14 +56,33 @@ instructions() {
     sed -n 's/^==[0-9]*== Collected : \([0-9]*\)$/\1/p' <<<"$output"
 }
 
-# Prints `THING INSTRUCTIONS` for each operation.
+# lines THING COUNT
+lines() {
+    local output
+    if ! output=$(valgrind --tool=cachegrind --cachegrind-out-file=/dev/null --cache-sim=yes \
+        --I1=32768,8,64 --D1=32768,8,64 --LL=8388608,16,64 "$program" "$1" "$2" 2>&1); then
+        printf '%s\n' "$output" >&2
+        return 1
+    fi
+    sed -n 's/^==[0-9]*== D1 *misses: *\([0-9,]*\) .*$/\1/p' <<<"$output" | tr -d ,
+}
+
+# difference COUNTER THING: what one operation adds to the counter
+difference() {
+    local less more
+    less=$("$1" "$2" "$few")
+    more=$("$1" "$2" "$many")
+    awk -v n="$((more - less))" -v times="$((many - few))" 'BEGIN { printf "%.1f\n", n / times }'
+}
+
+# Prints `THING INSTRUCTIONS` for each operation, and `THING-lines LINES` for some.
 count() {
-    local thing less more
+    local thing
     for thing in $("$program"); do
-        less=$(instructions "$thing" "$few")
-        more=$(instructions "$thing" "$many")
-        awk -v thing="$thing" -v n="$((more - less))" -v times="$((many - few))" \
-            'BEGIN { printf "%s %.1f\n", thing, n / times }'
+        echo "$thing $(difference instructions "$thing")"
+        if [[ $thing == *-of-1000 ]]; then
+            echo "$thing-lines $(difference lines "$thing")"
+        fi
     done
 }
 
@@ -66,7 +90,7 @@ counted=$(count)
 
 if [ "${1-}" = --renew ]; then
     cat >"$figures" <<END
-# Instructions per thing of benches/cost, on Linux, x86_64. Held by ci/cost.sh with
+# Instructions and cache lines per thing of benches/cost, on Linux, x86_64. Held by ci/cost.sh with
 # a margin of $margin%; written by: ci/cost.sh --renew
 # tools: $tools
 $counted
@@ -80,13 +104,13 @@ awk -v margin="$margin" '
     /^#/ || NF == 0 { next }
     NR == FNR { held[$1] = $2; next }
     !($1 in held) {
-        printf "%-18s %9.1f  has no figure: renew them, with ci/cost.sh --renew\n", $1, $2
+        printf "%-23s %9.1f  has no figure: renew them, with ci/cost.sh --renew\n", $1, $2
         wrong = 1
         next
     }
     {
         change = ($2 / held[$1] - 1) * 100
-        printf "%-18s %9.1f  held %9.1f  %+5.1f%%", $1, $2, held[$1], change
+        printf "%-23s %9.1f  held %9.1f  %+5.1f%%", $1, $2, held[$1], change
         if (change > margin) {
             printf "  TOO MUCH: make it cheaper; or, if it is worth it, renew the figures,"
             printf " with ci/cost.sh --renew"
@@ -101,7 +125,7 @@ awk -v margin="$margin" '
     }
     END {
         for (thing in held) {
-            printf "%-18s is no more: renew the figures, with ci/cost.sh --renew\n", thing
+            printf "%-23s is no more: renew the figures, with ci/cost.sh --renew\n", thing
             wrong = 1
         }
         exit wrong

@@ -1,4 +1,30 @@
 //! [`StackState`]: the state of a stack of ours, for the code that runs on it.
+//!
+//! # The lines of a stack
+//!
+//! A resume and the wait that follows it touch these cache lines of a stack, from its base down, and one
+//! of the fiber's header: see [`crate::shared::header`]. With many fibers each is a miss of the cache, so
+//! there should be few, and the hub prefetches them.
+//!
+//! ```text
+//! base  +--------------------------------------------------+
+//!       | the engine's link to the resumer                 |  each switch
+//!       +--------------------------------------------------+
+//!       | the fiber's closure, frames of the root          |
+//!       +--------------------------------------------------+
+//!       | StackState: the first line                       |  each wait
+//!       +--------------------------------------------------+
+//!       | StackState: the rest                             |
+//!       +--------------------------------------------------+
+//!       | frames of the user's                             |
+//!       +--------------------------------------------------+
+//!       | the frame that waits, with the future; at its    |  each switch: one line or two, and
+//!       | end what the engine pushes                       |  those of the future
+//! top   +--------------------------------------------------+
+//! ```
+//!
+//! So that the last frame is small, the code that waits is inlined into it, but not what a wait in a
+//! fiber does not need: that is in functions of its own, which are not inlined.
 
 use std::cell::Cell;
 use std::fmt;
