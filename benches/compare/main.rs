@@ -87,7 +87,8 @@ fn main() -> ExitCode {
 
 fn all_rows() -> Vec<Row> {
     let mut rows = Vec::new();
-    rows.extend([10, 1_000, 10_000, 100_000].map(yields::row));
+    rows.extend([10, 100, 300, 1_000, 3_000, 10_000, 100_000].map(yields::row));
+    rows.extend([10, 1_000].map(yields::wait_row));
     rows.extend(spawn_join::rows());
     rows.extend(pingpong::rows());
     rows.extend(echo::rows());

@@ -1,8 +1,9 @@
-//! Rows `yield-N`: N fibers that yield in turn.
+//! Rows `yield-N`: N fibers that yield in turn. Rows `wait-N`: they wait for a future that wakes them at
+//! once, beside fibers that yield.
 //!
 //! The clock runs from when the last of them has started to when the last has done its
 //! share. For comparison, bare coroutines are resumed in turn by a loop, without a
-//! scheduler.
+//! scheduler: what the switches and the memory of as many stacks cost by themselves.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use corosensei::{Coroutine, CoroutineResult};
-use switchback::Builder;
+use switchback::{Builder, prelude::*};
 
 use crate::rounds::{Column, Row, Unit};
 use crate::worlds::{in_coroutine, on_runtime, wake_self};
@@ -31,6 +32,13 @@ pub(crate) fn row(count: usize) -> Row {
     }
     row.column(Column::May, move || may_coroutines(count))
         .column(Column::Corosensei, move || bare_coroutines(count))
+}
+
+pub(crate) fn wait_row(count: usize) -> Row {
+    Row::new(format!("wait-{count}"), Unit::NanosPer("wait"))
+        .column(Column::Switchback, move || waiting_fibers(count))
+        .column(Column::Otherwise, move || fibers(count, Builder::new()))
+        .column(Column::TokioTasks, move || tokio_tasks(count))
 }
 
 /// Starts when all have arrived and stops when all have left. It can be shared between
@@ -110,12 +118,23 @@ impl Clock {
 }
 
 pub(crate) fn fibers(count: usize, builder: Builder) -> f64 {
+    in_fibers(count, builder, |clock| {
+        clock.run(|| switchback::yield_now().wait());
+    })
+}
+
+fn waiting_fibers(count: usize) -> f64 {
+    in_fibers(count, Builder::new(), |clock| {
+        clock.run(|| wake_self().wait());
+    })
+}
+
+fn in_fibers(count: usize, builder: Builder, body: impl Fn(&Clock) + Copy + 'static) -> f64 {
     on_runtime(async move {
         let clock = Clock::new(count);
         let spawn = |_| {
             let clock = clock.clone();
-            let fiber = move || clock.run(|| switchback::yield_now().wait());
-            let spawned = builder.clone().spawn(fiber);
+            let spawned = builder.clone().spawn(move || body(&clock));
             spawned.expect("there is memory for the stack")
         };
         let fibers: Vec<_> = (0..count).map(spawn).collect();
