@@ -4,7 +4,11 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 /// The size in bytes of a [`Block`]. The result of a fiber that gets one has at most a word or two.
-const SIZE: usize = match cfg!(all(target_os = "linux", target_pointer_width = "64")) {
+const SIZE: usize = match cfg!(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(switchback_system_stacks)
+)) {
     true => 192,
     false => 256,
 };
