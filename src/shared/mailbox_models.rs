@@ -38,7 +38,7 @@ fn send(hub: &Mailbox, callback: impl FnOnce() + Send + 'static) -> bool {
 
 /// A poll of the driver. Returns the mail sent since the last one.
 fn drive(hub: &Mailbox, driver: usize, cx: &mut Context<'_>) -> Mail {
-    hub.set_driver_waker(driver, cx.waker());
+    hub.set_driver_waker(driver, cx.waker().clone());
     let mut mail = Mail::default();
     if hub.has_mail() {
         hub.take_mail(&mut mail);
@@ -135,7 +135,7 @@ fn what_is_left_for_the_next_turn_and_what_is_sent_meanwhile_are_not_lost() {
         });
         let mut mail = Mail::default();
         block_on(poll_fn(|cx| {
-            hub.set_driver_waker(driver, cx.waker());
+            hub.set_driver_waker(driver, cx.waker().clone());
             if hub.has_mail() {
                 hub.take_mail(&mut mail);
             }
@@ -192,7 +192,7 @@ fn a_driver_that_moves_to_another_task_is_woken_there() {
     loom::model(|| {
         let (hub, driver) = hub();
         // This waker was left by a poll in another task.
-        hub.set_driver_waker(driver, std::task::Waker::noop());
+        hub.set_driver_waker(driver, std::task::Waker::noop().clone());
         let sender = {
             let hub = hub.clone();
             thread::spawn(move || assert!(send(&hub, || ())))
@@ -206,7 +206,7 @@ fn a_driver_that_moves_to_another_task_is_woken_there() {
 fn the_driver_that_stays_gets_the_wake_of_the_one_that_leaves() {
     loom::model(|| {
         let (hub, leaves) = hub();
-        hub.set_driver_waker(leaves, std::task::Waker::noop());
+        hub.set_driver_waker(leaves, std::task::Waker::noop().clone());
         let stays = hub.add_driver();
         let sender = {
             let hub = hub.clone();
