@@ -118,7 +118,7 @@
 //! # Multi-thread applications
 //!
 //! The worker threads of a multi-thread runtime have no hub. Create a [`HubPool`], send it
-//! closures, and await the fibers:
+//! closures, and await their results:
 //!
 //! ```
 //! use std::time::Duration;
@@ -133,12 +133,15 @@
 //! #[tokio::main] // many threads
 //! async fn main() -> std::io::Result<()> {
 //!     let pool = HubPool::new(2)?;
-//!     let fiber = pool.spawn(|| legacy(21))?;
-//!     assert_eq!(fiber.await?, 42);
+//!     assert_eq!(pool.call(|| legacy(21)).await?, 42);
 //! #   pool.close().await;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! The future of [`call`](HubPool::call) cancels its fiber if it is dropped, so the work of a
+//! request ends when its client hangs up. A fiber of [`spawn`](HubPool::spawn) goes on without
+//! its caller.
 //!
 //! The README shows a pool in a server. Use [`blocking`] for code that blocks its thread
 //! and `compute` for code that computes for long. Both return a future, which async code
@@ -368,8 +371,8 @@ pub use cancel::{catch_cancel, check_cancelled, shield, with_timeout};
 pub use current::AccessError;
 pub use entry::{Hub, HubBuilder, run};
 pub use handles::{
-    Builder, Close, CloseTimeout, CloseWithin, Fiber, FiberHandle, HubHandle, Join, JoinError,
-    current_fiber, in_fiber, park, spawn,
+    Builder, CancelOnDrop, Close, CloseTimeout, CloseWithin, Fiber, FiberHandle, HubHandle, Join,
+    JoinError, current_fiber, in_fiber, park, spawn,
 };
 pub use hub::HubData;
 #[cfg(unix)]
@@ -380,7 +383,7 @@ pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
 pub use offload::{compute, compute_threads};
 pub use overflow::set_overflow_report;
-pub use remote::{CloseThreads, CloseThreadsWithin, HubPool, HubThread};
+pub use remote::{Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};

@@ -53,12 +53,32 @@
 //! | [`SwitchBack`](crate::SwitchBack) | the `SwitchBack` and the value it was fired with; its cleanups run; `(&mut switch_back).wait()` loses nothing |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
+//! | [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop), [`HubPool::call`](crate::HubPool::call) | the work: dropping the future cancels the fiber |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled, and the scope waits for them |
 //! | [`bridge`](crate::bridge()) | what its body holds: the body is unwound |
 //! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds the body inside |
 //! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing: no byte of a cancelled write was written; the next call continues a flush or shutdown |
 //! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close continues |
 //! | [`Hub::run_until`](crate::Hub::run_until) (dropped) | the hub ends abruptly, see below |
+//!
+//! # Clients that hang up
+//!
+//! A server such as hyper or axum drops the future of a handler when the client hangs up. A fiber
+//! whose handle is dropped is detached and goes on, for nobody. One behind
+//! [`HubPool::call`](crate::HubPool::call) or
+//! [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop) is cancelled, and ends at its current or
+//! next wait.
+//!
+//! The future is dropped only when the server sees the hang-up:
+//!
+//! * HTTP/1 servers look for it by reading the connection. While the body of the request has not
+//!   been read to its end, hyper does not read ahead of it, so nothing is seen. Read the body before
+//!   the call, or in the fiber, where the read returns the error.
+//! * A client that shuts down only its writing half, and still wants the answer, looks the same.
+//!   hyper takes it for a hang-up, unless its `half_close` is set.
+//! * A connection that is cut without a packet is not seen before something is sent. Set a deadline.
+//! * A fiber that computes is not interrupted. Let it call
+//!   [`check_cancelled`](crate::check_cancelled) now and then.
 //!
 //! # Waiting in destructors
 //!

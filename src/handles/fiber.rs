@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::join::{self, Join};
-use super::{FiberHandle, JoinError};
+use super::{CancelOnDrop, FiberHandle, JoinError};
 use crate::base::contain;
 use crate::current::{Place, with_place};
 use crate::scheduler::launch::{self, Settings};
@@ -176,6 +176,31 @@ impl<T> Fiber<T> {
     /// Asks the fiber to end: see [`FiberHandle::cancel_with`].
     pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
         self.fiber().cancel(Some(message.into()))
+    }
+
+    /// Returns a future that waits for the fiber as [`join`](Fiber::join) does, and cancels the
+    /// fiber if it is dropped before.
+    ///
+    /// Use it for work that is of no use without its caller, such as the handler of a request whose
+    /// client may hang up. The fiber ends at its current or next wait, as after a
+    /// [`cancel`](Fiber::cancel). One that was not started is started by the first poll.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{prelude::*, sleep, spawn};
+    ///
+    /// # switchback::run(|| {
+    /// let fiber = spawn(|| sleep(Duration::from_secs(3600)).wait()).cancel_on_drop();
+    /// let handle = fiber.handle();
+    /// fiber.wait_timeout(Duration::from_millis(1)).unwrap_err(); // drops it
+    /// sleep(Duration::ZERO).wait();
+    /// assert!(!handle.is_alive());
+    /// # }).unwrap();
+    /// ```
+    pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
+        CancelOnDrop::new(self)
     }
 
     /// Returns a handle to the fiber, without its result.

@@ -1,6 +1,7 @@
 //! The handles to fibers and hubs that users hold.
 
 mod builder;
+mod cancel_on_drop;
 mod close;
 mod close_timeout;
 mod fiber;
@@ -12,6 +13,7 @@ mod park;
 mod pending_fiber;
 
 pub use builder::Builder;
+pub use cancel_on_drop::CancelOnDrop;
 pub use close::{Close, CloseWithin};
 pub use close_timeout::CloseTimeout;
 pub use fiber::{Fiber, spawn};

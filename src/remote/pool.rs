@@ -4,10 +4,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::call::Call;
 use super::close::{CloseThreads, CloseThreadsWithin};
+use super::members::Members;
 use super::worker::Worker;
 use crate::handles::{Fiber, HubHandle};
 use crate::hub::Config;
@@ -21,7 +22,7 @@ use crate::shared::HubClosed;
 ///
 /// | method | hub |
 /// |---|---|
-/// | [`spawn`](HubPool::spawn) | the hub with the fewest fibers |
+/// | [`spawn`](HubPool::spawn), [`call`](HubPool::call) | the hub with the fewest fibers |
 /// | [`spawn_by_key`](HubPool::spawn_by_key) | the same hub for the same key |
 /// | [`run_on_all`](HubPool::run_on_all) | each hub |
 /// | [`handles`](HubPool::handles) | any hub you choose |
@@ -54,10 +55,7 @@ use crate::shared::HubClosed;
 /// ```
 #[derive(Debug)]
 pub struct HubPool {
-    workers: Vec<Arc<Worker>>,
-    /// The index at which the search for the least loaded hub begins. It advances so that
-    /// hubs with equal loads take turns.
-    next: AtomicUsize,
+    members: Arc<Members>,
     keys: RandomState,
 }
 
@@ -80,20 +78,25 @@ impl HubPool {
             let why = "a pool of hubs needs at least one hub";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let mut pool = HubPool {
-            workers: Vec::new(),
-            next: AtomicUsize::new(0),
-            keys: RandomState::new(),
-        };
+        let mut workers: Vec<Arc<Worker>> = Vec::new();
         for number in 0..count {
             let name = format!("{}-{number}", config.name).into_boxed_str();
-            // If this fails, the pool is dropped, which closes the others.
-            pool.workers.push(Worker::start(Config {
+            let started = Worker::start(Config {
                 name,
                 ..config.clone()
-            })?);
+            });
+            match started {
+                Ok(worker) => workers.push(worker),
+                Err(e) => {
+                    start_close(&workers);
+                    return Err(e);
+                }
+            }
         }
-        Ok(pool)
+        Ok(HubPool {
+            members: Arc::new(Members::new(workers)),
+            keys: RandomState::new(),
+        })
     }
 
     /// Spawns a fiber that runs `f` on the hub with the fewest of this pool's fibers. Hubs
@@ -110,14 +113,56 @@ impl HubPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut f = f;
-        while let Some(worker) = self.least_loaded() {
-            match worker.spawn(f) {
-                Ok(fiber) => return Ok(fiber),
-                Err(back) => f = back,
-            }
-        }
-        Err(HubClosed::new())
+        self.members.spawn(f)
+    }
+
+    /// Calls `f` in a fiber, and returns a future of its result that cancels the fiber if it
+    /// is dropped.
+    ///
+    /// This is [`spawn`](HubPool::spawn) for work that is of no use without its caller, such
+    /// as that of a request whose client may hang up. The fiber is spawned by this call, not
+    /// by the first poll.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the fiber, which ends at its current or next wait. If it
+    /// has not begun, `f` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The future gives a [`JoinError`](crate::JoinError) if the fiber panicked or was
+    /// cancelled, and if every hub is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{HubPool, prelude::*, sleep};
+    /// use tokio::time::timeout;
+    ///
+    /// fn legacy(n: u32) -> u32 {
+    ///     sleep(Duration::from_millis(1)).wait();
+    ///     2 * n
+    /// }
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() -> std::io::Result<()> {
+    ///     let pool = HubPool::new(2)?;
+    ///     assert_eq!(pool.call(|| legacy(21)).await?, 42);
+    ///
+    ///     // A timeout drops the future, so the fiber ends too.
+    ///     let forever = pool.call(|| std::future::pending::<()>().wait());
+    ///     timeout(Duration::from_millis(1), forever).await.unwrap_err();
+    /// #   pool.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn call<F, T>(&self, f: F) -> Call<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.members.call(f)
     }
 
     /// Spawns a fiber that runs `f` on the hub that `key` belongs to.
@@ -148,7 +193,8 @@ impl HubPool {
         T: Send + 'static,
     {
         let hash = self.keys.hash_one(key);
-        let worker = &self.workers[(hash % self.workers.len() as u64) as usize];
+        let workers = self.workers();
+        let worker = &workers[(hash % workers.len() as u64) as usize];
         worker.spawn(f).map_err(|_| HubClosed::new())
     }
 
@@ -179,7 +225,7 @@ impl HubPool {
         T: Send + 'static,
     {
         let f = Arc::new(f);
-        let spawned = self.workers.iter().filter_map(|worker| {
+        let spawned = self.workers().iter().filter_map(|worker| {
             let f = f.clone();
             worker.spawn(move || f()).ok()
         });
@@ -192,14 +238,14 @@ impl HubPool {
 
     /// Returns handles to the hubs, in their order.
     pub fn handles(&self) -> impl ExactSizeIterator<Item = &HubHandle> {
-        self.workers.iter().map(|worker| &worker.hub)
+        self.workers().iter().map(|worker| &worker.hub)
     }
 
     /// Returns the number of hubs in the pool, closed or not. It is at least one.
     // An empty pool cannot be created.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.workers.len()
+        self.workers().len()
     }
 
     /// Closes all hubs at once and ends their threads. See
@@ -217,7 +263,7 @@ impl HubPool {
     /// future resumes a panic of one of the threads once all threads are gone.
     #[track_caller]
     pub fn close(&self) -> CloseThreads {
-        CloseThreads::new(self.workers.clone())
+        CloseThreads::new(self.workers().to_vec())
     }
 
     /// Like [`close`](HubPool::close), but waits no longer than `duration`.
@@ -239,24 +285,22 @@ impl HubPool {
     /// not enabled.
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseThreadsWithin {
-        CloseThreadsWithin::new(self.workers.clone(), duration)
+        CloseThreadsWithin::new(self.workers().to_vec(), duration)
     }
 
-    /// Returns the hub with the fewest fibers of this pool, among those not known to be
-    /// closed.
-    fn least_loaded(&self) -> Option<&Arc<Worker>> {
-        let count = self.workers.len();
-        let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
-        let (before, from) = self.workers.split_at(first);
-        let open = from.iter().chain(before).filter(|w| !w.is_closed());
-        open.min_by_key(|worker| worker.load())
+    fn workers(&self) -> &[Arc<Worker>] {
+        &self.members.workers
+    }
+}
+
+fn start_close(workers: &[Arc<Worker>]) {
+    for worker in workers {
+        worker.hub.start_close();
     }
 }
 
 impl Drop for HubPool {
     fn drop(&mut self) {
-        for worker in &self.workers {
-            worker.hub.start_close();
-        }
+        start_close(self.workers());
     }
 }

@@ -7,10 +7,11 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use switchback::{
-    AccessError, Bridge, BridgeBorrowed, Builder, Cancelled, Close, CloseThreads,
-    CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle, FiberId, Hub,
-    HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join, JoinError,
-    LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher, YieldNow,
+    AccessError, Bridge, BridgeBorrowed, Builder, Call, CancelOnDrop, Cancelled, Close,
+    CloseThreads, CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle,
+    FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join,
+    JoinError, LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher,
+    YieldNow,
     io::{AsyncReader, AsyncWriter, Blocking, Sink},
     stream::{FromIter, WaitIter},
 };
@@ -111,6 +112,9 @@ fn a_fiber_goes_where_its_result_may_go() {
         Fiber<Cell>: true Send, true Sync, true Unpin;
         Fiber<Local>: false Send, false Sync, true Unpin;
         Fiber<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
+        CancelOnDrop<Cell>: true Send, true Sync, true Unpin;
+        CancelOnDrop<Local>: false Send, false Sync, true Unpin;
+        Call<Cell>: true Send, true Sync, true Unpin;
         Join<'static, u8>: true Send, true Sync, true Unpin;
         Join<'static, Cell>: true Send, true Sync, true Unpin;
         Join<'static, Local>: false Send, false Sync, true Unpin;

@@ -1,5 +1,6 @@
 //! Other threads: those with a hub of their own, pools of them, and those that work is given to.
 
+mod call;
 mod offload;
 mod pool;
 #[path = "../support/mod.rs"]

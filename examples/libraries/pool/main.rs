@@ -39,11 +39,12 @@ async fn calculate(State(app): State<App>, expression: String) -> (StatusCode, S
 }
 
 async fn calculate_in_fiber(app: App, expression: String) -> io::Result<usize> {
-    let fiber = app.pool.spawn(move || {
+    // Dropping this future, as axum does when the client hangs up, cancels the fiber.
+    let called = app.pool.call(move || {
         let stream = TcpStream::connect(app.store).wait()?;
         legacy::calculate(&expression, Blocking::new(stream))
-    })?;
-    fiber.await?
+    });
+    called.await?
 }
 
 /// The store: the value of a name is its length, and each answer takes a millisecond.
