@@ -383,7 +383,9 @@ pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
 pub use offload::{compute, compute_threads};
 pub use overflow::set_overflow_report;
-pub use remote::{Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread};
+pub use remote::{
+    Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread, PoolIter, PoolReader, PoolWriter,
+};
 pub use scope::{Scope, ScopedFiber, scope};
 pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};

@@ -56,6 +56,7 @@
 //! | [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop), [`HubPool::call`](crate::HubPool::call) | the work: dropping the future cancels the fiber |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled, and the scope waits for them |
 //! | [`bridge`](crate::bridge()) | what its body holds: the body is unwound |
+//! | a read, a write or an item of [`HubPool::reader`](crate::HubPool::reader), [`writer`](crate::HubPool::writer) or [`iter`](crate::HubPool::iter) | nothing; dropping the stream itself cancels its fiber |
 //! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds the body inside |
 //! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing: no byte of a cancelled write was written; the next call continues a flush or shutdown |
 //! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close continues |

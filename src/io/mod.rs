@@ -6,6 +6,10 @@
 //! | a decoder that is `Read` over a `Read` | `AsyncRead` | [`AsyncReader`] |
 //! | an encoder that is `Write` over a `Write` | `AsyncWrite` | [`AsyncWriter`] |
 //!
+//! An [`AsyncReader`] or [`AsyncWriter`] runs in the task that polls it, and is not `Send`. For the
+//! body of a request or a response on a multi-thread runtime, use
+//! [`HubPool::reader`](crate::HubPool::reader) and [`HubPool::writer`](crate::HubPool::writer).
+//!
 //! # Before you use it
 //!
 //! * Code that only computes needs none of this. To hash or parse data that fits into

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::handles::{CancelOnDrop, Fiber, FiberHandle, JoinError};
@@ -32,5 +33,45 @@ impl<T> Future for Call<T> {
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Call").field(&self.0.handle()).finish()
+    }
+}
+
+/// A call that is made when it is first needed.
+pub(super) struct LazyCall<T> {
+    /// The lock makes it `Sync`. It is never locked.
+    make: Mutex<Option<Make<T>>>,
+    call: Option<Call<T>>,
+}
+
+type Make<T> = Box<dyn FnOnce() -> Call<T> + Send>;
+
+impl<T> LazyCall<T> {
+    pub(super) fn new(make: impl FnOnce() -> Call<T> + Send + 'static) -> LazyCall<T> {
+        LazyCall {
+            make: Mutex::new(Some(Box::new(make))),
+            call: None,
+        }
+    }
+
+    /// Makes the call, if it was not made before.
+    pub(super) fn begin(&mut self) {
+        let make = self.make.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(make) = make.take() {
+            self.call = Some(make());
+        }
+    }
+
+    /// Polls the call, which has begun.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        match &mut self.call {
+            Some(call) => Pin::new(call).poll(cx),
+            None => unreachable!("it is begun before it is polled"),
+        }
+    }
+}
+
+impl<T> fmt::Debug for LazyCall<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::call::Call;
 use super::worker::Worker;
+use crate::base::contain;
 use crate::handles::Fiber;
-use crate::shared::HubClosed;
 
 /// The hubs of a pool, which its calls and its streams share with it. These do not keep the
 /// pool open.
@@ -26,8 +26,9 @@ impl Members {
         }
     }
 
-    /// Spawns a fiber on the hub with the fewest of this pool's fibers.
-    pub(super) fn spawn<F, T>(&self, mut f: F) -> Result<Fiber<T>, HubClosed>
+    /// Spawns a fiber on the hub with the fewest of this pool's fibers. Returns `f` if the
+    /// pool is closed.
+    pub(super) fn spawn<F, T>(&self, mut f: F) -> Result<Fiber<T>, F>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -38,7 +39,7 @@ impl Members {
                 Err(back) => f = back,
             }
         }
-        Err(HubClosed::new())
+        Err(f)
     }
 
     /// Spawns a fiber that ends with the future that waits for it. If the pool is closed, the
@@ -48,10 +49,10 @@ impl Members {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Call::new(
-            self.spawn(f)
-                .unwrap_or_else(|_| Fiber::stillborn(CLOSED.to_owned())),
-        )
+        Call::new(self.spawn(f).unwrap_or_else(|f| {
+            contain::run("the drop of a fiber's closure", || drop(f));
+            Fiber::stillborn(CLOSED.to_owned())
+        }))
     }
 
     /// Returns the hub with the fewest fibers of this pool, among those not known to be

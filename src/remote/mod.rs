@@ -6,6 +6,9 @@
 //! | [`pool`] | [`HubPool`]: several hubs |
 //! | [`members`] | its hubs, and the choice of the hub for a fiber |
 //! | [`call`] | a fiber of a pool that ends with the future that waits for it |
+//! | [`reader`], [`writer`], [`iter`] | synchronous readers, writers and iterators in fibers, as streams |
+//! | [`pipe`] | what these have between the fiber and the task |
+//! | [`outlet`], [`outcome`] | what comes out of the fiber, and how it ended |
 //! | [`worker`] | the thread of a hub, from start to end |
 //! | [`exit`] | how the end of the thread is reported |
 //! | [`close`] | the futures that wait for the end |
@@ -17,12 +20,21 @@
 mod call;
 mod close;
 mod exit;
+mod iter;
 mod members;
+mod outcome;
+mod outlet;
+mod pipe;
 mod pool;
+mod reader;
 mod thread;
 mod worker;
+mod writer;
 
 pub use self::call::Call;
 pub use self::close::{CloseThreads, CloseThreadsWithin};
+pub use self::iter::PoolIter;
 pub use self::pool::HubPool;
+pub use self::reader::PoolReader;
 pub use self::thread::HubThread;
+pub use self::writer::PoolWriter;

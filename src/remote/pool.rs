@@ -2,14 +2,17 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
-use std::io;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::Call;
 use super::close::{CloseThreads, CloseThreadsWithin};
+use super::iter::PoolIter;
 use super::members::Members;
+use super::reader::PoolReader;
 use super::worker::Worker;
+use super::writer::PoolWriter;
 use crate::handles::{Fiber, HubHandle};
 use crate::hub::Config;
 use crate::shared::HubClosed;
@@ -113,7 +116,7 @@ impl HubPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.members.spawn(f)
+        self.members.spawn(f).map_err(|_| HubClosed::new())
     }
 
     /// Calls `f` in a fiber, and returns a future of its result that cancels the fiber if it
@@ -163,6 +166,168 @@ impl HubPool {
         T: Send + 'static,
     {
         self.members.call(f)
+    }
+
+    /// Reads from a synchronous [`Read`] in a fiber: a decoder, an archive that is made while
+    /// it is read, a protocol.
+    ///
+    /// `make` creates the reader inside the fiber, which begins at the first poll. The stream
+    /// is `Send`, so it can be the body of a response. It holds at most 64 KiB; while nobody
+    /// reads it, the fiber waits. [`io::AsyncReader`](crate::io::AsyncReader) does the same
+    /// in place, without a pool, but is not `Send`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping a read loses nothing. Dropping the stream cancels the fiber, and the reader
+    /// is dropped on its stack.
+    ///
+    /// # Errors
+    ///
+    /// After all bytes that were read before, the stream returns the error of the reader or,
+    /// if the fiber panicked, was cancelled or could not run, a
+    /// [`JoinError`](crate::JoinError) as an [`io::Error`]. It never ends as if the reader
+    /// had come to its end. Later reads return an error of the same kind. A `read` that
+    /// returns `Interrupted` is retried.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use switchback::HubPool;
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() -> std::io::Result<()> {
+    ///     let pool = HubPool::new(2)?;
+    ///     // Any reader: of `zip`, `flate2`, `tar`, over a `Blocking` or not.
+    ///     let mut body = pool.reader(|| std::io::repeat(b'x').take(100_000));
+    ///     // On any task.
+    ///     let read = tokio::spawn(async move {
+    ///         let mut bytes = Vec::new();
+    ///         body.read_to_end(&mut bytes).await?;
+    ///         std::io::Result::Ok(bytes.len())
+    ///     });
+    ///     assert_eq!(read.await??, 100_000);
+    /// #   pool.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn reader<R, F>(&self, make: F) -> PoolReader
+    where
+        R: Read,
+        F: FnOnce() -> R + Send + 'static,
+    {
+        PoolReader::new(self.members.clone(), make)
+    }
+
+    /// Writes to a synchronous [`Write`] in a fiber: an encoder, a parser that is fed.
+    ///
+    /// `make` creates the writer inside the fiber, which begins at the first poll. The stream
+    /// is `Send` and holds at most 64 KiB; while the writer is behind, writes wait.
+    /// `shutdown` passes the writer, after all bytes, to `finish`, and returns its result. A
+    /// flush waits until the writer has taken all bytes and has flushed.
+    ///
+    /// # Cancel safety
+    ///
+    /// A write that is dropped has written nothing; a flush or a shutdown is continued by the
+    /// next call. Dropping the stream before its shutdown was ready cancels the fiber:
+    /// `finish` is not called, and the writer is dropped on the fiber's stack.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the writer or of `finish` or, if the fiber panicked, was
+    /// cancelled or could not run, a [`JoinError`](crate::JoinError) as an [`io::Error`].
+    /// Bytes that were accepted before may be lost then. Later calls return an error of the
+    /// same kind. After a shutdown, writes return
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use switchback::HubPool;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// /// Synchronous code that is fed, and knows the answer at the end.
+    /// #[derive(Default)]
+    /// struct Lines(usize);
+    ///
+    /// impl Write for Lines {
+    ///     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+    ///         self.0 += bytes.iter().filter(|byte| **byte == b'\n').count();
+    ///         Ok(bytes.len())
+    ///     }
+    ///
+    ///     fn flush(&mut self) -> std::io::Result<()> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() -> std::io::Result<()> {
+    ///     let pool = HubPool::new(2)?;
+    ///     let (tell, told) = tokio::sync::oneshot::channel();
+    ///     let mut upload = pool.writer(Lines::default, |lines| {
+    ///         tell.send(lines.0).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+    ///     });
+    ///     upload.write_all(b"one\ntwo\n").await?;
+    ///     upload.shutdown().await?;
+    ///     assert_eq!(told.await.unwrap(), 2);
+    /// #   pool.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn writer<W, M, F>(&self, make: M, finish: F) -> PoolWriter
+    where
+        W: Write,
+        M: FnOnce() -> W + Send + 'static,
+        F: FnOnce(W) -> io::Result<()> + Send + 'static,
+    {
+        PoolWriter::new(self.members.clone(), make, finish)
+    }
+
+    /// Runs an iterator that may wait in a fiber, as a [`Stream`](futures::Stream) of its
+    /// items.
+    ///
+    /// `make` creates the iterator inside the fiber, which begins at the first poll. The
+    /// stream is `Send` and holds at most 16 items; while nobody polls it, the fiber waits.
+    /// [`stream::from_iter`](crate::stream::from_iter()) does the same in place, without a
+    /// pool, but is not `Send`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping a `next` loses nothing. Dropping the stream cancels the fiber, and the
+    /// iterator is dropped on its stack.
+    ///
+    /// # Errors
+    ///
+    /// If the fiber panicked, was cancelled or could not run, the last item is a
+    /// [`JoinError`](crate::JoinError), after all items that came before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use switchback::HubPool;
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() -> std::io::Result<()> {
+    ///     let pool = HubPool::new(2)?;
+    ///     let mut squares = pool.iter(|| (1..=3).map(|n| n * n));
+    ///     while let Some(square) = squares.next().await {
+    ///         println!("{}", square?);
+    ///     }
+    /// #   pool.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn iter<I, F>(&self, make: F) -> PoolIter<I::Item>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: FnOnce() -> I + Send + 'static,
+    {
+        PoolIter::new(self.members.clone(), make)
     }
 
     /// Spawns a fiber that runs `f` on the hub that `key` belongs to.

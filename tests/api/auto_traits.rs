@@ -10,8 +10,8 @@ use switchback::{
     AccessError, Bridge, BridgeBorrowed, Builder, Call, CancelOnDrop, Cancelled, Close,
     CloseThreads, CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle,
     FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join,
-    JoinError, LocalKey, Offload, Scope, ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher,
-    YieldNow,
+    JoinError, LocalKey, Offload, PoolIter, PoolReader, PoolWriter, Scope, ScopedFiber, Sleep,
+    SwitchBack, SwitchError, Switcher, YieldNow,
     io::{AsyncReader, AsyncWriter, Blocking, Sink},
     stream::{FromIter, WaitIter},
 };
@@ -115,6 +115,10 @@ fn a_fiber_goes_where_its_result_may_go() {
         CancelOnDrop<Cell>: true Send, true Sync, true Unpin;
         CancelOnDrop<Local>: false Send, false Sync, true Unpin;
         Call<Cell>: true Send, true Sync, true Unpin;
+        PoolReader: true Send, true Sync, true Unpin;
+        PoolWriter: true Send, true Sync, true Unpin;
+        PoolIter<Cell>: true Send, false Sync, true Unpin;
+        PoolIter<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
         Join<'static, u8>: true Send, true Sync, true Unpin;
         Join<'static, Cell>: true Send, true Sync, true Unpin;
         Join<'static, Local>: false Send, false Sync, true Unpin;
