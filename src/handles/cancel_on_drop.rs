@@ -20,12 +20,19 @@ impl<T> CancelOnDrop<T> {
 
     /// Returns the fiber, which is no longer cancelled when it is dropped.
     pub fn into_inner(mut self) -> Fiber<T> {
-        self.0.take().expect(PRESENT)
+        match self.0.take() {
+            Some(fiber) => fiber,
+            None => unreachable!("{PRESENT}"),
+        }
     }
 
     /// Returns a handle to the fiber, without its result.
     pub fn handle(&self) -> FiberHandle {
-        self.0.as_ref().expect(PRESENT).handle()
+        self.fiber().handle()
+    }
+
+    fn fiber(&self) -> &Fiber<T> {
+        self.0.as_ref().expect(PRESENT)
     }
 }
 
