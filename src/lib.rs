@@ -385,6 +385,7 @@ pub use offload::{compute, compute_threads};
 pub use overflow::set_overflow_report;
 pub use remote::{
     Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread, PoolIter, PoolReader, PoolWriter,
+    SpawnError,
 };
 pub use scope::{Scope, ScopedFiber, scope};
 pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics};

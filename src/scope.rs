@@ -250,7 +250,7 @@ impl<'scope> Scope<'scope, '_> {
                 self.children.set_parent(waker);
                 if is_bridge {
                     // A failure of the hub wakes it too.
-                    self.hub.mailbox.joiners.leave(&failure, waker);
+                    self.hub.mailbox.joiners().leave(&failure, waker);
                 }
             });
             if self.hub.mailbox.failure().is_none() {
@@ -260,7 +260,7 @@ impl<'scope> Scope<'scope, '_> {
                 state.resumer.put_off(false);
             }
         }
-        self.hub.mailbox.joiners.forget(&failure);
+        self.hub.mailbox.joiners().forget(&failure);
         if let Some(cancelled) = taken {
             state.resumer.redeliver(cancelled);
         }

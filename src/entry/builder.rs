@@ -24,6 +24,8 @@ use crate::scheduler::{attach, driver, serve};
 ///   addresses have 32 bits.
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
 /// * [`measure_stacks`](HubBuilder::measure_stacks): default false.
+/// * [`max_fibers`](HubBuilder::max_fibers) and [`max_queued`](HubBuilder::max_queued), of pools:
+///   default no limit.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
 /// * [`close_timeout`](HubBuilder::close_timeout): default none.
 ///
@@ -80,6 +82,24 @@ impl HubBuilder {
     /// [`Hub::deepest_stacks`](crate::Hub::deepest_stacks).
     pub fn measure_stacks(mut self, measure: bool) -> HubBuilder {
         self.config.measure_stacks = measure;
+        self
+    }
+
+    /// Sets how many fibers each hub of a [pool](HubBuilder::start_pool) runs at a time, at least
+    /// one; by default any number. Those that wait for room wait in the queue of the pool.
+    ///
+    /// Only fibers count that came through this queue. Fibers that are sent to a certain hub, that
+    /// a fiber spawns on its own hub, or that code of the pool sends to the pool, need no room, so
+    /// a fiber can always wait for those that it sends.
+    pub fn max_fibers(mut self, count: usize) -> HubBuilder {
+        self.config.max_fibers = count.max(1);
+        self
+    }
+
+    /// Sets how many fibers may wait in the queue of a [pool](HubBuilder::start_pool), at least one;
+    /// by default any number. While so many wait, [`HubPool::spawn`] returns an error.
+    pub fn max_queued(mut self, count: usize) -> HubBuilder {
+        self.config.max_queued = count.max(1);
         self
     }
 

@@ -94,7 +94,7 @@ impl FiberHandle {
     /// # }).unwrap();
     /// ```
     pub fn stack_used(&self) -> Option<usize> {
-        if let Some(core) = registry::local(&self.0.mailbox) {
+        if let Some(core) = registry::local(self.0.mailbox()) {
             core.depths.look(&self.0);
         }
         self.0.stack_used()

@@ -7,6 +7,7 @@ use super::pending_fiber::PendingFiber;
 use super::{Close, Fiber};
 use crate::base::executors;
 use crate::current::{Place, with_place};
+use crate::scheduler::launch::Settings;
 use crate::scheduler::{callbacks, closing, registry};
 use crate::shared::{HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
 
@@ -59,21 +60,29 @@ impl HubHandle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.try_spawn(f, |f| f()).map_err(|_| HubClosed::new())
+        self.try_spawn(Settings::default(), f, |f| f())
+            .map_err(|_| HubClosed::new())
     }
 
     /// Like [`spawn`](HubHandle::spawn), for a fiber that runs `run(what)`. Returns `what` if the
     /// hub is closed.
-    pub(crate) fn try_spawn<W, T>(&self, what: W, run: fn(W) -> T) -> Result<Fiber<T>, W>
+    pub(crate) fn try_spawn<W, T>(
+        &self,
+        settings: Settings,
+        what: W,
+        run: fn(W) -> T,
+    ) -> Result<Fiber<T>, W>
     where
         W: Send + 'static,
         T: Send + 'static,
     {
-        let (pending, receiver) = PendingFiber::new(&self.0, what, run);
+        let (pending, receiver) = PendingFiber::new(&self.0, settings, what, run);
         let fiber = Fiber::from_receiver(receiver);
         let refused = match registry::local(&self.0) {
             Some(core) if core.takes_fibers() => {
-                pending.arrive();
+                if let Some(fiber) = pending.arrive() {
+                    core.wake(&fiber);
+                }
                 None
             }
             Some(_) => Some(pending),
@@ -163,6 +172,16 @@ impl HubHandle {
             && runtime == self.0.runtime()
             && tokio::task::try_id().is_some()
             && !self.0.is_own_thread()
+    }
+
+    /// Returns the hub's name: the one it was given, or `Hub`.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Returns whether the caller is on the hub's thread.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0.is_own_thread()
     }
 
     /// Returns whether the hub takes no new fibers, because it is closing or has ended.

@@ -74,7 +74,7 @@ fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
         }
         Place::ThreadPoll => {
             assert!(
-                registry::with_local(&fiber.mailbox, |_| ()).is_none(),
+                registry::with_local(fiber.mailbox(), |_| ()).is_none(),
                 "this join blocks the thread of the hub that has to run fiber '{}': it would \
                  wait for ever; await it in the runtime",
                 fiber.name(),

@@ -22,3 +22,4 @@ pub use hub_handle::HubHandle;
 pub use join::Join;
 pub use join_error::JoinError;
 pub use park::park;
+pub(crate) use pending_fiber::PendingFiber;

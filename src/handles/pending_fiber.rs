@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::cancel::Redeliver;
 use crate::current::ambient::{self, Inherited};
-use crate::scheduler::{launch, registry};
+use crate::scheduler::launch::{self, Settings};
+use crate::scheduler::registry;
 use crate::shared::{
     Cancelled, FiberId, FiberRef, Mailbox, RemoteSpawn, ResultReceiver, ResultSender, Start,
     result_channel,
@@ -12,31 +13,38 @@ use crate::shared::{
 
 /// A fiber on its way to its hub. Dropping it before it has arrived refuses it and tells its
 /// joiner.
-pub(super) struct PendingFiber<W, T>(Option<Pending<W, T>>);
+pub(crate) struct PendingFiber<W, T>(Option<Pending<W, T>>);
 
 /// The fiber, which arrives or is refused once.
 struct Pending<W, T> {
     fiber: FiberRef,
     sender: ResultSender<T>,
     inherited: Inherited,
+    settings: Settings,
+    /// Whether it waits in the queue of a pool, and so needs room on its hub.
+    is_counted: bool,
     run: fn(W) -> T,
     /// The argument of `run`, which holds the user's closure.
     what: W,
 }
 
 impl<W, T> PendingFiber<W, T> {
-    /// Creates a fiber that runs `run(what)` on the hub of this mailbox.
-    pub(super) fn new(
-        hub: &Arc<Mailbox>,
+    /// Creates a fiber that runs `run(what)` on the hub of this mailbox, or on a hub of this pool.
+    pub(crate) fn new(
+        home: &Arc<Mailbox>,
+        mut settings: Settings,
         what: W,
         run: fn(W) -> T,
     ) -> (Box<PendingFiber<W, T>>, ResultReceiver<T>) {
+        let name = settings.name.take().map(String::into_boxed_str);
         let (fiber, sender, receiver) =
-            result_channel(hub.clone(), FiberId::next(), None, Start::AtOnce);
+            result_channel(home.clone(), FiberId::next(), name, Start::AtOnce);
         let pending = Pending {
             fiber,
             sender,
             inherited: ambient::inherit(),
+            settings,
+            is_counted: home.starts().is_some(),
             run,
             what,
         };
@@ -44,7 +52,7 @@ impl<W, T> PendingFiber<W, T> {
     }
 
     /// Returns `what`, if the fiber has not arrived.
-    pub(super) fn take_back(mut self) -> Option<W> {
+    pub(crate) fn take_back(mut self) -> Option<W> {
         self.0.take().map(|pending| pending.what)
     }
 }
@@ -54,30 +62,48 @@ where
     W: Send + 'static,
     T: Send + 'static,
 {
-    fn arrive(mut self: Box<Self>) {
-        let Some(pending) = self.0.take() else { return };
+    fn arrive(mut self: Box<Self>) -> Option<FiberRef> {
+        let pending = self.0.take()?;
         if let Some(cancelled) = pending.fiber.take_cancel() {
             // A cancelled fiber gets no stack.
             pending.refuse(cancelled);
-            return;
+            return None;
         }
-        let Some(core) = registry::local(&pending.fiber.mailbox) else {
+        let Some(core) = registry::local(pending.fiber.mailbox()) else {
             pending.refuse(Cancelled::because(NO_HUB));
-            return;
+            return None;
         };
-        match launch::stack(&core, None) {
+        match launch::stack(&core, pending.settings.stack_size) {
             Ok(stack) => {
                 let Pending {
                     fiber,
                     sender,
                     inherited,
+                    settings,
+                    is_counted,
                     run,
                     what,
                 } = pending;
-                let body = move || run(what);
-                launch::launch(&core, fiber, sender, stack, false, inherited, body);
+                let counted = is_counted.then(|| core.count_taken());
+                let body = move || {
+                    let _counted = counted;
+                    run(what)
+                };
+                let measure = settings.measure_stack;
+                Some(launch::launch_sent(
+                    &core, fiber, sender, stack, measure, inherited, body,
+                ))
             }
-            Err(e) => pending.refuse(Cancelled::because(e.to_string())),
+            Err(e) => {
+                pending.refuse(Cancelled::because(e.to_string()));
+                None
+            }
+        }
+    }
+
+    fn give_to(&self, hub: &Arc<Mailbox>) {
+        if let Some(pending) = &self.0 {
+            pending.fiber.give_to(hub);
         }
     }
 }
@@ -85,7 +111,8 @@ where
 impl<W, T> Drop for PendingFiber<W, T> {
     fn drop(&mut self) {
         if let Some(pending) = self.0.take() {
-            pending.refuse(Cancelled::because(NO_HUB));
+            let cancelled = pending.fiber.take_cancel();
+            pending.refuse(cancelled.unwrap_or_else(|| Cancelled::because(NO_HUB)));
         }
     }
 }
@@ -97,7 +124,7 @@ impl<W, T> Pending<W, T> {
         // Where the fiber is refused at once, the destructor may wait.
         Redeliver::default().run("the drop of a fiber's closure", || drop(self.what));
         self.sender.refuse(cancelled);
-        registry::with_local(&self.fiber.mailbox, |core| core.wake_joiner(&self.fiber));
+        registry::with_local(self.fiber.mailbox(), |core| core.wake_joiner(&self.fiber));
         self.fiber.tell_joiner();
     }
 }

@@ -1,5 +1,8 @@
 //! [`Config`]: the settings of a hub.
 
+use std::sync::Arc;
+
+use crate::shared::Mailbox;
 use crate::stack;
 
 #[derive(Clone, Debug)]
@@ -8,6 +11,12 @@ pub(crate) struct Config {
     pub(crate) stack_size: usize,
     pub(crate) max_cached_stacks: usize,
     pub(crate) measure_stacks: bool,
+    /// The pool that the hub belongs to.
+    pub(crate) pool: Option<Arc<Mailbox>>,
+    /// How many fibers that it took from the pool's queue the hub may have at a time.
+    pub(crate) max_fibers: usize,
+    /// How many fibers may wait in the queue of the pool, if this is for one.
+    pub(crate) max_queued: usize,
     /// Whether the hub's runtime, if we make it, uses the virtual clock.
     #[cfg(feature = "test-util")]
     pub(crate) start_paused: bool,
@@ -20,6 +29,9 @@ impl Default for Config {
             stack_size: stack::DEFAULT_SIZE,
             max_cached_stacks: stack::DEFAULT_MAX_CACHED,
             measure_stacks: false,
+            pool: None,
+            max_fibers: usize::MAX,
+            max_queued: usize::MAX,
             #[cfg(feature = "test-util")]
             start_paused: false,
         }

@@ -4,8 +4,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::panicking;
 
 use tokio::runtime::Handle;
@@ -23,7 +23,7 @@ use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase, Mailbox,
-    Recycler, Schedule, SoleDriver,
+    Next, Recycler, RemoteSpawn, Schedule, SoleDriver, StartQueue, Takes,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -47,6 +47,7 @@ use crate::stack::{Stack, StackPool};
 /// | `mail`, `has_left_mail` | intake | intake, close |
 /// | `awake`, `driver`, `drivers_version` | `notify`, the driver | the same |
 /// | `alarm` | a driver, once | the drivers |
+/// | `member`, `taken` | the making of the hub; fibers from the queue of its pool | intake |
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `switches`, `callbacks_run` | turns | metrics |
@@ -54,6 +55,10 @@ pub(crate) struct Core {
     pub(crate) mailbox: Arc<Mailbox>,
     /// The right to use the hub parts of this hub's fibers.
     pub(crate) token: HubToken,
+    /// The number of the hub among those that take from the queue of its pool.
+    member: Option<usize>,
+    /// The number of live fibers that the hub took from the queue of its pool.
+    taken: Cell<usize>,
     /// Whether the thread was panicking when the hub was made.
     pub(crate) made_while_panicking: bool,
     /// A number that no other hub of the process has.
@@ -114,7 +119,16 @@ impl Core {
     pub(crate) fn new(above: &Above, runtime: Handle, config: Config) -> Rc<Core> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (mailbox, token) = Mailbox::new(above.schedule, Some(runtime.id()));
+        let (mailbox, token) = Mailbox::new(
+            above.schedule,
+            runtime.id(),
+            config.name.clone(),
+            config.pool.clone(),
+        );
+        let member = mailbox.pool().and_then(|pool| {
+            let hub: Weak<Mailbox> = Arc::downgrade(&mailbox);
+            Some(pool.starts()?.join(hub))
+        });
         Rc::new(Core {
             made_while_panicking: panicking(),
             number,
@@ -122,6 +136,8 @@ impl Core {
             poll: Poller::new(&mailbox, number, &runtime, above.drop_poll_callback),
             mailbox,
             token,
+            member,
+            taken: Cell::new(0),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
             driven_in: ResumedIn::default(),
@@ -236,6 +252,58 @@ impl Core {
         if let Some(interrupts) = self.interrupts.get() {
             interrupts.delivered(fiber);
         }
+    }
+
+    /// Returns whether the queue of the hub's pool, if there is one, may hold anything.
+    #[inline]
+    pub(crate) fn may_have_starts(&self) -> bool {
+        self.starts().is_some_and(StartQueue::may_hold_any)
+    }
+
+    #[inline]
+    fn starts(&self) -> Option<&StartQueue<Box<dyn RemoteSpawn>>> {
+        self.mailbox.pool()?.starts()
+    }
+
+    /// Returns what the hub takes out of the queue of its pool.
+    fn takes(&self) -> Takes {
+        match self.taken.get() < self.config.max_fibers {
+            _ if !self.takes_fibers() => Takes::Nothing,
+            true => Takes::All,
+            false => Takes::Inner,
+        }
+    }
+
+    /// Takes a fiber out of the queue of the hub's pool. One that is to be begun belongs to this
+    /// hub from now on.
+    pub(crate) fn take_start(&self) -> Option<Next<Box<dyn RemoteSpawn>>> {
+        let starts = self.starts()?;
+        starts.take(self.takes(), |start| start.give_to(&self.mailbox))
+    }
+
+    /// Returns whether the queue of the hub's pool has nothing for the hub, which is woken when
+    /// there is something.
+    pub(crate) fn waits_for_starts(&self) -> bool {
+        match (self.starts(), self.member) {
+            (Some(starts), Some(member)) => {
+                starts.goes_idle(member, self.takes(), self.table.len())
+            }
+            _ => true,
+        }
+    }
+
+    /// Leaves the hub's pool. Returns the fibers that no other hub will take, to be refused.
+    pub(crate) fn leave_pool(&self) -> Vec<Box<dyn RemoteSpawn>> {
+        match (self.starts(), self.member) {
+            (Some(starts), Some(member)) => starts.leave(member),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Counts a fiber that was taken out of the queue of the pool until the guard is dropped.
+    pub(crate) fn count_taken(self: &Rc<Self>) -> TakenGuard {
+        self.taken.set(self.taken.get() + 1);
+        TakenGuard(self.clone())
     }
 
     /// Returns a stack for a new fiber.
@@ -380,6 +448,16 @@ impl Core {
             switches: self.switches.get(),
             callbacks: self.callbacks_run.get(),
         }
+    }
+}
+
+/// The guard of [`Core::count_taken`].
+#[derive(Debug)]
+pub(crate) struct TakenGuard(Rc<Core>);
+
+impl Drop for TakenGuard {
+    fn drop(&mut self) {
+        self.0.taken.set(self.0.taken.get() - 1);
     }
 }
 

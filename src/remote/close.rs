@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::panicking;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::exit::{ExitWaiter, Way};
+use super::members::Members;
 use super::worker::Worker;
 use crate::base::{Timeout, deadline_after};
 use crate::handles::CloseTimeout;
@@ -19,19 +21,42 @@ use crate::handles::CloseTimeout;
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct CloseThreads {
-    workers: Vec<Arc<Worker>>,
+    target: Target,
     began: bool,
     /// The number of workers that have left their hubs.
     left: usize,
     waiter: Option<ExitWaiter>,
 }
 
+/// What is closed.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Thread(Arc<Worker>),
+    Pool(Arc<Members>),
+}
+
+impl Target {
+    fn workers(&self) -> &[Arc<Worker>] {
+        match self {
+            Target::Thread(worker) => slice::from_ref(worker),
+            Target::Pool(members) => &members.workers,
+        }
+    }
+
+    fn start_close(&self) {
+        match self {
+            Target::Thread(worker) => worker.hub.start_close(),
+            Target::Pool(members) => members.start_close(),
+        }
+    }
+}
+
 impl CloseThreads {
     #[track_caller]
-    pub(super) fn new(workers: Vec<Arc<Worker>>) -> CloseThreads {
-        refuse_own(&workers);
+    pub(super) fn new(target: Target) -> CloseThreads {
+        refuse_own(target.workers());
         CloseThreads {
-            workers,
+            target,
             began: false,
             left: 0,
             waiter: None,
@@ -65,14 +90,12 @@ impl Future for CloseThreads {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         if !this.began {
-            refuse_own(&this.workers);
+            refuse_own(this.target.workers());
             this.began = true;
             // All hubs close at the same time.
-            for worker in &this.workers {
-                worker.hub.start_close();
-            }
+            this.target.start_close();
         }
-        while let Some(worker) = this.workers.get(this.left) {
+        while let Some(worker) = this.target.workers().get(this.left) {
             let waiter = this
                 .waiter
                 .get_or_insert_with(|| ExitWaiter::new(&worker.exit));
@@ -82,7 +105,8 @@ impl Future for CloseThreads {
             this.waiter = None;
             this.left += 1;
         }
-        let mut panics = this.workers.iter().filter_map(|w| w.exit.take_panic());
+        let workers = this.target.workers().iter();
+        let mut panics = workers.filter_map(|w| w.exit.take_panic());
         match panics.next() {
             Some(payload) => resume_unwind(payload),
             None => Poll::Ready(()),
@@ -96,7 +120,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
     pub struct CloseThreadsWithin {
-        workers: Vec<Arc<Worker>>,
+        target: Target,
         duration: Duration,
         #[pin]
         close: Timeout<CloseThreads>,
@@ -105,11 +129,11 @@ pin_project! {
 
 impl CloseThreadsWithin {
     #[track_caller]
-    pub(super) fn new(workers: Vec<Arc<Worker>>, duration: Duration) -> CloseThreadsWithin {
+    pub(super) fn new(target: Target, duration: Duration) -> CloseThreadsWithin {
         CloseThreadsWithin {
-            workers: workers.clone(),
+            target: target.clone(),
             duration,
-            close: Timeout::new(CloseThreads::new(workers), deadline_after(duration)),
+            close: Timeout::new(CloseThreads::new(target), deadline_after(duration)),
         }
     }
 }
@@ -122,7 +146,7 @@ impl Future for CloseThreadsWithin {
         let closed = ready!(this.close.poll(cx));
         Poll::Ready(closed.map_err(|_| {
             let mut timeout = CloseTimeout::new(*this.duration);
-            for worker in &*this.workers {
+            for worker in this.target.workers() {
                 if worker.exit.way().is_none() {
                     timeout.add(worker.name(), worker.hub.closing_names());
                 }

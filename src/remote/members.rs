@@ -1,45 +1,49 @@
-//! [`Members`]: the hubs of a pool, and the choice of the hub for a fiber.
+//! [`Members`]: the hubs of a pool, and how fibers get to them.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::call::Call;
+use super::spawn_error::SpawnError;
 use super::worker::Worker;
 use crate::base::contain;
-use crate::handles::Fiber;
+use crate::handles::{Fiber, PendingFiber};
+use crate::hub::Config;
+use crate::scheduler::launch::Settings;
+use crate::shared::{Lane, Mailbox};
 
 /// The hubs of a pool, which its calls and its streams share with it. These do not keep the
 /// pool open.
-#[derive(Debug)]
 pub(super) struct Members {
     pub(super) workers: Vec<Arc<Worker>>,
-    /// The index at which the search for the least loaded hub begins. It advances so that
-    /// hubs with equal loads take turns.
-    next: AtomicUsize,
+    /// Has the queue of fibers that have not begun.
+    pool: Arc<Mailbox>,
+    /// Whether the queue or the hubs have limits.
+    is_limited: bool,
 }
 
 impl Members {
-    pub(super) fn new(workers: Vec<Arc<Worker>>) -> Members {
+    /// Creates a pool without hubs, of which `config` says what they will be like.
+    pub(super) fn new(config: &Config) -> Members {
         Members {
-            workers,
-            next: AtomicUsize::new(0),
+            workers: Vec::new(),
+            pool: Mailbox::of_pool(config.max_queued),
+            is_limited: config.max_queued.min(config.max_fibers) < usize::MAX,
         }
     }
 
-    /// Spawns a fiber on the hub with the fewest of this pool's fibers. Returns `f` if the
-    /// pool is closed.
-    pub(super) fn spawn<F, T>(&self, mut f: F) -> Result<Fiber<T>, F>
+    /// Returns the mailbox of the pool, for its hubs.
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.pool
+    }
+
+    /// Spawns a fiber on the first hub that has room. Returns `f` if that is not possible.
+    pub(super) fn spawn<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, (SpawnError, F)>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        while let Some(worker) = self.least_loaded() {
-            match worker.spawn(f) {
-                Ok(fiber) => return Ok(fiber),
-                Err(back) => f = back,
-            }
-        }
-        Err(f)
+        self.send(settings, Lane::Limited, f)
     }
 
     /// Spawns a fiber that ends with the future that waits for it. If the pool is closed, the
@@ -49,21 +53,58 @@ impl Members {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Call::new(self.spawn(f).unwrap_or_else(|f| {
+        let sent = self.send(Settings::default(), Lane::Unlimited, f);
+        Call::new(sent.unwrap_or_else(|(_, f)| {
             contain::run("the drop of a fiber's closure", || drop(f));
             Fiber::stillborn(CLOSED.to_owned())
         }))
     }
 
-    /// Returns the hub with the fewest fibers of this pool, among those not known to be
-    /// closed.
-    fn least_loaded(&self) -> Option<&Arc<Worker>> {
-        let count = self.workers.len();
-        let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
-        let (before, from) = self.workers.split_at(first);
-        let open = from.iter().chain(before).filter(|w| !w.is_closed());
-        open.min_by_key(|worker| worker.load())
+    fn send<F, T>(&self, settings: Settings, lane: Lane, f: F) -> Result<Fiber<T>, (SpawnError, F)>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let lane = match self.is_inside() {
+            true => Lane::Inner,
+            false => lane,
+        };
+        let (pending, receiver) = PendingFiber::new(&self.pool, settings, f, |f| f());
+        let fiber = Fiber::from_receiver(receiver);
+        match self.pool.queue_start(fiber.id(), pending, lane) {
+            Ok(()) => Ok(fiber),
+            Err((refusal, pending)) => match pending.take_back() {
+                Some(f) => Err((SpawnError::new(refusal), f)),
+                None => unreachable!("it has not arrived"),
+            },
+        }
+    }
+
+    /// Returns whether the caller is code of the pool: a fiber, or a task or a blocking job of
+    /// the runtime of a hub. The fiber that has the last room may wait for it, so what it sends
+    /// needs no room.
+    fn is_inside(&self) -> bool {
+        let mut hubs = self.workers.iter().map(|worker| &worker.hub);
+        hubs.clone().any(|hub| hub.is_here())
+            || self.is_limited && hubs.any(|hub| hub.runs_this_job())
+    }
+
+    /// Begins to close the pool.
+    pub(super) fn start_close(&self) {
+        self.pool.close_starts();
+        for worker in &self.workers {
+            worker.hub.start_close();
+        }
     }
 }
 
 const CLOSED: &str = "its pool of hubs is closed";
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Members")
+            .field("workers", &self.workers)
+            .field("starts", &self.pool.starts())
+            .finish_non_exhaustive()
+    }
+}

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`thread`] | [`HubThread`]: one hub on one thread |
 //! | [`pool`] | [`HubPool`]: several hubs |
-//! | [`members`] | its hubs, and the choice of the hub for a fiber |
+//! | [`members`] | its hubs, and how fibers get to them |
 //! | [`call`] | a fiber of a pool that ends with the future that waits for it |
 //! | [`reader`], [`writer`], [`iter`] | synchronous readers, writers and iterators in fibers, as streams |
 //! | [`pipe`] | what these have between the fiber and the task |
@@ -27,6 +27,7 @@ mod outlet;
 mod pipe;
 mod pool;
 mod reader;
+mod spawn_error;
 mod thread;
 mod worker;
 mod writer;
@@ -36,5 +37,6 @@ pub use self::close::{CloseThreads, CloseThreadsWithin};
 pub use self::iter::PoolIter;
 pub use self::pool::HubPool;
 pub use self::reader::PoolReader;
+pub use self::spawn_error::SpawnError;
 pub use self::thread::HubThread;
 pub use self::writer::PoolWriter;

@@ -7,30 +7,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::Call;
-use super::close::{CloseThreads, CloseThreadsWithin};
+use super::close::{CloseThreads, CloseThreadsWithin, Target};
 use super::iter::PoolIter;
 use super::members::Members;
 use super::reader::PoolReader;
+use super::spawn_error::SpawnError;
 use super::worker::Worker;
 use super::writer::PoolWriter;
 use crate::handles::{Fiber, HubHandle};
 use crate::hub::Config;
+use crate::scheduler::launch::Settings;
 use crate::shared::HubClosed;
 
 /// Several hubs, each on its own thread. This is how a program on tokio's multi-thread
 /// runtime runs fibers.
 ///
 /// Each thread behaves and ends as described for [`HubThread`](crate::HubThread). A fiber
-/// stays on the hub that it is spawned on. The method decides which hub that is:
+/// stays on the hub that it has begun on. The method decides which hub that is:
 ///
 /// | method | hub |
 /// |---|---|
-/// | [`spawn`](HubPool::spawn), [`call`](HubPool::call) | the hub with the fewest fibers |
+/// | [`spawn`](HubPool::spawn), [`call`](HubPool::call) and the streams | the first that has room |
 /// | [`spawn_by_key`](HubPool::spawn_by_key) | the same hub for the same key |
 /// | [`run_on_all`](HubPool::run_on_all) | each hub |
 /// | [`handles`](HubPool::handles) | any hub you choose |
 ///
 /// A hub that was closed through its handle receives no more fibers.
+///
+/// By default a hub takes any number of fibers. [`HubBuilder::max_fibers`] limits those that it
+/// runs at a time, and [`HubBuilder::max_queued`] those that wait to begin.
+///
+/// [`HubBuilder::max_fibers`]: crate::HubBuilder::max_fibers
+/// [`HubBuilder::max_queued`]: crate::HubBuilder::max_queued
 ///
 /// Choose one hub for each core that the fibers keep busy; waiting uses no core. Threads
 /// are not bound to cores. To bind them, do so from [`run_on_all`](HubPool::run_on_all)
@@ -81,50 +89,58 @@ impl HubPool {
             let why = "a pool of hubs needs at least one hub";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let mut workers: Vec<Arc<Worker>> = Vec::new();
+        let mut members = Members::new(&config);
         for number in 0..count {
             let name = format!("{}-{number}", config.name).into_boxed_str();
             let started = Worker::start(Config {
                 name,
+                pool: Some(members.mailbox().clone()),
                 ..config.clone()
             });
             match started {
-                Ok(worker) => workers.push(worker),
+                Ok(worker) => members.workers.push(worker),
                 Err(e) => {
-                    start_close(&workers);
+                    members.start_close();
                     return Err(e);
                 }
             }
         }
         Ok(HubPool {
-            members: Arc::new(Members::new(workers)),
+            members: Arc::new(members),
             keys: RandomState::new(),
         })
     }
 
-    /// Spawns a fiber that runs `f` on the hub with the fewest of this pool's fibers. Hubs
-    /// with equally few take turns.
+    /// Spawns a fiber that runs `f` on the first hub that has room.
+    ///
+    /// The fibers begin in the order in which they were sent, and one that has not begun belongs
+    /// to no hub: it does not wait for a hub that is blocked while another one runs. What code
+    /// of the pool sends, on a hub or in one of its blocking jobs, comes first and is subject to
+    /// no limit, because the fiber that has the last room may wait for it.
     ///
     /// The fiber can be awaited on any runtime, and waited for in any fiber and on any
-    /// thread. Dropping the [`Fiber`] detaches it.
+    /// thread. Dropping the [`Fiber`] detaches it. This never waits.
     ///
     /// # Errors
     ///
-    /// Returns an error if every hub is closed. `f` is then dropped.
-    pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
+    /// Returns an error if the pool or each of its hubs is closed, and if
+    /// [`max_queued`](crate::HubBuilder::max_queued) fibers wait to begin. `f` is then dropped.
+    pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.members.spawn(f).map_err(|_| HubClosed::new())
+        let spawned = self.members.spawn(Settings::default(), f);
+        spawned.map_err(|(error, _)| error)
     }
 
     /// Calls `f` in a fiber, and returns a future of its result that cancels the fiber if it
     /// is dropped.
     ///
     /// This is [`spawn`](HubPool::spawn) for work that is of no use without its caller, such
-    /// as that of a request whose client may hang up. The fiber is spawned by this call, not
-    /// by the first poll.
+    /// as that of a request whose client may hang up. The fiber is sent by this call, not by
+    /// the first poll. A full queue does not refuse it: its caller waits anyway, which is the
+    /// back-pressure, and it begins in its turn.
     ///
     /// # Cancel safety
     ///
@@ -134,7 +150,7 @@ impl HubPool {
     /// # Errors
     ///
     /// The future gives a [`JoinError`](crate::JoinError) if the fiber panicked or was
-    /// cancelled, and if every hub is closed.
+    /// cancelled, and if the pool or every hub is closed.
     ///
     /// # Examples
     ///
@@ -360,7 +376,7 @@ impl HubPool {
         let hash = self.keys.hash_one(key);
         let workers = self.workers();
         let worker = &workers[(hash % workers.len() as u64) as usize];
-        worker.spawn(f).map_err(|_| HubClosed::new())
+        worker.hub.spawn(f)
     }
 
     /// Spawns a fiber that runs `f` on each hub that is not closed. Returns the fibers in
@@ -392,7 +408,7 @@ impl HubPool {
         let f = Arc::new(f);
         let spawned = self.workers().iter().filter_map(|worker| {
             let f = f.clone();
-            worker.spawn(move || f()).ok()
+            worker.hub.spawn(move || f()).ok()
         });
         let fibers: Vec<_> = spawned.collect();
         match fibers.is_empty() {
@@ -428,7 +444,7 @@ impl HubPool {
     /// future resumes a panic of one of the threads once all threads are gone.
     #[track_caller]
     pub fn close(&self) -> CloseThreads {
-        CloseThreads::new(self.workers().to_vec())
+        CloseThreads::new(Target::Pool(self.members.clone()))
     }
 
     /// Like [`close`](HubPool::close), but waits no longer than `duration`.
@@ -450,7 +466,7 @@ impl HubPool {
     /// not enabled.
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseThreadsWithin {
-        CloseThreadsWithin::new(self.workers().to_vec(), duration)
+        CloseThreadsWithin::new(Target::Pool(self.members.clone()), duration)
     }
 
     fn workers(&self) -> &[Arc<Worker>] {
@@ -458,14 +474,8 @@ impl HubPool {
     }
 }
 
-fn start_close(workers: &[Arc<Worker>]) {
-    for worker in workers {
-        worker.hub.start_close();
-    }
-}
-
 impl Drop for HubPool {
     fn drop(&mut self) {
-        start_close(self.workers());
+        self.members.start_close();
     }
 }

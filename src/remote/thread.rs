@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::close::{CloseThreads, CloseThreadsWithin};
+use super::close::{CloseThreads, CloseThreadsWithin, Target};
 use super::worker::Worker;
 use crate::handles::{Fiber, HubHandle};
 use crate::hub::Config;
@@ -120,7 +120,7 @@ impl HubThread {
     /// future resumes a panic of the thread.
     #[track_caller]
     pub fn close(&self) -> CloseThreads {
-        CloseThreads::new(vec![self.worker.clone()])
+        CloseThreads::new(Target::Thread(self.worker.clone()))
     }
 
     /// Like [`close`](HubThread::close), but waits no longer than `duration`.
@@ -142,7 +142,7 @@ impl HubThread {
     /// are not enabled.
     #[track_caller]
     pub fn close_within(&self, duration: Duration) -> CloseThreadsWithin {
-        CloseThreadsWithin::new(vec![self.worker.clone()], duration)
+        CloseThreadsWithin::new(Target::Thread(self.worker.clone()), duration)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -11,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use super::exit::{Exit, Way};
 use crate::base::lock::lock;
 use crate::base::report;
-use crate::handles::{Fiber, HubHandle};
+use crate::handles::HubHandle;
 use crate::hub::Config;
 use crate::scheduler::serve;
 use crate::switch;
@@ -21,11 +20,6 @@ pub(super) struct Worker {
     name: Box<str>,
     pub(super) hub: HubHandle,
     pub(super) exit: Arc<Exit>,
-    /// The number of fibers that were sent to the worker and have not ended, including
-    /// those on their way. Ordering: it is a hint, so `Relaxed`.
-    load: AtomicUsize,
-    /// Whether the hub was found closed. If so, it receives no more work.
-    closed: AtomicBool,
     /// Taken by the first caller that joins the thread.
     os: Mutex<Option<JoinHandle<()>>>,
 }
@@ -49,8 +43,6 @@ impl Worker {
                 name: name.into(),
                 hub,
                 exit,
-                load: AtomicUsize::new(0),
-                closed: AtomicBool::new(false),
                 os: Mutex::new(Some(os)),
             })),
             Ok(Err(e)) => {
@@ -68,38 +60,6 @@ impl Worker {
         &self.name
     }
 
-    pub(super) fn load(&self) -> usize {
-        self.load.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether the hub was found closed.
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Sends a fiber to the hub, and counts it until it has ended. Returns `f` if the hub
-    /// is closed.
-    pub(super) fn spawn<F, T>(self: &Arc<Self>, f: F) -> Result<Fiber<T>, F>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let counted = Counted {
-            f,
-            load: Load::new(self),
-        };
-        let spawned = self.hub.try_spawn(counted, |counted| {
-            let Counted { f, load } = counted;
-            let result = f();
-            drop(load);
-            result
-        });
-        spawned.map_err(|counted| {
-            self.closed.store(true, Ordering::Relaxed);
-            counted.f
-        })
-    }
-
     /// Joins the thread, which is ending. This is short, because the thread runs no more
     /// user code.
     pub(super) fn join(&self) {
@@ -115,31 +75,8 @@ impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
             .field("name", &self.name)
-            .field("load", &self.load())
             .field("exit", &self.exit)
             .finish_non_exhaustive()
-    }
-}
-
-/// A fiber's closure, and its share of the load.
-struct Counted<F> {
-    f: F,
-    load: Load,
-}
-
-/// Counts one fiber in a worker's load until it is dropped.
-struct Load(Arc<Worker>);
-
-impl Load {
-    fn new(worker: &Arc<Worker>) -> Load {
-        worker.load.fetch_add(1, Ordering::Relaxed);
-        Load(worker.clone())
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

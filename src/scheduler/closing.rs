@@ -24,6 +24,7 @@ pub(crate) fn begin(core: &Rc<Core>, waiting_root: Option<&FiberRef>) {
             fiber.interrupt(interrupt::CLOSE);
             core.wake(fiber);
         }
+        refuse_starts(core);
     }
     check(core);
 }
@@ -70,8 +71,17 @@ pub(super) fn set_ended(core: &Core) {
     core.mailbox.end();
 }
 
-/// Refuses the mail that was taken out of the mailbox and has not been handled.
+/// Leaves the hub's pool. The last hub refuses what is in the pool's queue.
+fn refuse_starts(core: &Core) {
+    for start in core.leave_pool() {
+        contain::run("the drop of a fiber's closure", || drop(start));
+    }
+}
+
+/// Refuses the mail that was taken out of the mailbox and has not been handled, and what a pool
+/// without other hubs has queued.
 pub(super) fn drop_mail(core: &Core) {
+    refuse_starts(core);
     let mail = core.mail.take();
     for request in mail.requests {
         match request {

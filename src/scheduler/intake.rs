@@ -8,8 +8,9 @@
 use std::rc::Rc;
 
 use super::{callbacks, closing};
+use crate::base::contain;
 use crate::hub::{Core, Ready};
-use crate::shared::Request;
+use crate::shared::{FiberRef, Next, Request};
 
 /// The maximum number of entries of the ready queue that are handled in one turn.
 pub(super) const TURN_LENGTH: usize = 128;
@@ -65,7 +66,11 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
             Request::Callback(callback) if !core.is_running() => callbacks::discard(callback),
             // It was accepted when it was sent, so it is run even if the hub is closing.
             Request::Callback(callback) => core.push(Ready::Callback(callback)),
-            Request::Spawn(fiber) => fiber.arrive(),
+            Request::Spawn(fiber) => {
+                if let Some(fiber) = fiber.arrive() {
+                    core.wake(&fiber);
+                }
+            }
         }
         room = room.saturating_sub(core.ready.len().saturating_sub(before));
     }
@@ -77,6 +82,25 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
     core.has_left_mail.set(left);
     drop(spent);
     closing::check(core);
+}
+
+/// Takes the next fiber out of the queue of the hub's pool, and launches it. Those that were
+/// cancelled there are refused, which is short and needs no room.
+///
+/// The fiber has to be begun at once: until then, it can still begin on another hub.
+pub(super) fn next_start(core: &Core) -> Option<FiberRef> {
+    loop {
+        match core.take_start()? {
+            Next::Begin(start) => {
+                if let Some(launched) = start.arrive() {
+                    return Some(launched);
+                }
+            }
+            Next::Refuse(cancelled) => {
+                contain::run("the drop of a fiber's closure", || drop(cancelled));
+            }
+        }
+    }
 }
 
 /// Returns the next request to handle now. If there is no room, returns only a request that will be

@@ -7,7 +7,9 @@ use super::NoHub;
 use crate::current::ambient::{self, Inherited};
 use crate::current::body;
 use crate::hub::{Children, Core, Entry};
-use crate::shared::{FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start};
+use crate::shared::{
+    FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start, Uncounted,
+};
 use crate::stack::Stack;
 use crate::switch::Coroutine;
 
@@ -68,7 +70,7 @@ pub(crate) fn channel<T>(
 
 /// Launches a new fiber that runs `f`, and queues it if it was started.
 #[inline(always)]
-pub(crate) fn launch<F, T>(
+fn launch<F, T>(
     core: &Rc<Core>,
     fiber: FiberRef,
     sender: ResultSender<T>,
@@ -83,6 +85,26 @@ pub(crate) fn launch<F, T>(
     begin(core, &fiber, &stack, measure);
     let coroutine = Coroutine::new(stack, body::body(core, sender, inherited, f));
     enter(core, fiber, coroutine, None);
+}
+
+/// Like [`launch`], for a fiber from another thread. Returns it, to be queued or begun.
+pub(crate) fn launch_sent<F, T>(
+    core: &Rc<Core>,
+    fiber: FiberRef,
+    sender: ResultSender<T>,
+    stack: Stack,
+    measure: bool,
+    inherited: Inherited,
+    f: F,
+) -> FiberRef
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    begin(core, &fiber, &stack, measure);
+    let coroutine = Coroutine::new(stack, body::body(core, sender, inherited, f));
+    let added = add(core, fiber, coroutine, None);
+    FiberRef::clone(&added)
 }
 
 /// Prepares for a fiber to begin on this stack.
@@ -103,11 +125,22 @@ pub(crate) fn enter(
     coroutine: Coroutine,
     children: Option<Rc<Children>>,
 ) {
-    let part = core.part(&fiber);
-    part.coroutine.put(coroutine);
-    part.phase.set(LocalPhase::New);
-    let added = core.table.add(&core.token, Entry { fiber, children });
+    let added = add(core, fiber, coroutine, children);
     if added.phase() == Phase::Started {
         core.wake(&added);
     }
+}
+
+/// Puts a fiber with its coroutine into the table.
+#[inline(always)]
+fn add(
+    core: &Core,
+    fiber: FiberRef,
+    coroutine: Coroutine,
+    children: Option<Rc<Children>>,
+) -> Uncounted {
+    let part = core.part(&fiber);
+    part.coroutine.put(coroutine);
+    part.phase.set(LocalPhase::New);
+    core.table.add(&core.token, Entry { fiber, children })
 }

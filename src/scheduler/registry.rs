@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -82,8 +83,8 @@ pub(super) struct Registry;
 impl Schedule for Registry {
     #[inline]
     fn wake(&self, fiber: &FiberRef) {
-        if with_local(&fiber.mailbox, |core| core.wake(fiber)).is_none() {
-            fiber.mailbox.send_wake(fiber);
+        if with_local(fiber.mailbox(), |core| core.wake(fiber)).is_none() {
+            fiber.mailbox().send_wake(fiber);
         }
     }
 
@@ -120,8 +121,8 @@ pub(crate) fn wake(fiber: &FiberRef) {
 
 /// Calls `f` with the hub of this mailbox, if this is the hub's thread.
 #[inline]
-pub(crate) fn with_local<R>(mailbox: &Arc<Mailbox>, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
-    with_local_at(Arc::as_ptr(mailbox), mailbox.runtime(), f)
+pub(crate) fn with_local<R>(mailbox: &Mailbox, f: impl FnOnce(&Rc<Core>) -> R) -> Option<R> {
+    with_local_at(ptr::from_ref(mailbox), mailbox.runtime(), f)
 }
 
 /// Like [`with_local`], for the mailbox at this address, whose hub is on this runtime.
@@ -143,7 +144,7 @@ fn with_local_at<R>(
 }
 
 /// Returns the hub of this mailbox, if this is the hub's thread.
-pub(crate) fn local(mailbox: &Arc<Mailbox>) -> Option<Rc<Core>> {
+pub(crate) fn local(mailbox: &Mailbox) -> Option<Rc<Core>> {
     with_local(mailbox, Rc::clone)
 }
 

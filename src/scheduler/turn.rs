@@ -2,6 +2,8 @@
 //!
 //! 1. Take in a part of the mail from other threads: see [`super::intake`]. Cancel the root fiber
 //!    if Ctrl-C was meant for it.
+//!    A hub of a pool then begins fibers from the pool's queue, each as soon as it is taken: those
+//!    that are still in the queue when one blocks this thread begin on other hubs.
 //! 2. Resume fibers and run callbacks from the front of the ready queue until one of these is true:
 //!    the queue is empty; the next fiber has already given way in this turn (it queued itself while
 //!    it ran, as `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries
@@ -62,7 +64,8 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     thread_end::stacks_have_begun(added - core.noticed.replace(added));
     core.mailbox.counters.publish(&core.metrics());
     let since_io = core.resumes_since_io.get() + handled;
-    if core.ready.is_empty() && !core.mailbox.has_mail() && !core.has_left_mail.get() {
+    let has_work = !core.ready.is_empty() || core.mailbox.has_mail() || core.has_left_mail.get();
+    if !has_work && core.waits_for_starts() {
         core.resumes_since_io.set(0);
         core.awake.set(false);
         core.trim();
@@ -85,11 +88,37 @@ fn run(core: &Rc<Core>) -> u64 {
     core.turn.set(core.turn.get() + 1);
     intake::take(core, LEAST_NEW);
     core.notice_interrupt();
-    let prefetches = core.table.len() >= PREFETCH_FROM;
     let before = core.ready.handled();
     core.turn_end.set(before + MAX_RESUMES);
+    let begun = match core.may_have_starts() {
+        true => begin_sent(core),
+        false => 0,
+    };
+    let prefetches = core.table.len() >= PREFETCH_FROM;
     while core.ready.handled() < core.turn_end.get() && step(core, prefetches) {}
-    core.ready.handled() - before
+    begun + core.ready.handled() - before
+}
+
+/// Begins fibers from the queue of the hub's pool, as many as there is room for in this turn.
+/// Returns how many.
+#[cold]
+fn begin_sent(core: &Rc<Core>) -> u64 {
+    let room = intake::TURN_LENGTH.saturating_sub(core.ready.len());
+    let room = room.max(LEAST_NEW) as u64;
+    let mut begun = 0;
+    while begun < room {
+        let Some(fiber) = intake::next_start(core) else {
+            break;
+        };
+        begun += 1;
+        let part = core.part(&fiber);
+        let begins = begin(&fiber, part);
+        debug_assert!(begins, "it was started when it was sent");
+        if !resume(core, &fiber, part) {
+            break;
+        }
+    }
+    begun
 }
 
 /// Handles the next entry of the ready queue. Returns false if the turn is over: the queue is

@@ -28,7 +28,7 @@
 //! |---|---|
 //! | `hub_part` | the hub's thread, with the hub's [`HubToken`] |
 //! | `interrupts` of `hub_part` | set by any thread, cleared by the code on the fiber's stack and by the hub |
-//! | `mailbox` | any thread; taken out when the header is freed |
+//! | `home` | any thread; changed once by a hub that takes the fiber of a pool; taken out when the header is freed |
 //! | `count` | [`FiberRef`](super::FiberRef) only |
 //! | `hub_rest` | as `hub_part` |
 //! | `life` | any thread; bits are set and never cleared: see [`life`] |
@@ -44,8 +44,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -119,7 +119,7 @@ pub(crate) mod interrupt {
 pub(crate) struct Header {
     hub_part: HubPart,
     /// [`take_mailbox`](Header::take_mailbox) drops this; dropping the header does not.
-    pub(crate) mailbox: ManuallyDrop<Arc<Mailbox>>,
+    home: Home,
     pub(super) count: Count,
     hub_rest: HubRest,
     life: lock::AtomicU8,
@@ -158,6 +158,14 @@ const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::LINE);
 unsafe impl Send for Header {}
 // SAFETY: as above.
 unsafe impl Sync for Header {}
+
+/// The mailbox of a fiber's hub or, before a fiber of a pool has begun, the pool's.
+///
+/// *Home Invariant*: the pointer is from [`Arc::into_raw`], and its count is the home's. It changes
+/// at most once, from a pool's mailbox to that of a hub of this pool, which keeps the pool's. So
+/// whatever the pointer was stays allocated until the mailbox is taken out.
+#[derive(Debug)]
+struct Home(AtomicPtr<Mailbox>);
 
 /// The number of the joiner's waker in the mailbox. A joiner that is a fiber of the same hub has
 /// none; it is in [`HubPart::joiner`] instead.
@@ -198,7 +206,7 @@ impl Header {
     ) -> Header {
         Header {
             hub_part: HubPart::default(),
-            mailbox: ManuallyDrop::new(mailbox),
+            home: Home(AtomicPtr::new(Arc::into_raw(mailbox).cast_mut())),
             count,
             hub_rest: HubRest::default(),
             life: lock::AtomicU8::new(match start {
@@ -223,11 +231,40 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// The caller must call this once, and must not use `mailbox` afterwards. (Dropping the header
-    /// does not use it.)
+    /// The caller must call this once, and must not use the mailbox afterwards. (Dropping the
+    /// header does not use it.)
     pub(super) unsafe fn take_mailbox(&mut self) -> Arc<Mailbox> {
-        // SAFETY: as promised by the caller.
-        unsafe { ManuallyDrop::take(&mut self.mailbox) }
+        // SAFETY: by the Home Invariant it is from `into_raw`; the caller gives up its count.
+        unsafe { Arc::from_raw(*self.home.0.get_mut()) }
+    }
+
+    /// Returns the mailbox of the fiber's hub or, before a fiber of a pool has begun, of the pool.
+    #[inline(always)]
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        // Ordering: pairs with the exchange in `give_to`, so that what is seen is initialized.
+        let mailbox = self.home.0.load(Ordering::Acquire);
+        // SAFETY: by the Home Invariant it is allocated until it is taken out, which needs the
+        // header to be borrowed mutably.
+        unsafe { &*mailbox }
+    }
+
+    /// Gives the fiber of a pool, which has not begun, to a hub of that pool.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the fiber belongs to a hub already, or the hub to another pool.
+    pub(crate) fn give_to(&self, hub: &Arc<Mailbox>) {
+        let pool = hub.pool().map_or(ptr::null(), Arc::as_ptr).cast_mut();
+        let new = Arc::into_raw(hub.clone()).cast_mut();
+        let given = self
+            .home
+            .0
+            .compare_exchange(pool, new, Ordering::AcqRel, Ordering::Acquire);
+        let left = given.unwrap_or(new);
+        // SAFETY: it is from `into_raw`, and its count is not the home's (any more). The pool's
+        // mailbox stays allocated, because the hub's keeps it.
+        drop(unsafe { Arc::from_raw(left) });
+        assert!(given.is_ok(), "a fiber is given to one hub of its pool");
     }
 
     /// Asks the processor to fetch the data that the hub needs to resume the fiber.
@@ -281,7 +318,7 @@ impl Header {
     /// Returns whether `token` belongs to the fiber's hub.
     #[inline]
     pub(crate) fn is_of(&self, token: &HubToken) -> bool {
-        token.is_for(Arc::as_ptr(&self.mailbox).addr())
+        token.is_for(self.home.0.load(Ordering::Relaxed).addr())
     }
 
     pub(crate) fn id(&self) -> FiberId {
@@ -397,7 +434,7 @@ impl Header {
 
     #[inline]
     pub(crate) fn is_alive(&self) -> bool {
-        matches!(self.phase(), Phase::New | Phase::Started) && self.mailbox.failure().is_none()
+        matches!(self.phase(), Phase::New | Phase::Started) && self.mailbox().failure().is_none()
     }
 
     pub(crate) fn has_unclaimed_panic(&self) -> bool {
@@ -412,7 +449,7 @@ impl Header {
     /// fiber has already ended. If it has not, the hub will see the waker at the fiber's end,
     /// because the changes of `life` have a single order.
     pub(crate) fn leave_waker(&self, waker: &Waker) {
-        self.mailbox.joiners.leave(&self.joiner_key, waker);
+        self.mailbox().joiners().leave(&self.joiner_key, waker);
         if self.life.load(Ordering::Relaxed) & life::JOINED == 0 {
             self.life.fetch_or(life::JOINED, Ordering::AcqRel);
         }
@@ -421,7 +458,7 @@ impl Header {
     /// Removes the waker that was left, if it was not woken.
     #[inline]
     pub(crate) fn forget_waker(&self) {
-        self.mailbox.joiners.forget(&self.joiner_key);
+        self.mailbox().joiners().forget(&self.joiner_key);
     }
 
     /// Wakes the joiner of a fiber that is over. The hub calls this after the stack has returned,
@@ -429,7 +466,7 @@ impl Header {
     #[inline]
     pub(crate) fn tell_joiner(&self) {
         if self.life.load(Ordering::Acquire) & life::JOINED != 0 {
-            let joiner = self.mailbox.joiners.take(&self.joiner_key);
+            let joiner = self.mailbox().joiners().take(&self.joiner_key);
             joiner.into_iter().for_each(contain::wake);
         }
     }

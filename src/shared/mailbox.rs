@@ -12,7 +12,8 @@
 //! | `failure` | set once by any thread ([`fail`](Mailbox::fail) takes no lock for it), read by any thread |
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
 //! | `counters` | written by the hub, read by any thread |
-//! | `joiners`, `close_waiters` | any thread; they have locks of their own |
+//! | `name`, `pool` | any thread; they never change |
+//! | `starts`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
 //!
@@ -21,6 +22,12 @@
 //! | `pending`, `Release`, by a sender | `Acquire` in [`has_mail`](Mailbox::has_mail) | a hub that sees it finds the mail |
 //! | `drivers_version`, `Release`, by a driver | `Acquire` in [`drivers_version`](Mailbox::drivers_version) | a hub that sees the new number looks for the new driver |
 //! | `failure`, `Release` or `AcqRel` | `Acquire` in [`failure`](Mailbox::failure) | a joiner that sees it also sees what led to it |
+//!
+//! # Pools
+//!
+//! A pool of hubs has a mailbox too, which no hub reads. It is the mailbox of fibers that have not
+//! begun, and has the [`StartQueue`] that they are in. The hubs of the pool keep it, and use its
+//! list of joiners: a fiber's joiner stays where it is when a hub takes the fiber.
 //!
 //! # The order of intake
 //!
@@ -32,6 +39,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
@@ -42,7 +50,8 @@ use tokio::runtime;
 
 use super::block::Block;
 use super::reference::FiberRef;
-use super::{Counters, HubFailure, HubState, HubToken};
+use super::start_queue::{Awaken, Lane, Refusal, StartQueue};
+use super::{Counters, FiberId, HubFailure, HubState, HubToken};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{OwnKey, WakerList, contain};
 
@@ -72,6 +81,12 @@ pub(crate) struct Mailbox {
     runtime: Option<runtime::Id>,
     thread: ThreadId,
     thread_name: Option<Box<str>>,
+    /// The hub's name.
+    name: Box<str>,
+    /// The mailbox of the pool that the hub belongs to.
+    pool: Option<Arc<Mailbox>>,
+    /// The queue of a pool, if this is a pool's mailbox.
+    starts: Option<StartQueue<Box<dyn RemoteSpawn>>>,
     /// Whether the inbox holds anything for the hub.
     pending: AtomicBool,
     /// Whether a driver was ever polled on the hub's own thread. If so, the hub can no longer fail
@@ -85,14 +100,18 @@ pub(crate) struct Mailbox {
     /// The wakers of all that wait for fibers of the hub to end, except fibers of the same hub.
     /// They are kept here and not with each fiber. So the thread that finds out that the hub has
     /// failed can wake all of them, under one lock.
-    pub(crate) joiners: WakerList,
+    joiners: WakerList,
     close_waiters: WakerList,
 }
 
 /// A new fiber on its way to the hub. Dropping it before it arrives refuses the fiber.
 pub(crate) trait RemoteSpawn: Send {
-    /// Launches the fiber on its hub, or refuses it. Called on the hub's thread.
-    fn arrive(self: Box<Self>);
+    /// Launches the fiber on its hub, and returns it to be queued or begun. Returns `None` if the
+    /// fiber was refused. Called on the hub's thread.
+    fn arrive(self: Box<Self>) -> Option<FiberRef>;
+
+    /// Gives the fiber, which was sent to a pool, to a hub of the pool.
+    fn give_to(&self, hub: &Arc<Mailbox>);
 }
 
 /// A request from another thread. Requests are handled in the order in which they were sent.
@@ -159,14 +178,43 @@ impl Mailbox {
     /// Creates the mailbox of a hub on this thread, and the hub's token.
     pub(crate) fn new(
         schedule: &'static dyn Schedule,
-        runtime: Option<runtime::Id>,
+        runtime: runtime::Id,
+        name: Box<str>,
+        pool: Option<Arc<Mailbox>>,
     ) -> (Arc<Mailbox>, HubToken) {
-        let thread = thread::current();
         let mailbox = Arc::new(Mailbox {
+            runtime: Some(runtime),
+            name,
+            pool,
+            ..Mailbox::with_schedule(schedule)
+        });
+        let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
+        (mailbox, token)
+    }
+
+    /// Creates a mailbox that no hub reads. Wakes stay in it.
+    pub(crate) fn without_hub() -> Arc<Mailbox> {
+        Arc::new(Mailbox::with_schedule(&WithoutHub))
+    }
+
+    /// Creates the mailbox of a pool, in whose queue at most `limit` fibers wait.
+    pub(crate) fn of_pool(limit: usize) -> Arc<Mailbox> {
+        Arc::new(Mailbox {
+            starts: Some(StartQueue::new(limit)),
+            ..Mailbox::with_schedule(&BeforeStart)
+        })
+    }
+
+    fn with_schedule(schedule: &'static dyn Schedule) -> Mailbox {
+        let thread = thread::current();
+        Mailbox {
             schedule,
-            runtime,
+            runtime: None,
             thread: thread.id(),
             thread_name: thread.name().map(Into::into),
+            name: Box::default(),
+            pool: None,
+            starts: None,
             pending: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             failure: AtomicU8::new(0),
@@ -175,14 +223,7 @@ impl Mailbox {
             inbox: Mutex::new(Inbox::default()),
             joiners: WakerList::new(),
             close_waiters: WakerList::new(),
-        });
-        let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
-        (mailbox, token)
-    }
-
-    /// Creates a mailbox that no hub reads. Wakes stay in it.
-    pub(crate) fn without_hub() -> Arc<Mailbox> {
-        Mailbox::new(&WithoutHub, None).0
+        }
     }
 
     #[inline]
@@ -192,6 +233,30 @@ impl Mailbox {
 
     pub(crate) fn runtime(&self) -> Option<runtime::Id> {
         self.runtime
+    }
+
+    /// Returns the hub's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the mailbox of the pool that the hub belongs to.
+    pub(crate) fn pool(&self) -> Option<&Arc<Mailbox>> {
+        self.pool.as_ref()
+    }
+
+    /// Returns the queue of the pool whose mailbox this is.
+    pub(crate) fn starts(&self) -> Option<&StartQueue<Box<dyn RemoteSpawn>>> {
+        self.starts.as_ref()
+    }
+
+    /// Returns the wakers of those that wait for fibers of the hub, or of its pool.
+    #[inline]
+    pub(crate) fn joiners(&self) -> &WakerList {
+        match &self.pool {
+            Some(pool) => &pool.joiners,
+            None => &self.joiners,
+        }
     }
 
     pub(crate) fn is_own_thread(&self) -> bool {
@@ -242,6 +307,27 @@ impl Mailbox {
     /// Sends a new fiber. Returns the fiber if the hub takes no more of them.
     pub(crate) fn send_spawn<S: RemoteSpawn + 'static>(&self, fiber: Box<S>) -> Result<(), Box<S>> {
         self.send_request(HubState::Open, fiber, |fiber| Request::Spawn(fiber))
+    }
+
+    /// Queues a fiber for the hubs of the pool whose mailbox this is. Returns it if the queue does
+    /// not take it.
+    pub(crate) fn queue_start<S: RemoteSpawn + 'static>(
+        &self,
+        id: FiberId,
+        fiber: Box<S>,
+        lane: Lane,
+    ) -> Result<(), (Refusal, Box<S>)> {
+        match &self.starts {
+            Some(starts) => starts.push(id, lane, fiber, |fiber| fiber),
+            None => Err((Refusal::Closed, fiber)),
+        }
+    }
+
+    /// Closes the queue of the pool whose mailbox this is.
+    pub(crate) fn close_starts(&self) {
+        if let Some(starts) = &self.starts {
+            starts.close();
+        }
     }
 
     /// Sends a request, unless the hub has come further than `last`.
@@ -472,7 +558,11 @@ impl Mailbox {
     /// Wakes all tasks that wait for the fibers or for the end of the hub, which has failed.
     fn let_go(&self) {
         let leftovers = self.empty();
-        self.joiners.close();
+        match &self.pool {
+            // Others wait there for fibers of other hubs.
+            Some(pool) => pool.joiners.wake_all(),
+            None => self.joiners.close(),
+        }
         leftovers.refuse();
         self.close_waiters.close();
         // A driver that is still polled ends the fibers.
@@ -629,7 +719,7 @@ struct WithoutHub;
 
 impl Schedule for WithoutHub {
     fn wake(&self, fiber: &FiberRef) {
-        fiber.mailbox.send_wake(fiber);
+        fiber.mailbox().send_wake(fiber);
     }
 
     fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>) {
@@ -639,5 +729,36 @@ impl Schedule for WithoutHub {
     #[cfg(unix)]
     fn poll(&self, mailbox: &Arc<Mailbox>) {
         mailbox.send_poll();
+    }
+}
+
+/// The schedule of a pool's mailbox, for fibers that have not begun.
+struct BeforeStart;
+
+impl Schedule for BeforeStart {
+    /// Withdraws a fiber that was cancelled. Other wakes mean nothing before the start.
+    fn wake(&self, fiber: &FiberRef) {
+        let pool = fiber.mailbox();
+        let Some(starts) = &pool.starts else { return };
+        // A hub may be taking it. The lock of the queue orders the two: either the fiber sees the
+        // reason for this wake when it begins, or this sees the hub.
+        starts.withdraw_if(fiber.interrupts() != 0, fiber.id());
+        let hub = fiber.mailbox();
+        if !ptr::eq(pool, hub) {
+            fiber.wake();
+        }
+    }
+
+    fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>) {
+        drop((mailbox, block));
+    }
+
+    #[cfg(unix)]
+    fn poll(&self, _: &Arc<Mailbox>) {}
+}
+
+impl Awaken for Mailbox {
+    fn awaken(&self) {
+        self.wake_drivers();
     }
 }

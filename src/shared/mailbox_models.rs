@@ -106,8 +106,12 @@ fn a_burst_of_one_thread_arrives_whole_and_in_order() {
 struct Arriving(Arc<AtomicUsize>);
 
 impl RemoteSpawn for Arriving {
-    fn arrive(self: Box<Self>) {
+    fn arrive(self: Box<Self>) -> Option<FiberRef> {
         unreachable!("there is no hub to arrive at");
+    }
+
+    fn give_to(&self, _: &Arc<Mailbox>) {
+        unreachable!("there is no pool");
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`block`] | memory for the allocation of a fiber |
 //! | [`recycler`] | allocations of ended fibers, kept for new ones |
 //! | [`mailbox`] | what other threads ask of a hub and may know about it |
+//! | [`start_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`metrics`] | the figures that a hub counts |
 //!
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
@@ -32,6 +33,7 @@ mod reference;
 mod result;
 #[cfg(all(test, switchback_loom))]
 mod result_models;
+mod start_queue;
 
 pub(crate) use block::Block;
 pub use cancelled::Cancelled;
@@ -48,3 +50,4 @@ pub use metrics::HubMetrics;
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
+pub(crate) use start_queue::{Lane, Next, Refusal, StartQueue, Takes};

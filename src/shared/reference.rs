@@ -109,7 +109,7 @@ impl FiberRef {
     /// Makes the fiber ready, on any thread.
     #[inline]
     pub(crate) fn wake(&self) {
-        self.mailbox.schedule().wake(self);
+        self.mailbox().schedule().wake(self);
     }
 
     /// Asks the fiber to end and wakes it. Returns false if it has ended.

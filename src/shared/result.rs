@@ -107,8 +107,8 @@ unsafe fn free<T>(header: NonNull<Header>) {
     let allocation = unsafe { contents.assume_init_mut() };
     // SAFETY: `free` is called once for each header, which from here on is only dropped.
     let mailbox = unsafe { allocation.header.take_mailbox() };
-    // SAFETY: the caller promises that it is initialized. The mailbox and the result are in
-    // `ManuallyDrop`s, so they are not dropped here.
+    // SAFETY: the caller promises that it is initialized. The home has no destructor, and the result
+    // is in a `ManuallyDrop`, so they are not dropped here.
     unsafe { contents.assume_init_drop() };
     // SAFETY: as promised by the caller.
     if let Some(block) = unsafe { memory.release() } {
@@ -382,7 +382,7 @@ impl<T> fmt::Debug for ResultReceiver<T> {
 
 /// Returns why the fiber will never end, if that is so.
 fn lost(fiber: &Header) -> Option<Cause> {
-    match (fiber.phase(), fiber.mailbox.failure()) {
+    match (fiber.phase(), fiber.mailbox().failure()) {
         (Phase::Abandoned, _) => Some(Cause::Abandoned),
         (_, Some(HubFailure::NeverRan)) => Some(Cause::HubNeverRan),
         (_, Some(HubFailure::Lost)) => Some(Cause::HubLost),

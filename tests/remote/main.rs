@@ -3,6 +3,7 @@
 mod call;
 mod offload;
 mod pool;
+mod queue;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

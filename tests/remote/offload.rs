@@ -120,8 +120,8 @@ fn it_is_waited_for_in_fibers_of_hub_threads_and_in_bridges() {
     watched(|| {
         let (hub, pool) = (HubThread::new().unwrap(), HubPool::new(2).unwrap());
         for fiber in [
-            hub.spawn(|| blocking(|| 1).wait()),
-            pool.spawn(|| blocking(|| 1).wait()),
+            hub.spawn(|| blocking(|| 1).wait()).ok(),
+            pool.spawn(|| blocking(|| 1).wait()).ok(),
         ] {
             assert_eq!(fiber.unwrap().join().wait().unwrap(), 1);
         }
