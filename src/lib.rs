@@ -371,8 +371,8 @@ pub use cancel::{catch_cancel, check_cancelled, shield, with_timeout};
 pub use current::AccessError;
 pub use entry::{Hub, HubBuilder, run};
 pub use handles::{
-    Builder, CancelOnDrop, Close, CloseTimeout, CloseWithin, Fiber, FiberHandle, HubHandle, Join,
-    JoinError, current_fiber, in_fiber, park, spawn,
+    Builder, CancelOnDrop, Close, CloseTimeout, CloseWithin, Fiber, FiberHandle, FiberSet,
+    HubHandle, Join, JoinError, SpawnOn, current_fiber, in_fiber, park, spawn,
 };
 pub use hub::HubData;
 #[cfg(unix)]
@@ -385,10 +385,9 @@ pub use offload::{compute, compute_threads};
 pub use overflow::set_overflow_report;
 pub use remote::{
     Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread, PoolIter, PoolReader, PoolWriter,
-    SpawnError,
 };
 pub use scope::{Scope, ScopedFiber, scope};
-pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics};
+pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, SpawnError};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Sleep, sleep, sleep_until};

@@ -16,13 +16,15 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{Place, StackState, WaitSite, ambient, body, suspend, with_place};
-use crate::handles::{Fiber, FiberHandle, Join};
+use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
 use crate::scheduler::{attach, end_child, launch};
 use crate::shared::{FiberId, Start};
@@ -153,7 +155,8 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// The owner of the result of a fiber spawned in a [`Scope`].
+/// The owner of the result of a fiber spawned in a [`Scope`]. It is itself a future, with the same
+/// output as [`join`](ScopedFiber::join). Dropping it detaches the fiber, for which the scope waits.
 pub struct ScopedFiber<'scope, T> {
     fiber: Fiber<T>,
     scope: PhantomData<(&'scope (), *const ())>,
@@ -333,6 +336,14 @@ impl fmt::Debug for Scope<'_, '_> {
         f.debug_struct("Scope")
             .field("children", &self.children.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<T> Future for ScopedFiber<'_, T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.fiber).poll(cx)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::Fiber;
+use super::{Fiber, SpawnOn};
 use crate::base::contain;
 use crate::scheduler::attach;
 use crate::scheduler::launch::{self, Settings};
-use crate::shared::Start;
+use crate::shared::{SpawnError, Start};
 
 /// Configures a fiber: its name, its stack size and whether its stack use is measured.
 ///
@@ -30,7 +30,7 @@ use crate::shared::Start;
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
-#[must_use = "a builder makes a fiber only with `spawn` or `create`"]
+#[must_use = "a builder makes a fiber only with `spawn`, `spawn_on` or `create`"]
 pub struct Builder(Settings);
 
 impl Builder {
@@ -99,6 +99,40 @@ impl Builder {
         T: 'static,
     {
         self.make(Start::Later, f)
+    }
+
+    /// Makes a fiber on another hub, or on a hub of a pool, and starts it: [`HubHandle::spawn`],
+    /// [`HubPool::spawn`] and so on with these settings. This works on any thread and never waits.
+    ///
+    /// If the hub has no stack of that size, the join returns an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the hub or the pool takes no more fibers. `f` is then dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{Builder, HubPool, current_fiber, prelude::*};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let pool = HubPool::new(2)?;
+    /// let parser = Builder::new().name("parser").stack_size(8 * 1024 * 1024);
+    /// let mut fiber = parser.spawn_on(&pool, || current_fiber().unwrap().name().to_owned())?;
+    /// assert_eq!(fiber.join().wait()?, "parser");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`HubHandle::spawn`]: crate::HubHandle::spawn
+    /// [`HubPool::spawn`]: crate::HubPool::spawn
+    pub fn spawn_on<S, F, T>(self, on: &S, f: F) -> Result<Fiber<T>, SpawnError>
+    where
+        S: SpawnOn,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        on.send(self.0, f)
     }
 
     #[track_caller]

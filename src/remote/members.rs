@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::call::Call;
-use super::spawn_error::SpawnError;
 use super::worker::Worker;
 use crate::base::contain;
 use crate::handles::{Fiber, PendingFiber};
 use crate::hub::Config;
 use crate::scheduler::launch::Settings;
-use crate::shared::{Lane, Mailbox};
+use crate::shared::{Lane, Mailbox, SpawnError};
 
 /// The hubs of a pool, which its calls and its streams share with it. These do not keep the
 /// pool open.
@@ -73,8 +72,8 @@ impl Members {
         let fiber = Fiber::from_receiver(receiver);
         match self.pool.queue_start(fiber.id(), pending, lane) {
             Ok(()) => Ok(fiber),
-            Err((refusal, pending)) => match pending.take_back() {
-                Some(f) => Err((SpawnError::new(refusal), f)),
+            Err((error, pending)) => match pending.take_back() {
+                Some(f) => Err((error, f)),
                 None => unreachable!("it has not arrived"),
             },
         }

@@ -11,13 +11,12 @@ use super::close::{CloseThreads, CloseThreadsWithin, Target};
 use super::iter::PoolIter;
 use super::members::Members;
 use super::reader::PoolReader;
-use super::spawn_error::SpawnError;
 use super::worker::Worker;
 use super::writer::PoolWriter;
-use crate::handles::{Fiber, HubHandle};
+use crate::handles::{Fiber, HubHandle, SpawnOn};
 use crate::hub::Config;
 use crate::scheduler::launch::Settings;
-use crate::shared::HubClosed;
+use crate::shared::{HubClosed, SpawnError};
 
 /// Several hubs, each on its own thread. This is how a program on tokio's multi-thread
 /// runtime runs fibers.
@@ -130,8 +129,7 @@ impl HubPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let spawned = self.members.spawn(Settings::default(), f);
-        spawned.map_err(|(error, _)| error)
+        self.send(Settings::default(), f)
     }
 
     /// Calls `f` in a fiber, and returns a future of its result that cancels the fiber if it
@@ -477,5 +475,17 @@ impl HubPool {
 impl Drop for HubPool {
     fn drop(&mut self) {
         self.members.start_close();
+    }
+}
+
+impl SpawnOn for HubPool {
+    #[allow(private_interfaces)]
+    fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spawned = self.members.spawn(settings, f);
+        spawned.map_err(|(error, _)| error)
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::close::{CloseThreads, CloseThreadsWithin, Target};
 use super::worker::Worker;
-use crate::handles::{Fiber, HubHandle};
+use crate::handles::{Fiber, HubHandle, SpawnOn};
 use crate::hub::Config;
-use crate::shared::HubClosed;
+use crate::scheduler::launch::Settings;
+use crate::shared::{HubClosed, SpawnError};
 
 /// A hub on a thread of its own, with a runtime of its own.
 ///
@@ -149,5 +150,16 @@ impl HubThread {
 impl Drop for HubThread {
     fn drop(&mut self) {
         self.worker.hub.start_close();
+    }
+}
+
+impl SpawnOn for HubThread {
+    #[allow(private_interfaces)]
+    fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.worker.hub.send(settings, f)
     }
 }

@@ -50,8 +50,8 @@ use tokio::runtime;
 
 use super::block::Block;
 use super::reference::FiberRef;
-use super::start_queue::{Awaken, Lane, Refusal, StartQueue};
-use super::{Counters, FiberId, HubFailure, HubState, HubToken};
+use super::start_queue::{Awaken, Lane, StartQueue};
+use super::{Counters, FiberId, HubFailure, HubState, HubToken, SpawnError};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{OwnKey, WakerList, contain};
 
@@ -316,10 +316,10 @@ impl Mailbox {
         id: FiberId,
         fiber: Box<S>,
         lane: Lane,
-    ) -> Result<(), (Refusal, Box<S>)> {
+    ) -> Result<(), (SpawnError, Box<S>)> {
         match &self.starts {
             Some(starts) => starts.push(id, lane, fiber, |fiber| fiber),
-            None => Err((Refusal::Closed, fiber)),
+            None => Err((SpawnError::Closed, fiber)),
         }
     }
 

@@ -33,6 +33,7 @@ mod reference;
 mod result;
 #[cfg(all(test, switchback_loom))]
 mod result_models;
+mod spawn_error;
 mod start_queue;
 
 pub(crate) use block::Block;
@@ -50,4 +51,5 @@ pub use metrics::HubMetrics;
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
-pub(crate) use start_queue::{Lane, Next, Refusal, StartQueue, Takes};
+pub use spawn_error::SpawnError;
+pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};

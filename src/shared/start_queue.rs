@@ -15,7 +15,7 @@ use std::mem;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::FiberId;
+use super::{FiberId, SpawnError};
 use crate::base::lock::{Mutex, lock};
 
 /// A queue of starts of the type `S`.
@@ -88,13 +88,6 @@ pub(crate) enum Lane {
     Inner,
 }
 
-/// Why a start was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Closed,
-    Full,
-}
-
 impl<S> StartQueue<S> {
     /// Creates a queue in which at most `limit` starts of [`Lane::Limited`] wait.
     pub(crate) fn new(limit: usize) -> StartQueue<S> {
@@ -129,14 +122,14 @@ impl<S> StartQueue<S> {
         lane: Lane,
         start: W,
         into_start: impl FnOnce(W) -> S,
-    ) -> Result<(), (Refusal, W)> {
+    ) -> Result<(), (SpawnError, W)> {
         let idle = {
             let mut state = lock(&self.state);
             if state.is_closed {
-                return Err((Refusal::Closed, start));
+                return Err((SpawnError::Closed, start));
             }
             if lane == Lane::Limited && state.waiting.len() >= state.limit {
-                return Err((Refusal::Full, start));
+                return Err((SpawnError::Full, start));
             }
             let (queue, least) = match lane {
                 Lane::Limited | Lane::Unlimited => (&mut state.waiting, Takes::All),

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use switchback::{
     AccessError, Bridge, BridgeBorrowed, Builder, Call, CancelOnDrop, Cancelled, Close,
     CloseThreads, CloseThreadsWithin, CloseTimeout, CloseWithin, Elapsed, Fiber, FiberHandle,
-    FiberId, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool, HubThread, Join,
-    JoinError, LocalKey, Offload, PoolIter, PoolReader, PoolWriter, Scope, ScopedFiber, Sleep,
-    SwitchBack, SwitchError, Switcher, YieldNow,
+    FiberId, FiberSet, Hub, HubBuilder, HubClosed, HubData, HubHandle, HubMetrics, HubPool,
+    HubThread, Join, JoinError, LocalKey, Offload, PoolIter, PoolReader, PoolWriter, Scope,
+    ScopedFiber, Sleep, SwitchBack, SwitchError, Switcher, YieldNow,
     io::{AsyncReader, AsyncWriter, Blocking, Sink},
     stream::{FromIter, WaitIter},
 };
@@ -113,6 +113,8 @@ fn a_fiber_goes_where_its_result_may_go() {
         Fiber<Local>: false Send, false Sync, true Unpin;
         Fiber<std::marker::PhantomPinned>: true Send, true Sync, true Unpin;
         CancelOnDrop<Cell>: true Send, true Sync, true Unpin;
+        FiberSet<Cell>: true Send, true Sync, true Unpin;
+        FiberSet<Local>: false Send, false Sync, true Unpin;
         CancelOnDrop<Local>: false Send, false Sync, true Unpin;
         Call<Cell>: true Send, true Sync, true Unpin;
         PoolReader: true Send, true Sync, true Unpin;

@@ -7,6 +7,7 @@ mod freed;
 mod join;
 mod joiners;
 mod local;
+mod set;
 mod spawn;
 #[path = "../support/mod.rs"]
 mod support;

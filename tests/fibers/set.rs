@@ -1,0 +1,359 @@
+//! Sets of fibers: joined in the order in which they end, and ended together.
+// A fiber is a future; here it is returned from closures to outlive them.
+#![allow(clippy::async_yields_async)]
+
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use switchback::{
+    Builder, Fiber, FiberSet, Hub, HubPool, HubThread, JoinError, SpawnError, current_fiber,
+    prelude::*, sleep, spawn, yield_now,
+};
+
+use crate::support::ending::{Count, in_paused_fiber, settle};
+use crate::support::hostile::{Hostile, Method};
+use crate::support::{
+    Drops, OnDrop, in_async, in_root_fiber, ms, multi_thread_runtime, text, watched,
+};
+
+fn forever() {
+    pending::<()>().wait();
+}
+
+#[test]
+fn results_come_in_the_order_in_which_the_fibers_end() {
+    in_paused_fiber(|| {
+        let mut set = FiberSet::new();
+        for n in [3, 1, 2] {
+            set.spawn(move || {
+                sleep(ms(n)).wait();
+                n
+            });
+        }
+        assert_eq!(set.len(), 3);
+        assert!(set.try_join_next().is_none());
+        for n in 1..=3 {
+            assert_eq!(set.join_next().wait().unwrap().unwrap(), n);
+        }
+        assert!(set.is_empty());
+        assert!(set.join_next().wait().is_none());
+        assert!(set.try_join_next().is_none());
+        // It can be used again.
+        set.spawn(|| 4);
+        assert_eq!(set.join_all().wait(), [4]);
+    });
+}
+
+#[test]
+fn a_set_has_fibers_of_several_hubs_and_goes_to_other_threads() {
+    watched(|| {
+        let (pool, hub) = (HubPool::new(2).unwrap(), HubThread::new().unwrap());
+        multi_thread_runtime().block_on(async {
+            let mut set = FiberSet::new();
+            for i in 0..100 {
+                set.spawn_on(&pool, move || {
+                    yield_now().wait();
+                    i
+                })
+                .unwrap();
+                set.spawn_on(&hub.handle(), move || 100 + i).unwrap();
+                set.spawn_on(&hub, move || 200 + i).unwrap();
+            }
+            let mut all = tokio::spawn(set.join_all()).await.unwrap();
+            all.sort_unstable();
+            assert_eq!(all, Vec::from_iter(0..300));
+            hub.close().await;
+            pool.close().await;
+            let mut set = FiberSet::new();
+            let drops = Drops::new();
+            let (one, two) = (drops.token(), drops.token());
+            let refused = [
+                set.spawn_on(&hub, move || drop(one)).unwrap_err(),
+                set.spawn_on(&pool, move || drop(two)).unwrap_err(),
+            ];
+            assert_eq!(refused, [SpawnError::Closed, SpawnError::Closed]);
+            assert_eq!((drops.count(), set.len()), (2, 0));
+        });
+    });
+}
+
+/// What a fiber of the set does, and what the join says.
+type Way = (&'static str, fn(), fn(&Result<(), JoinError>) -> bool);
+
+const WAYS: [Way; 4] = [
+    ("returns", || (), |result| result.is_ok()),
+    (
+        "panics",
+        || resume_unwind(Box::new("out of order")),
+        |result| result.as_ref().is_err_and(JoinError::is_panic),
+    ),
+    (
+        "is cancelled",
+        || {
+            current_fiber().unwrap().cancel();
+            yield_now().wait();
+        },
+        |result| result.as_ref().is_err_and(JoinError::is_cancelled),
+    ),
+    (
+        "runs out of time",
+        || {
+            switchback::with_timeout(Duration::ZERO, forever).unwrap_err();
+        },
+        |result| result.is_ok(),
+    ),
+];
+
+#[test]
+fn each_fiber_says_how_it_ended() {
+    in_root_fiber(|| {
+        for (what, body, is_right) in WAYS {
+            let mut set = FiberSet::new();
+            let handle = set.spawn(body);
+            set.spawn(forever);
+            let result = set.join_next().wait().unwrap();
+            assert!(is_right(&result), "{what}: {result:?}");
+            assert!(!handle.is_alive());
+            assert_eq!(set.len(), 1);
+        }
+    });
+}
+
+#[test]
+fn dropping_a_set_cancels_its_fibers_and_drops_their_results() {
+    in_root_fiber(|| {
+        for polled in [false, true] {
+            let (drops, ended) = (Drops::new(), Count::new());
+            let mut set = FiberSet::new();
+            for i in 0..10 {
+                let (token, ended) = (drops.token(), ended.clone());
+                set.spawn(move || {
+                    let _ended = OnDrop(move || ended.add());
+                    if i % 2 == 0 {
+                        forever();
+                    }
+                    token
+                });
+            }
+            yield_now().wait();
+            if polled {
+                let waker = std::task::Waker::noop();
+                let mut cx = Context::from_waker(waker);
+                assert!(set.poll_join_next(&mut cx).is_ready());
+            }
+            drop(set);
+            yield_now().wait();
+            assert_eq!((ended.get(), drops.count()), (10, 10));
+        }
+    });
+}
+
+#[test]
+fn a_set_that_is_forgotten_leaves_its_fibers_running() {
+    in_root_fiber(|| {
+        let ended = Count::new();
+        let mut set = FiberSet::new();
+        let told = ended.clone();
+        set.spawn(move || {
+            yield_now().wait();
+            told.add();
+        });
+        std::mem::forget(set);
+        for _ in 0..3 {
+            yield_now().wait();
+        }
+        assert_eq!(ended.get(), 1);
+    });
+}
+
+#[test]
+fn fibers_are_let_go_of_together() {
+    in_root_fiber(|| {
+        let ended = Count::new();
+        let mut set = FiberSet::new();
+        for _ in 0..3 {
+            let told = ended.clone();
+            set.spawn(move || {
+                yield_now().wait();
+                told.add();
+            });
+        }
+        set.detach_all();
+        assert!(set.is_empty());
+        drop(set);
+        for _ in 0..3 {
+            yield_now().wait();
+        }
+        assert_eq!(ended.get(), 3);
+    });
+}
+
+#[test]
+fn a_shutdown_ends_all_fibers_before_it_is_ready() {
+    in_async(|| async {
+        let (ended, drops) = (Count::new(), Drops::new());
+        let mut set = FiberSet::new();
+        for _ in 0..5 {
+            let (told, token) = (ended.clone(), drops.token());
+            set.spawn(move || {
+                let _ended = OnDrop(move || {
+                    yield_now().wait();
+                    told.add();
+                });
+                forever();
+                token
+            });
+        }
+        settle().await;
+        set.shutdown().await;
+        assert_eq!((ended.get(), drops.count(), set.len()), (5, 5, 0));
+    });
+}
+
+#[test]
+fn join_all_resumes_the_first_panic_and_cancels_the_others() {
+    in_root_fiber(|| {
+        let drops = Drops::new();
+        let mut set = FiberSet::new();
+        for _ in 0..3 {
+            let token = drops.token();
+            set.spawn(move || {
+                let _token = token;
+                forever();
+            });
+        }
+        set.spawn(|| resume_unwind(Box::new("out of order")));
+        let payload = catch_unwind(AssertUnwindSafe(|| set.join_all().wait())).unwrap_err();
+        assert_eq!(text(&*payload), "out of order");
+        yield_now().wait();
+        assert_eq!(drops.count(), 3);
+    });
+}
+
+#[test]
+fn a_fiber_of_a_builder_joins_a_set_and_is_started_there() {
+    in_root_fiber(|| {
+        let mut set = FiberSet::new();
+        let fiber = Builder::new().name("late").create(|| 1).unwrap();
+        assert_eq!(set.insert(fiber).name(), "late");
+        set.insert(Fiber::new(|| 2));
+        let mut all = set.join_all().wait();
+        all.sort_unstable();
+        assert_eq!(all, [1, 2]);
+    });
+}
+
+#[test]
+fn a_waker_that_panics_loses_no_result() {
+    watched(|| {
+        for method in Method::ALL {
+            let pool = HubPool::new(1).unwrap();
+            let hostile = Hostile::new(method, || resume_unwind(Box::new("in a waker")));
+            let (go, gone) = tokio::sync::oneshot::channel::<()>();
+            let mut set = FiberSet::new();
+            set.spawn_on(&pool, move || gone.wait().unwrap()).unwrap();
+            hostile.arm(true);
+            let waker = hostile.waker();
+            assert!(
+                set.poll_join_next(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            go.send(()).unwrap();
+            set.join_next().wait().unwrap().unwrap();
+            hostile.arm(false);
+        }
+    });
+}
+
+#[test]
+fn results_whose_drops_panic_harm_nobody() {
+    in_root_fiber(|| {
+        let drops = Drops::new();
+        let fill = || {
+            let mut set = FiberSet::new();
+            for _ in 0..3 {
+                let token = drops.token();
+                set.spawn(move || {
+                    OnDrop(move || {
+                        let _token = &token;
+                        resume_unwind(Box::new("in a drop"));
+                    })
+                });
+            }
+            yield_now().wait();
+            set
+        };
+        drop(fill());
+        fill().detach_all();
+        fill().shutdown().wait();
+        assert_eq!(drops.count(), 9);
+    });
+}
+
+#[test]
+fn a_set_wakes_its_task_once_for_a_fiber_that_ends() {
+    in_async(|| async {
+        let mut set = FiberSet::new();
+        for _ in 0..100 {
+            set.spawn(forever);
+        }
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        set.spawn(move || drop(gone.wait()));
+        settle().await;
+        let mut polls = 0;
+        spawn(move || go.send(()).unwrap());
+        let result = std::future::poll_fn(|cx| {
+            polls += 1;
+            match set.poll_join_next(cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        result.await.unwrap().unwrap();
+        assert_eq!(polls, 2);
+    });
+}
+
+// Names and stacks of fibers that are sent.
+
+#[test]
+fn a_fiber_that_is_sent_has_the_name_and_the_stack_that_it_was_given() {
+    /// Uses so much of the stack.
+    fn deep(bytes: usize) -> usize {
+        let page = std::hint::black_box([1_u8; 4096]);
+        match bytes.checked_sub(page.len()) {
+            Some(left) => usize::from(page[left % page.len()]) + deep(left),
+            None => 0,
+        }
+    }
+    watched(|| {
+        let pool = Arc::new(HubPool::new(2).unwrap());
+        let hub = Hub::builder().name("alone").start_thread().unwrap();
+        assert_eq!(hub.handle().name(), "alone");
+        assert_eq!(pool.handles().nth(1).unwrap().name(), "Hub-1");
+        const LARGE: usize = 16 * 1024 * 1024;
+        let builder = || Builder::new().name("sent").stack_size(LARGE);
+        let body = || {
+            let name = current_fiber().unwrap().name().to_owned();
+            (name, deep(LARGE / 4))
+        };
+        for fiber in [
+            builder().spawn_on(&*pool, body),
+            builder().spawn_on(&hub, body),
+            builder().spawn_on(&hub.handle(), body),
+        ] {
+            let fiber = fiber.unwrap();
+            assert_eq!(fiber.name(), "sent");
+            let (name, used) = fiber.wait().unwrap();
+            assert_eq!(name, "sent");
+            assert!(used > 0);
+        }
+        // A stack that nobody has is an error of the join.
+        let huge = Builder::new().stack_size(usize::MAX / 2);
+        let error = huge.spawn_on(&*pool, || ()).unwrap().wait().unwrap_err();
+        assert!(error.is_cancelled());
+    });
+}
