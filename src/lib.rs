@@ -357,6 +357,7 @@ mod switch;
 mod switch_back;
 mod switchpoint;
 mod time;
+mod try_scope;
 mod wait;
 mod yield_now;
 
@@ -391,6 +392,7 @@ pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, SpawnError};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Sleep, sleep, sleep_until};
+pub use try_scope::{TryScope, try_scope};
 pub use wait::Wait;
 pub use yield_now::{YieldNow, yield_now};
 

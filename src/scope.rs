@@ -93,45 +93,38 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let site = WaitSite::here("`scope`");
-    assert!(
-        matches!(site, WaitSite::Stack),
-        "`scope` was called on a plain thread, where there is no hub for its fibers; call it in a \
-         fiber, or use `std::thread::scope`",
-    );
-    let hub = match attach::current() {
-        Ok(hub) => hub,
-        Err(none) => panic!("{none}"),
-    };
-    let scope = Scope {
-        hub,
-        children: Rc::default(),
-        was_interrupted: Cell::new(false),
-        scope: PhantomData,
-        env: PhantomData,
-    };
+    let scope = Scope::new(hub("`scope`"));
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    // Scope Invariant: until the last child has ended, nothing unwinds.
-    let bomb = AbortOnUnwind;
-    if result.is_err() {
-        scope.children.cancel("the scope is unwinding");
-    }
-    scope.end();
-    mem::forget(bomb);
+    scope.end(result.is_err());
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(value) => {
-            if scope.was_interrupted.get() {
-                // The interrupt that came during the wait is delivered now; `value` is dropped with
-                // it.
-                check_cancelled();
-            }
+            scope.deliver_interrupt();
             assert!(
                 !scope.children.has_unclaimed_panic(),
                 "a scoped fiber panicked"
             );
             value
         }
+    }
+}
+
+/// Returns the hub for the fibers of a scope of the running code. A refusal names `call`.
+///
+/// # Panics
+///
+/// Panics where a scope could not wait, and where there is no hub.
+#[track_caller]
+pub(crate) fn hub(call: &str) -> Rc<Core> {
+    let site = WaitSite::here(call);
+    assert!(
+        matches!(site, WaitSite::Stack),
+        "{call} was called on a plain thread, where there is no hub for its fibers; call it in a \
+         fiber, or use `std::thread::scope`",
+    );
+    match attach::current() {
+        Ok(hub) => hub,
+        Err(none) => panic!("{none}"),
     }
 }
 
@@ -163,6 +156,18 @@ pub struct ScopedFiber<'scope, T> {
 }
 
 impl<'scope> Scope<'scope, '_> {
+    /// Creates a scope on this hub, which [`hub`] has returned. The caller runs a body, and then
+    /// calls [`end`](Scope::end) before anything else that might unwind.
+    pub(crate) fn new(hub: Rc<Core>) -> Self {
+        Scope {
+            hub,
+            children: Rc::default(),
+            was_interrupted: Cell::new(false),
+            scope: PhantomData,
+            env: PhantomData,
+        }
+    }
+
     /// Makes a fiber that may borrow, and starts it: [`spawn`](crate::spawn) for a scope.
     ///
     /// # Panics
@@ -213,8 +218,36 @@ impl<'scope> Scope<'scope, '_> {
         Ok(Fiber::from_receiver(receiver))
     }
 
-    /// Waits until every child has ended.
-    fn end(&self) {
+    /// Waits until every child has ended. `unwinds` says whether the body has unwound.
+    pub(crate) fn end(&self, unwinds: bool) {
+        // Scope Invariant: until the last child has ended, nothing unwinds.
+        let bomb = AbortOnUnwind;
+        if unwinds {
+            self.children.cancel("the scope is unwinding");
+        }
+        self.wait_for_children();
+        mem::forget(bomb);
+    }
+
+    /// Delivers the interrupt that came while the scope waited for its children, if there was one.
+    pub(crate) fn deliver_interrupt(&self) {
+        if self.was_interrupted.get() {
+            check_cancelled();
+        }
+    }
+
+    /// Cancels all children but the one that is running, since one of them has failed.
+    pub(crate) fn cancel_others(&self, message: &'static str) {
+        with_place(|place| {
+            let own = match place {
+                Place::Stack(state) => state.fiber(),
+                _ => None,
+            };
+            self.children.cancel_others(message, own);
+        });
+    }
+
+    fn wait_for_children(&self) {
         with_place(|place| match place {
             Place::Stack(state) => self.end_on(state),
             _ => unreachable!("a scope ends on the stack where it began"),

@@ -15,8 +15,8 @@
 //!    error or, if it has none, leaves the stack for ever. (So does a wait in a loop that ignores a
 //!    thousand such errors.)
 //! 2. A cancel: once.
-//! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed: at each wait inside that
-//!    call.
+//! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed, or a failure in a
+//!    [`try_scope`](crate::try_scope): at each wait inside that call.
 //! 4. A close of the hub: at each wait.
 
 use std::any::Any;
@@ -85,7 +85,7 @@ impl Interrupt {
     pub(crate) fn into_cancelled(self) -> Cancelled {
         match self {
             Interrupt::Thrown(Thrown::Cancelled(cancelled)) => cancelled,
-            Interrupt::Thrown(Thrown::Expired(_)) => Cancelled::because("deadline has elapsed"),
+            Interrupt::Thrown(Thrown::Expired(expired)) => Cancelled::because(expired.why()),
             Interrupt::HubGone => Cancelled::because(HUB_GONE),
             Interrupt::Unwinding => Cancelled::because("the fiber is unwinding and cannot wait"),
         }

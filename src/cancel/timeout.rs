@@ -74,7 +74,9 @@ fn run<T>(
     f: impl FnOnce() -> T,
 ) -> Result<T, Elapsed> {
     // A timer rounds up to its resolution, so a deadline that is already due has to be marked here.
-    let enter = |waker: &_| state.deadlines.enter(is_due, state.shields.get(), waker);
+    const WHY: &str = "deadline has elapsed";
+    let shields = state.shields.get();
+    let enter = |waker: &_| state.deadlines.enter(WHY, is_due, shields, waker);
     let (deadline, _frame) = state.with_waker(enter);
     let mut timer = pin!(timer);
     {

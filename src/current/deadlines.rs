@@ -1,7 +1,8 @@
 //! [`Deadlines`]: the deadlines that a stack is under.
 //!
 //! Each call of [`with_timeout`](crate::with_timeout) has an entry here and a timer. The timer's
-//! waker marks the entry as expired and wakes the stack. From then on, each wait inside the call
+//! waker marks the entry as expired and wakes the stack. A [`try_scope`](crate::try_scope) has an
+//! entry without a timer, which expires when a child fails. From then on, each wait inside the call
 //! throws an [`Expired`] for this entry, and only that call catches it. So nested deadlines, and
 //! those of different stacks, are not confused, and code that catches panics cannot consume a
 //! deadline.
@@ -24,12 +25,18 @@ impl Expired {
     pub(crate) fn is_of(&self, deadline: &Arc<Deadline>) -> bool {
         Arc::ptr_eq(&self.0, deadline)
     }
+
+    /// Returns what has happened, for waits that return it.
+    pub(crate) fn why(&self) -> &'static str {
+        self.0.why
+    }
 }
 
 /// A deadline, marked as expired when its timer fires. It is the timer's waker.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     expired: AtomicBool,
+    why: &'static str,
     /// The flag of the stack's [`Deadlines`].
     any_expired: Arc<AtomicBool>,
     stack: AtomicWaker,
@@ -133,9 +140,10 @@ impl Deadlines {
     }
 
     /// Adds a deadline inside `shields` shields, until the guard is dropped. It will wake `stack`.
-    /// If `is_due`, it has passed already.
+    /// If `is_due`, it has passed already. `why` says what has happened then.
     pub(crate) fn enter(
         &self,
+        why: &'static str,
         is_due: bool,
         shields: u32,
         stack: &Waker,
@@ -143,6 +151,7 @@ impl Deadlines {
         let list = self.list.get_or_init(Box::default);
         let deadline = Arc::new(Deadline {
             expired: AtomicBool::new(false),
+            why,
             any_expired: list.any_expired.clone(),
             stack: AtomicWaker::new(),
         });

@@ -35,7 +35,7 @@ pub(crate) mod unwinding;
 mod wait_site;
 
 pub(crate) use bridge_task::BridgeTask;
-pub(crate) use deadlines::Expired;
+pub(crate) use deadlines::{Deadline, Expired};
 pub use locals::AccessError;
 pub(crate) use locals::{LocalId, Locals};
 pub(crate) use place::{Place, with_place};

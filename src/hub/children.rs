@@ -93,9 +93,16 @@ impl Children {
 
     /// Cancels all children, including those that are spawned later.
     pub(crate) fn cancel(&self, message: &'static str) {
+        self.cancel_others(message, None);
+    }
+
+    /// Cancels all children but one, including those that are spawned later.
+    pub(crate) fn cancel_others(&self, message: &'static str, except: Option<&FiberRef>) {
         self.cancelled.set(Some(message));
         for child in self.running() {
-            child.cancel(Some(message.into()));
+            if !except.is_some_and(|except| FiberRef::ptr_eq(except, &child)) {
+                child.cancel(Some(message.into()));
+            }
         }
     }
 

@@ -257,10 +257,9 @@ impl Core {
     /// Returns whether the queue of the hub's pool, if there is one, may hold anything.
     #[inline]
     pub(crate) fn may_have_starts(&self) -> bool {
-        self.starts().is_some_and(StartQueue::may_hold_any)
+        self.member.is_some() && self.starts().is_some_and(StartQueue::may_hold_any)
     }
 
-    #[inline]
     fn starts(&self) -> Option<&StartQueue<Box<dyn RemoteSpawn>>> {
         self.mailbox.pool()?.starts()
     }
@@ -283,13 +282,16 @@ impl Core {
 
     /// Returns whether the queue of the hub's pool has nothing for the hub, which is woken when
     /// there is something.
+    #[inline]
     pub(crate) fn waits_for_starts(&self) -> bool {
-        match (self.starts(), self.member) {
-            (Some(starts), Some(member)) => {
-                starts.goes_idle(member, self.takes(), self.table.len())
-            }
-            _ => true,
-        }
+        self.member.is_none_or(|member| self.goes_idle(member))
+    }
+
+    #[cold]
+    fn goes_idle(&self, member: usize) -> bool {
+        let goes =
+            |starts: &StartQueue<_>| starts.goes_idle(member, self.takes(), self.table.len());
+        self.starts().is_none_or(goes)
     }
 
     /// Leaves the hub's pool. Returns the fibers that no other hub will take, to be refused.

@@ -4,3 +4,4 @@ mod bridge;
 mod scope;
 #[path = "../support/mod.rs"]
 mod support;
+mod try_scope;
