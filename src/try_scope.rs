@@ -153,7 +153,7 @@ where
 /// });
 /// # }).unwrap();
 /// ```
-pub struct TryScope<'scope, 'env: 'scope, E> {
+pub struct TryScope<'scope, 'env, E> {
     scope: &'scope Scope<'scope, 'env>,
     /// See the Failures Invariant. It makes this invariant in `E`.
     failures: *mut Failures<E>,

@@ -84,7 +84,7 @@ where
                     run,
                     what,
                 } = pending;
-                let counted = is_counted.then(|| core.count_taken());
+                let counted = is_counted.then(|| core.count_taken(fiber.id()));
                 let body = move || {
                     let _counted = counted;
                     run(what)

@@ -1,6 +1,7 @@
 //! [`Core`]: a hub, as its own thread sees it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -22,8 +23,8 @@ use super::table::Table;
 use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
-    FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase, Mailbox,
-    Next, Recycler, RemoteSpawn, Schedule, SoleDriver, StartQueue, Takes,
+    FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase,
+    Mailbox, Next, Recycler, RemoteSpawn, Schedule, SoleDriver, StartQueue, Takes,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -57,8 +58,8 @@ pub(crate) struct Core {
     pub(crate) token: HubToken,
     /// The number of the hub among those that take from the queue of its pool.
     member: Option<usize>,
-    /// The number of live fibers that the hub took from the queue of its pool.
-    taken: Cell<usize>,
+    /// The live fibers that the hub took from the queue of its pool, if their number is limited.
+    taken: RefCell<HashSet<FiberId>>,
     /// Whether the thread was panicking when the hub was made.
     pub(crate) made_while_panicking: bool,
     /// A number that no other hub of the process has.
@@ -137,7 +138,7 @@ impl Core {
             mailbox,
             token,
             member,
-            taken: Cell::new(0),
+            taken: RefCell::default(),
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
             driven_in: ResumedIn::default(),
@@ -266,7 +267,7 @@ impl Core {
 
     /// Returns what the hub takes out of the queue of its pool.
     fn takes(&self) -> Takes {
-        match self.taken.get() < self.config.max_fibers {
+        match self.taken.borrow().len() < self.config.max_fibers {
             _ if !self.takes_fibers() => Takes::Nothing,
             true => Takes::All,
             false => Takes::Inner,
@@ -302,10 +303,22 @@ impl Core {
         }
     }
 
-    /// Counts a fiber that was taken out of the queue of the pool until the guard is dropped.
-    pub(crate) fn count_taken(self: &Rc<Self>) -> TakenGuard {
-        self.taken.set(self.taken.get() + 1);
-        TakenGuard(self.clone())
+    /// Counts a fiber that was taken out of the queue of the pool until the guard is dropped, or
+    /// the fiber was abandoned. Does nothing if their number is not limited.
+    pub(crate) fn count_taken(self: &Rc<Self>, fiber: FiberId) -> Option<TakenGuard> {
+        let is_limited = self.config.max_fibers < usize::MAX;
+        is_limited.then(|| {
+            self.taken.borrow_mut().insert(fiber);
+            TakenGuard {
+                core: self.clone(),
+                fiber,
+            }
+        })
+    }
+
+    /// Counts a fiber no longer that was taken out of the queue of the pool.
+    pub(crate) fn uncount_taken(&self, fiber: FiberId) {
+        self.taken.borrow_mut().remove(&fiber);
     }
 
     /// Returns a stack for a new fiber.
@@ -455,11 +468,14 @@ impl Core {
 
 /// The guard of [`Core::count_taken`].
 #[derive(Debug)]
-pub(crate) struct TakenGuard(Rc<Core>);
+pub(crate) struct TakenGuard {
+    core: Rc<Core>,
+    fiber: FiberId,
+}
 
 impl Drop for TakenGuard {
     fn drop(&mut self) {
-        self.0.taken.set(self.0.taken.get() - 1);
+        self.core.uncount_taken(self.fiber);
     }
 }
 

@@ -10,6 +10,24 @@
 //! body of a request or a response on a multi-thread runtime, use
 //! [`HubPool::reader`](crate::HubPool::reader) and [`HubPool::writer`](crate::HubPool::writer).
 //!
+//! # What others' types need
+//!
+//! Glue that other crates have already makes most streams ones with tokio's traits, for a
+//! [`Blocking`]:
+//!
+//! | you have | it goes into a `Blocking` as |
+//! |---|---|
+//! | a `Stream` of `Bytes`, such as a body | `tokio_util::io::StreamReader::new(Box::pin(stream))` |
+//! | a stream with the traits of `futures` | `stream.compat()`, with tokio-util's `FuturesAsyncReadCompatExt` |
+//! | a connection of hyper, such as an `Upgraded` | `hyper_util::rt::TokioIo::new(connection)` |
+//! | a socket of std | `tokio::net::TcpStream::from_std(socket)`, after `set_nonblocking(true)` |
+//! | the pipes of a child process | those of `tokio::process` |
+//! | standard input | `tokio::io::stdin()`; a thread reads it, and is not interrupted |
+//! | a `SyncIoBridge` in a `spawn_blocking` | what is inside of it, in a fiber |
+//!
+//! A library that reads or writes byte by byte needs a std `BufReader` or `BufWriter` around the
+//! `Blocking`, as around a socket.
+//!
 //! # Before you use it
 //!
 //! * Code that only computes needs none of this. To hash or parse data that fits into

@@ -61,12 +61,10 @@ impl<T> LazyCall<T> {
         }
     }
 
-    /// Polls the call, which has begun.
+    /// Polls the call, which has begun. If its making has panicked, it says so.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
-        match &mut self.call {
-            Some(call) => Pin::new(call).poll(cx),
-            None => unreachable!("it is begun before it is polled"),
-        }
+        let unmade = || Call::new(Fiber::stillborn("it could not be sent".to_owned()));
+        Pin::new(self.call.get_or_insert_with(unmade)).poll(cx)
     }
 }
 

@@ -234,6 +234,7 @@ fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
 #[cold]
 fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
     core.depths.end(fiber);
+    core.uncount_taken(fiber.id());
     report::warn(format_args!(
         "fiber '{}' waited again while it was being ended; its stack is leaked{}",
         fiber.name(),

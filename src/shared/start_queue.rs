@@ -288,3 +288,67 @@ impl<S> fmt::Debug for StartQueue<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::sync::Arc;
+
+    use loom::sync::Notify;
+    use loom::thread;
+
+    use super::*;
+
+    struct Bell(Notify);
+
+    impl Awaken for Bell {
+        fn awaken(&self) {
+            self.0.notify();
+        }
+    }
+
+    /// Acts as a hub does until it has got a start. Returns whether it began it.
+    fn get_one(queue: &StartQueue<()>, bell: &Arc<Bell>, takes: Takes) -> bool {
+        let weak: Weak<Bell> = Arc::downgrade(bell);
+        let member = queue.join(weak);
+        loop {
+            match queue.take(takes, |_| ()) {
+                Some(Next::Begin(())) => return true,
+                Some(Next::Refuse(())) => return false,
+                None if queue.goes_idle(member, takes, 0) => bell.0.wait(),
+                None => {}
+            }
+        }
+    }
+
+    fn model(lane: Lane, takes: Takes, cancels: bool) {
+        loom::model(move || {
+            let queue = Arc::new(StartQueue::new(1));
+            let id = FiberId::next();
+            let sender = {
+                let queue = queue.clone();
+                thread::spawn(move || {
+                    assert!(queue.push(id, lane, (), |()| ()).is_ok());
+                    queue.withdraw_if(cancels, id);
+                })
+            };
+            let bell = Arc::new(Bell(Notify::new()));
+            let begun = get_one(&queue, &bell, takes);
+            assert!(begun || cancels);
+            sender.join().unwrap();
+            assert!(queue.take(Takes::All, |_| ()).is_none());
+        });
+    }
+
+    #[test]
+    fn a_hub_that_goes_idle_is_woken_for_what_is_sent() {
+        model(Lane::Limited, Takes::All, false);
+        model(Lane::Inner, Takes::Inner, false);
+    }
+
+    #[test]
+    fn a_start_that_is_cancelled_is_begun_or_refused_once() {
+        model(Lane::Limited, Takes::All, true);
+        // A hub without room refuses it.
+        model(Lane::Limited, Takes::Inner, true);
+    }
+}

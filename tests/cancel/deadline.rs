@@ -507,7 +507,7 @@ fn a_deadline_ends_a_scope_in_its_body() {
         let result = with_timeout(ms(10), || {
             scope(|s| {
                 let token = drops.token();
-                let _ = s.spawn(move || {
+                s.spawn(move || {
                     let _token = token;
                     forever();
                 });
@@ -529,7 +529,7 @@ fn a_deadline_ends_a_scope_that_waits_for_its_children() {
         let result = with_timeout(ms(10), || {
             scope(|s| {
                 let token = drops.token();
-                let _ = s.spawn(move || {
+                s.spawn(move || {
                     let _token = token;
                     forever();
                 });

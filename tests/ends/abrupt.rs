@@ -65,7 +65,7 @@ impl InEachState {
             },
             || {
                 switchback::scope(|s| {
-                    let _ = s.spawn(forever);
+                    s.spawn(forever);
                     forever();
                 });
             },
@@ -706,8 +706,8 @@ fn a_process_may_exit_from_a_bridge_and_from_a_scopes_child() {
     let child = in_child(|| {
         runtime().block_on(bridge(|| {
             switchback::scope(|s| {
-                let _ = s.spawn(forever);
-                let _ = s.spawn(|| bridge(|| process::exit(7)).wait());
+                s.spawn(forever);
+                s.spawn(|| bridge(|| process::exit(7)).wait());
             });
         }));
     });

@@ -340,7 +340,7 @@ fn a_bridge_forgotten_in_a_scope_keeps_the_frame_that_its_children_borrow() {
         let mut future = Box::pin(bridge(move || {
             let frame = [1, 2, 3];
             scope(|s| {
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     sleep(ms(2)).wait();
                     assert_eq!(frame.len(), 3);
                     theirs.add();
@@ -366,7 +366,7 @@ fn a_bridge_forgotten_in_a_scope_leaves_its_children_to_the_runtimes_end() {
                 let frame = [1, 2, 3];
                 scope(|s| {
                     let frame = &frame;
-                    let _ = s.spawn(move || {
+                    s.spawn(move || {
                         let _token = token;
                         forever();
                         assert_eq!(frame.len(), 3);

@@ -703,7 +703,7 @@ fn a_borrowing_bridge_that_is_dropped_by_its_child_aborts() {
             let body = move || {
                 let data = [1];
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         let _ = &data;
                         let parent: Option<std::pin::Pin<Box<dyn Future<Output = ()>>>> =
                             theirs.take();
@@ -731,7 +731,7 @@ fn a_borrowing_bridge_whose_child_was_abandoned_aborts_when_it_is_dropped() {
         let mut parent = Box::pin(unsafe {
             bridge_borrowed(|| {
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         let _ = &data;
                         loop {
                             let _ = catch_cancel(forever);

@@ -81,7 +81,7 @@ async fn thousand_borrowers(
         scope(|s| {
             for i in 0..CHILDREN {
                 let data = &data;
-                let _ = s.spawn(move || {
+                s.spawn(move || {
                     let _used = data.used(i);
                     match i % 3 {
                         0 => forever(),
@@ -142,7 +142,7 @@ fn a_parent_whose_time_is_over_leaves_when_all_children_have_ended() {
             scope(|s| {
                 for i in 0..CHILDREN {
                     let data = &data;
-                    let _ = s.spawn(move || {
+                    s.spawn(move || {
                         let _used = data.used(i);
                         let _slow = OnDrop(|| sleep(ms(2)).wait());
                         forever();
@@ -179,7 +179,7 @@ fn a_scope_returns_the_value_of_its_body_after_its_children() {
     in_root_fiber(|| {
         let log = Log::new();
         let value = scope(|s| {
-            let _ = s.spawn(|| {
+            s.spawn(|| {
                 sleep(ms(1)).wait();
                 log.push("child");
             });
@@ -208,7 +208,7 @@ fn a_child_that_panics_and_is_not_joined_makes_the_scope_panic() {
     in_root_fiber(|| {
         let panic = panic_of(|| {
             scope(|s| {
-                let _ = s.spawn(|| std::panic::resume_unwind(Box::new("of the child")));
+                s.spawn(|| std::panic::resume_unwind(Box::new("of the child")));
             });
         });
         assert_eq!(panic.message, "a scoped fiber panicked");
@@ -315,7 +315,7 @@ fn a_cancel_that_the_scope_passes_on_is_delivered_to_the_parent_once() {
         let mut parent = spawn(|| {
             let cancelled = catch_cancel(|| {
                 scope(|s| {
-                    let _ = s.spawn(forever);
+                    s.spawn(forever);
                 });
             })
             .unwrap_err();
@@ -337,7 +337,7 @@ fn a_cancel_that_comes_while_a_panic_waits_for_the_children_is_not_lost() {
         let mut parent = spawn(move || {
             let panicked = unwinds(|| {
                 scope(|s| {
-                    let _ = s.spawn(|| shield(|| gate.notified().wait()));
+                    s.spawn(|| shield(|| gate.notified().wait()));
                     yield_now().wait();
                     panic!("of the parent");
                 });
@@ -362,7 +362,7 @@ fn a_second_cancel_at_the_end_of_a_scope_is_not_lost() {
         let mut parent = spawn(move || {
             let first = catch_cancel(|| {
                 scope(|s| {
-                    let _ = s.spawn(|| shield(|| gate.notified().wait()));
+                    s.spawn(|| shield(|| gate.notified().wait()));
                     forever();
                 });
             });
@@ -385,9 +385,9 @@ fn a_child_that_is_spawned_after_the_scope_began_to_unwind_is_cancelled_too() {
     in_async(|| async {
         let mut parent = spawn(|| {
             scope(|s| {
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     let _ = catch_cancel(forever);
-                    let _ = s.spawn(forever);
+                    s.spawn(forever);
                 });
                 yield_now().wait();
                 panic!("of the parent");
@@ -402,7 +402,7 @@ fn a_second_cancel_reaches_the_children_that_caught_the_first() {
     in_async(|| async {
         let mut parent = spawn(|| {
             scope(|s| {
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     let _ = catch_cancel(forever);
                     forever();
                 });
@@ -445,7 +445,7 @@ fn a_scope_in_a_shield_waits_for_its_children_through_a_cancel() {
         let mut parent = spawn(move || {
             shield(|| {
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         sleep(ms(2)).wait();
                         theirs.add();
                     });
@@ -468,12 +468,12 @@ fn children_spawn_siblings() {
         let runs = Count::new();
         scope(|s| {
             let runs = &runs;
-            let _ = s.spawn(move || {
+            s.spawn(move || {
                 runs.add();
                 yield_now().wait();
-                let _ = s.spawn(move || {
+                s.spawn(move || {
                     yield_now().wait();
-                    let _ = s.spawn(move || {
+                    s.spawn(move || {
                         sleep(ms(1)).wait();
                         runs.add();
                     });
@@ -492,15 +492,15 @@ fn nested_scopes_end_from_the_inside() {
         let outer_data = String::from("outer");
         scope(|outer| {
             let (log, outer_data) = (&log, &outer_data);
-            let _ = outer.spawn(move || {
+            outer.spawn(move || {
                 let inner_data = String::from("inner");
                 scope(|inner| {
                     let inner_data = &inner_data;
-                    let _ = inner.spawn(move || {
+                    inner.spawn(move || {
                         sleep(ms(2)).wait();
                         log.push(format!("{inner_data} of {outer_data}"));
                     });
-                    let _ = outer.spawn(move || log.push("sibling".to_owned()));
+                    outer.spawn(move || log.push("sibling".to_owned()));
                 });
                 log.push("child".to_owned());
             });
@@ -515,7 +515,7 @@ fn a_cancel_goes_down_through_nested_scopes() {
         let data = level;
         let _guard = OnDrop(|| drops.add());
         scope(|s| {
-            let _ = s.spawn(|| {
+            s.spawn(|| {
                 if data > 0 {
                     nest(data - 1, drops);
                 }
@@ -543,11 +543,11 @@ fn a_scope_in_a_destructor_that_unwinds_waits_for_its_children() {
             let _guard = marks.guard(|| {
                 let done = Count::new();
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         sleep(ms(1)).wait();
                         done.add();
                     });
-                    let _ = s.spawn(|| done.add());
+                    s.spawn(|| done.add());
                 });
                 assert_eq!(done.get(), 2);
             });
@@ -568,7 +568,7 @@ fn a_cancel_at_the_end_of_a_scope_in_a_destructor_that_unwinds_comes_later() {
             assert!(unwinds(|| {
                 let _guard = theirs.guard(|| {
                     scope(|s| {
-                        let _ = s.spawn(|| shield(|| gate.notified().wait()));
+                        s.spawn(|| shield(|| gate.notified().wait()));
                     });
                 });
                 panic!("its own");
@@ -594,7 +594,7 @@ fn children_that_wait_in_destructors_are_waited_for_while_the_parent_unwinds() {
             scope(|s| {
                 let data = &data;
                 for marks in [&one, &two] {
-                    let _ = s.spawn(move || {
+                    s.spawn(move || {
                         let _guard = marks.guard(|| {
                             sleep(ms(2)).wait();
                             assert_eq!(data.len(), 3);
@@ -690,13 +690,13 @@ fn a_bridge_that_is_dropped_ends_the_children_of_its_scope() {
             let data = OnDrop(|| theirs.add());
             scope(|s| {
                 for _ in 0..3 {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         let _guard = OnDrop(|| theirs.add());
                         let _ = &data;
                         forever();
                     });
                 }
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     let _ = &data;
                     theirs.add();
                 });
@@ -721,7 +721,7 @@ fn a_bridge_that_is_dropped_before_its_children_ran_drops_their_closures() {
             scope(|s| {
                 let guard = OnDrop(|| theirs.add());
                 let data = &data;
-                let _ = s.spawn(move || {
+                s.spawn(move || {
                     let _guard = guard;
                     let _ = data;
                 });
@@ -744,7 +744,7 @@ fn a_fiber_that_is_cancelled_ends_the_children_of_a_scope_in_its_bridge() {
                 let data = tokens.token();
                 scope(|s| {
                     let (data, token) = (&data, tokens.token());
-                    let _ = s.spawn(move || {
+                    s.spawn(move || {
                         let _borrows = (data, token);
                         forever();
                     });
@@ -771,7 +771,7 @@ fn a_child_that_drops_its_parents_bridge_leaves_the_parent_for_ever() {
                 let data = [1, 2, 3];
                 let _guard = OnDrop(|| left_too.add());
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         drop(theirs.take());
                         // The parent's frame is still there, in the next turn too.
                         shield(|| yield_now().wait());
@@ -800,7 +800,7 @@ fn a_bridge_whose_child_was_abandoned_cannot_go_on() {
         let mut parent = rt.block_on(async {
             let mut parent = Box::pin(bridge(|| {
                 scope(|s| {
-                    let _ = s.spawn(|| {
+                    s.spawn(|| {
                         loop {
                             let _ = catch_cancel(forever);
                         }
@@ -844,7 +844,7 @@ fn a_runtime_dropped_with_parents_in_the_body_ends_their_children_first() {
                 scope(|s| {
                     for i in 0..10 {
                         let data = &data;
-                        let _ = s.spawn(move || {
+                        s.spawn(move || {
                             let _used = data.used(i);
                             forever();
                         });
@@ -869,11 +869,11 @@ fn a_runtime_dropped_with_parents_that_wait_for_their_children_ends_these_first(
                 scope(|s| {
                     for i in 0..10 {
                         let data = &data;
-                        let _ = s.spawn(move || {
+                        s.spawn(move || {
                             let _used = data.used(i);
                             if i % 2 == 0 {
                                 scope(|inner| {
-                                    let _ = inner.spawn(|| {
+                                    inner.spawn(|| {
                                         let _used = data.used(i);
                                         forever();
                                     });
@@ -897,7 +897,7 @@ fn a_runtime_dropped_with_a_child_that_waits_again_abandons_the_parent_too() {
         dropped_with_a_parent(5, move || {
             let data = Borrowed::new(&early_too, &dropped_too);
             scope(|s| {
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     let _used = data.used(0);
                     loop {
                         let _ = catch_cancel(forever);
@@ -918,7 +918,7 @@ fn a_runtime_dropped_with_a_child_that_waits_in_its_destructor_abandons_the_pare
         dropped_with_a_parent(5, move || {
             let data = Borrowed::new(&early_too, &dropped_too);
             scope(|s| {
-                let _ = s.spawn(|| {
+                s.spawn(|| {
                     let _used = data.used(0);
                     let _guard = OnDrop(forever);
                     forever();
@@ -993,7 +993,7 @@ fn a_scope_in_a_hub_on_a_multi_thread_runtime_is_ended_with_it() {
                 drop(spawn(move || {
                     let data = Borrowed::new(&early_too, &dropped_too);
                     scope(|s| {
-                        let _ = s.spawn(|| {
+                        s.spawn(|| {
                             let _used = data.used(1);
                             forever();
                         });
@@ -1020,7 +1020,7 @@ fn the_parent_is_told_of_the_end_once_more_after_a_scope_that_it_interrupted() {
         dropped_with_a_parent(5, move || {
             let _guard = OnDrop(|| theirs.add());
             scope(|s| {
-                let _ = s.spawn(forever);
+                s.spawn(forever);
             });
             check_cancelled();
             theirs.add(); // not reached
@@ -1051,7 +1051,7 @@ fn a_value_of_the_body_is_dropped_when_the_end_is_interrupted() {
         let token = drops.token();
         let mut parent = spawn(move || {
             scope(|s| {
-                let _ = s.spawn(forever);
+                s.spawn(forever);
                 token
             })
         });
@@ -1089,7 +1089,7 @@ struct ScopeInDrop;
 impl Drop for ScopeInDrop {
     fn drop(&mut self) {
         scope(|s| {
-            let _ = s.spawn(|| ());
+            s.spawn(|| ());
         });
     }
 }

@@ -485,7 +485,7 @@ fn a_runtime_that_is_dropped_ends_the_children_before_the_parents_frame() {
                     forever();
                     Ok(())
                 });
-                drop(result);
+                result.unwrap();
             }));
             settle().await;
         });
