@@ -7,6 +7,7 @@ use crate::shared::SpawnError;
 /// What fibers can be sent to from any thread: a [`HubHandle`], a [`HubThread`] or a [`HubPool`].
 /// It is used by [`Builder::spawn_on`] and [`FiberSet::spawn_on`]. No other type can implement it.
 ///
+/// [`Builder::spawn_on`]: crate::Builder::spawn_on
 /// [`HubThread`]: crate::HubThread
 /// [`HubPool`]: crate::HubPool
 /// [`FiberSet::spawn_on`]: crate::FiberSet::spawn_on
