@@ -22,13 +22,17 @@
 //! between, which on some machines costs ten times the work itself. The spread of these
 //! figures is wide for that reason.
 //!
-//! The table is also written to `compare.md` in the target directory. If the rows
-//! `growth-...` were measured, a plot of them is written to `growth.svg` there.
+//! The table is also written to `compare.md` in the target directory, with plots of the rows
+//! `growth-...` and `echo-1000` if these were measured.
+//!
+//! The tables of `BENCHMARKS.md` are copies of such tables. `cargo bench -p compare -- draw`
+//! measures nothing, and draws the plots in `benches` anew from these tables.
 
 mod calls;
 mod copy;
 mod echo;
 mod fairness;
+mod figures;
 mod growth;
 mod heap;
 mod load;
@@ -49,11 +53,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::figures::Figures;
 use crate::rounds::Row;
 
 fn main() -> ExitCode {
     if calls::is_sample() {
         return ExitCode::SUCCESS;
+    }
+    if std::env::args().any(|argument| argument == "draw") {
+        return redraw();
     }
     worlds::set_up_may();
     system::allow_many_files();
@@ -76,13 +84,33 @@ fn main() -> ExitCode {
 
     let table = table::render(&results);
     print!("{table}");
-    write_to_target("compare.md", &table);
-    match plot::render(&results) {
-        Ok(Some(plot)) => write_to_target("growth.svg", &plot),
-        Ok(None) => {}
-        Err(e) => eprintln!("the plot could not be drawn: {e}"),
+    write(&target().join("compare.md"), &table);
+    draw(&Figures::measured(&results), &target());
+    ExitCode::SUCCESS
+}
+
+/// Draws the plots in the repository from the tables in it.
+fn redraw() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = root.join("BENCHMARKS.md");
+    match std::fs::read_to_string(&page) {
+        Ok(text) => draw(&Figures::read(&text), &root.join("benches")),
+        Err(e) => {
+            eprintln!("{} could not be read: {e}", page.display());
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
+}
+
+fn draw(figures: &Figures, folder: &Path) {
+    for (name, plot) in plot::PLOTS {
+        match plot(figures) {
+            Ok(Some(svg)) => write(&folder.join(name), &svg),
+            Ok(None) => {}
+            Err(e) => eprintln!("{name} could not be drawn: {e}"),
+        }
+    }
 }
 
 fn all_rows() -> Vec<Row> {
@@ -133,13 +161,15 @@ fn select(rows: Vec<Row>, arguments: impl Iterator<Item = String>) -> Result<Vec
         .collect())
 }
 
-fn write_to_target(name: &str, text: &str) {
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => PathBuf::from(target),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-    };
-    let path = target.join(name);
-    match std::fs::write(&path, text) {
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    match std::fs::write(path, text) {
         Ok(()) => eprintln!("written to {}", path.display()),
         Err(e) => eprintln!("{} could not be written: {e}", path.display()),
     }

@@ -1,20 +1,86 @@
-//! The plot of the rows `growth-...`: nanoseconds over the number of fibers, both
-//! logarithmic.
+//! The plots, as SVG: nanoseconds over the number of fibers, both logarithmic, from the rows
+//! `growth-...`; and messages per second of an echo server, from the row `echo-1000`.
 
 use std::error::Error;
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::figures::Figures;
 use crate::growth::{COUNTS, Thing};
-use crate::rounds::{Column, Measured};
+use crate::rounds::Column;
+use crate::table;
 
-const SIZE: (u32, u32) = (900, 560);
+const SIZE: (u32, u32) = (900, 660);
+/// Where the legend of the lines begins, below the chart.
+const LEGEND: u32 = 550;
 /// A generic family, which every browser maps to a font of its own.
 const FONT: &str = "sans-serif";
 
-/// Returns the plot as SVG, or `None` if no such row was measured.
-pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Error>> {
-    let lines: Vec<Line> = lines(results).collect();
+/// Returns a plot as SVG, or `None` if its rows were not measured.
+pub(crate) type Plot = fn(&Figures) -> Result<Option<String>, Box<dyn Error>>;
+
+/// The plots, with the names of their files.
+pub(crate) const PLOTS: [(&str, Plot); 2] = [("echo.svg", echo), ("growth.svg", growth)];
+
+const BAR: i32 = 36;
+const GAP: i32 = 12;
+const MARGIN: i32 = 16;
+const HEAD: i32 = 48;
+/// Where the bars begin, and how long the longest is.
+const BARS: (i32, i32) = (220, 370);
+
+fn echo(figures: &Figures) -> Result<Option<String>, Box<dyn Error>> {
+    let columns = [
+        (Column::Switchback, "switchback fibers"),
+        (Column::TokioTasks, "tokio tasks"),
+        (Column::May, "may coroutines"),
+        (Column::SpawnBlocking, "spawn_blocking"),
+        (Column::Threads, "std threads"),
+    ];
+    let bars: Vec<_> = columns
+        .into_iter()
+        .filter_map(|(column, name)| Some((column, name, figures.get("echo-1000", column)?)))
+        .collect();
+    if bars.is_empty() {
+        return Ok(None);
+    }
+    let most = bars.iter().map(|bar| bar.2).fold(0.0, f64::max);
+    let height = MARGIN + HEAD + (BAR + GAP) * bars.len() as i32;
+
+    let mut svg = String::new();
+    {
+        let size = (720, height as u32);
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        area.fill(&WHITE)?;
+        let title = "Echo server, 1,000 connections: messages per second";
+        area.draw(&Text::new(title, (MARGIN, MARGIN), (FONT, 28)))?;
+        let right = (FONT, 26).into_font();
+        let right = right
+            .into_text_style(&area)
+            .pos(Pos::new(HPos::Right, VPos::Center));
+        let left = right.pos(Pos::new(HPos::Left, VPos::Center));
+        for (number, (column, name, figure)) in bars.into_iter().enumerate() {
+            let top = MARGIN + HEAD + (BAR + GAP) * number as i32;
+            let end = BARS.0 + (figure / most * f64::from(BARS.1)) as i32;
+            let colour = match column {
+                Column::Switchback => RGBColor(0, 90, 180),
+                _ => RGBColor(150, 165, 185),
+            };
+            let corners = [(BARS.0, top), (end, top + BAR)];
+            area.draw(&Rectangle::new(corners, colour.filled()))?;
+            let middle = top + BAR / 2;
+            area.draw(&Text::new(name, (BARS.0 - 10, middle), right.clone()))?;
+            let figure = table::number(figure);
+            area.draw(&Text::new(figure, (end + 10, middle), left.clone()))?;
+        }
+        area.present()?;
+    }
+    Ok(Some(svg))
+}
+
+fn growth(figures: &Figures) -> Result<Option<String>, Box<dyn Error>> {
+    let lines: Vec<Line> = lines(figures).collect();
     let nanos = || lines.iter().flat_map(|line| &line.points).map(|p| p.1);
     if nanos().next().is_none() {
         return Ok(None);
@@ -27,10 +93,11 @@ pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Err
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
+        let (upper, lower) = area.split_vertically(LEGEND);
+        let mut chart = ChartBuilder::on(&upper)
             .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+            .x_label_area_size(60)
+            .y_label_area_size(84)
             .build_cartesian_2d(
                 (fewest..most_fibers).log_scale(),
                 (least / 2.0..most * 2.0).log_scale(),
@@ -40,8 +107,8 @@ pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Err
             .light_line_style(WHITE)
             .x_desc("fibers or tasks at once")
             .y_desc("ns each")
-            .label_style((FONT, 14))
-            .axis_desc_style((FONT, 15))
+            .label_style((FONT, 22))
+            .axis_desc_style((FONT, 24))
             .x_label_formatter(&|count| thousands(*count))
             .y_label_formatter(&|nanos| thousands(*nanos))
             .draw()?;
@@ -49,20 +116,12 @@ pub(crate) fn render(results: &[Measured]) -> Result<Option<String>, Box<dyn Err
             let style = line.style();
             let marks = line.points.iter().map(|p| Circle::new(*p, 4, style));
             chart.draw_series(marks)?;
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied(), style))?
-                .label(line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+            chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
+            let at = line.legend();
+            let strip = [(at.0, at.1 + 10), (at.0 + 36, at.1 + 10)];
+            lower.draw(&PathElement::new(strip, style))?;
+            lower.draw(&Text::new(line.name, (at.0 + 48, at.1), (FONT, 22)))?;
         }
-        chart
-            .configure_series_labels()
-            // Between the lines that take microseconds and the others.
-            .position(SeriesLabelPosition::Coordinate(520, 90))
-            .legend_area_size(32)
-            .background_style(WHITE)
-            .border_style(BLACK.mix(0.3))
-            .label_font((FONT, 14))
-            .draw()?;
         area.present()?;
     }
     Ok(Some(svg))
@@ -77,6 +136,20 @@ struct Line {
 }
 
 impl Line {
+    /// Returns the place in the legend: fibers are on the left, and their rivals beside them.
+    fn legend(&self) -> (i32, i32) {
+        let x = match self.column {
+            Column::Switchback => 30,
+            _ => 480,
+        };
+        let row = match self.thing {
+            Thing::Yield => 0,
+            Thing::Spawn => 1,
+            Thing::SpawnCold => 2,
+        };
+        (x, 8 + 32 * row)
+    }
+
     /// Returns a colour for each operation; the rival's is the paler one.
     fn style(&self) -> ShapeStyle {
         let colour = match self.thing {
@@ -91,7 +164,7 @@ impl Line {
     }
 }
 
-fn lines(results: &[Measured]) -> impl Iterator<Item = Line> {
+fn lines(figures: &Figures) -> impl Iterator<Item = Line> {
     use {Column::*, Thing::*};
     let lines = [
         (Yield, Switchback, "fiber, yield"),
@@ -102,11 +175,7 @@ fn lines(results: &[Measured]) -> impl Iterator<Item = Line> {
         (SpawnCold, TokioTasks, "tokio task, first time"),
     ];
     lines.into_iter().filter_map(move |(thing, column, name)| {
-        let nanos = |count| {
-            let row_name = thing.row_name(count);
-            let row = results.iter().find(|row| row.name == row_name)?;
-            row.median(column)
-        };
+        let nanos = |count| figures.get(&thing.row_name(count), column);
         let point = |count| nanos(count).map(|nanos| (count as f64, nanos));
         let points: Vec<_> = COUNTS.into_iter().filter_map(point).collect();
         (!points.is_empty()).then_some(Line {

@@ -6,6 +6,7 @@ use std::num::NonZero;
 
 use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
 
+const OURS: &str = "switchback";
 const RIVALS: [(Column, &str); 7] = [
     (Column::Otherwise, "switchback otherwise"),
     (Column::TokioTasks, "tokio tasks"),
@@ -15,6 +16,22 @@ const RIVALS: [(Column, &str); 7] = [
     (Column::Threads, "std threads"),
     (Column::Corosensei, "bare corosensei"),
 ];
+
+/// The columns, in order.
+pub(crate) fn columns() -> impl Iterator<Item = Column> {
+    [Column::Switchback]
+        .into_iter()
+        .chain(RIVALS.map(|(column, _)| column))
+}
+
+/// Returns the column with this heading.
+pub(crate) fn column(heading: &str) -> Option<Column> {
+    let ours = [(Column::Switchback, OURS)];
+    let mut columns = ours.into_iter().chain(RIVALS);
+    columns
+        .find(|(_, name)| *name == heading)
+        .map(|(column, _)| column)
+}
 
 /// Renders the table, with a line above it that explains its cells.
 pub(crate) fn render(results: &[Measured]) -> String {
@@ -41,7 +58,7 @@ pub(crate) fn render(results: &[Measured]) -> String {
 }
 
 fn heading() -> Vec<String> {
-    let mut cells = vec!["row".to_owned(), "unit".to_owned(), "switchback".to_owned()];
+    let mut cells = vec!["row".to_owned(), "unit".to_owned(), OURS.to_owned()];
     cells.extend(RIVALS.map(|(_, name)| name.to_owned()));
     cells
 }
@@ -90,7 +107,7 @@ fn width(cell: &str) -> usize {
 
 /// Formats a figure with two or three significant digits, or as a whole number with its
 /// thousands set apart.
-fn number(figure: f64) -> String {
+pub(crate) fn number(figure: f64) -> String {
     if figure < 99.5 {
         return factor(figure);
     }
