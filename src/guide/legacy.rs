@@ -236,9 +236,48 @@
 //! }
 //! ```
 //!
+//! The example `sandwich` is a complete program of this kind, and so are `websocket`, `tls`,
+//! `csv`, `gzip` and `imap` in `examples/libraries`.
+//!
+//! # Callbacks from C
+//!
+//! A [`SwitchBack`](crate::SwitchBack) is a future that a callback completes, so an API that calls back
+//! becomes a call that waits and returns. Its [`Switcher`](crate::Switcher)s can be fired from any thread,
+//! before, during or after the wait; each call returns whether it won. To wrap a C library,
+//! pass a switcher through the user data:
+//!
+//! ```
+//! use std::ffi::{c_int, c_void};
+//! use std::time::Duration;
+//! use switchback::{SwitchBack, SwitchError, Switcher, prelude::*};
+//!
+//! # mod library {
+//! #     use std::ffi::{c_int, c_void};
+//! #     pub unsafe fn measure(done: extern "C" fn(*mut c_void, c_int), user_data: *mut c_void) {
+//! #         let user_data = user_data.expose_provenance();
+//! #         std::thread::spawn(move || done(std::ptr::with_exposed_provenance_mut(user_data), 42));
+//! #     }
+//! # }
+//! fn measure() -> Result<c_int, SwitchError> {
+//!     extern "C" fn done(user_data: *mut c_void, value: c_int) {
+//!         // SAFETY: `measure` made this pointer, and the library calls back once.
+//!         let switcher = unsafe { Box::from_raw(user_data.cast::<Switcher<c_int>>()) };
+//!         switcher.switch(value);
+//!     }
+//!     let switch_back = SwitchBack::with_timeout(Duration::from_secs(10));
+//!     let user_data = Box::into_raw(Box::new(switch_back.switcher()));
+//!     // SAFETY: a switcher may be used on any thread; `done` frees it.
+//!     unsafe { library::measure(done, user_data.cast()) };
+//!     switch_back.wait() // blocks this fiber only
+//! }
+//!
+//! # switchback::run(|| {
+//! assert_eq!(measure().unwrap(), 42);
+//! # }).unwrap();
+//! ```
+//!
+//! [Cleanups](crate::SwitchBack::add_cleanup) unregister a callback that did not come in time.
+//!
 //! If the library is written in C, make sure that no cancel unwinds through its frames:
 //! [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) returns the cancel as an error,
 //! and [`shield`](crate::shield()) puts it off.
-//!
-//! The example `sandwich` is a complete program of this kind, and so are `websocket`, `tls`,
-//! `csv`, `gzip` and `imap` in `examples/libraries`.

@@ -3,6 +3,7 @@
 
 mod ancestor;
 mod auto_traits;
+mod errors;
 mod misuse;
 mod panic_abort;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,104 @@
+//! My program hangs, or other fibers stand still.
+//!
+//! # Is the thread busy or idle?
+//!
+//! If it uses a whole core, a fiber computes without waiting: nothing else of its hub runs.
+//! Move the computation to `compute` or a thread, or put a
+//! [`yield_now()`](crate::yield_now())`.wait()` into its loop.
+//!
+//! If it is idle, attach a debugger and look at the hub's thread (for a
+//! [`HubPool`](crate::HubPool), the threads have the hub's name and a number). Inside `epoll_wait`
+//! or `kevent` the hub waits for events, and each fiber waits for something that does not come.
+//! Inside anything else, such as a `futex`, `read` or `nanosleep`, one fiber blocks the thread,
+//! and its frames are the ones below.
+//!
+//! # A fiber blocks the thread
+//!
+//! | what it calls | instead |
+//! |---|---|
+//! | std's `thread::sleep`, `park`, `JoinHandle::join`, channels, `Condvar` | [the counterparts](super::porting#from-std) |
+//! | std's sockets, files, processes, name resolution, a driver with sockets of its own | tokio's with [`.wait()`](crate::Wait::wait), or [`blocking(f).wait()`](crate::blocking) |
+//! | `Mutex::lock` of std, whose guard another fiber of this thread holds across a wait | release it before the wait, or use tokio's `Mutex`: see [synchronisation](super::synchronisation) |
+//! | a value of `OnceLock` or `LazyLock` whose initialiser waits | tokio's `OnceCell` |
+//! | `futures::executor::block_on`, `pollster::block_on` | [`.wait()`](crate::Wait::wait) |
+//! | a pool of connections that is empty | `blocking`, or a semaphore of tokio's around it |
+//!
+//! To find the place without a debugger, run a task that says when it was late:
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchback::{prelude::*, sleep, spawn};
+//! use tokio::time::Instant;
+//!
+//! fn watch(period: Duration, report: impl Fn(Duration) + 'static) {
+//!     spawn(move || {
+//!         loop {
+//!             let due = Instant::now() + period;
+//!             sleep(period).wait();
+//!             let late = Instant::now() - due;
+//!             if late > period {
+//!                 report(late);
+//!             }
+//!         }
+//!     });
+//! }
+//!
+//! # switchback::run(|| {
+//! # let was_late = std::rc::Rc::new(std::cell::Cell::new(false));
+//! # let told = was_late.clone();
+//! watch(Duration::from_millis(10), move |late| {
+//!     eprintln!("the hub stood still for {late:?}");
+//! #   told.set(true);
+//! });
+//! # switchback::yield_now().wait();
+//! std::thread::sleep(Duration::from_millis(100)); // a call that blocks the thread
+//! # sleep(Duration::from_millis(50)).wait();
+//! # assert!(was_late.get());
+//! # }).unwrap();
+//! ```
+//!
+//! # Everybody waits
+//!
+//! A fiber that waits for what never comes is a deadlock like any other: two fibers that join
+//! each other, a lock that is held while its holder waits for the one who wants it, a channel
+//! whose sender is kept alive by its own receiver.
+//!
+//! * Give fibers names, with [`Builder::name`](crate::Builder::name).
+//! * Ask who is left: the error of [`Hub::close_within`](crate::Hub::close_within) names the
+//!   fibers that did not end, and [`Hub::metrics`](crate::Hub::metrics) counts the living.
+//! * Put a limit around the suspects, [`with_timeout`](crate::with_timeout) or
+//!   [`wait_timeout`](crate::Wait::wait_timeout). The error returns at the place that waits.
+//!
+//! ```
+//! use std::future::pending;
+//! use std::time::Duration;
+//! use switchback::{Builder, Hub, prelude::*};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() {
+//!     let stuck = || while switchback::catch_cancel(|| pending::<()>().wait()).is_err() {};
+//!     drop(Builder::new().name("reader of the queue").spawn(stuck).unwrap());
+//!     tokio::task::yield_now().await;
+//!     let limit = Duration::from_millis(10);
+//!     let error = Hub::current().close_within(limit).await.unwrap_err();
+//!     assert!(error.to_string().contains("reader of the queue"));
+//! }
+//! ```
+//!
+//! # It hangs at the end
+//!
+//! * `run` returns when every fiber has ended. One that catches its cancel and goes on, as
+//!   libraries that catch panics do, keeps it open, and so does a job of `blocking`. Bound it
+//!   with [`HubBuilder::close_timeout`](crate::HubBuilder::close_timeout).
+//! * A fiber inside [`shield`](crate::shield) gets its cancel when the shield ends.
+//! * A thread of a hub that says it "stays parked for ever" holds stacks that could not be
+//!   unwound: see [how a hub ends](super::cancellation#how-a-hub-ends).
+//!
+//! # Nothing ever runs
+//!
+//! * A fiber made with [`Fiber::new`](crate::Fiber::new) runs when it is
+//!   [started](crate::Fiber::start) or joined.
+//! * A `SwitchBack`, a `sleep` or a `bridge` is a future: it does nothing until it is awaited or
+//!   waited for.
+//! * A hub runs on its runtime's thread: if that thread no longer drives the runtime, its fibers
+//!   stand still, and a warning says so.
