@@ -61,6 +61,8 @@ use crate::switch::{Coroutine, Step, Suspender, Suspension};
 /// assert_eq!(sum.await, 42);
 /// # }
 /// ```
+#[doc(alias = "greenlet_spawn")]
+#[doc(alias = "block_in_place")]
 #[track_caller]
 pub fn bridge<F, T>(f: F) -> Bridge<T>
 where

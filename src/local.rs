@@ -86,6 +86,10 @@ use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 /// assert_eq!(DEPTH.get(), 0);
 /// # }).unwrap();
 /// ```
+#[doc(alias = "thread_local")]
+#[doc(alias = "ThreadLocal")]
+#[doc(alias = "task_local")]
+#[doc(alias = "local")]
 #[macro_export]
 macro_rules! fiber_local {
     () => {};

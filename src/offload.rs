@@ -55,6 +55,9 @@ use crate::base::{contain, helper, report};
 /// assert!(manifest.unwrap().contains("switchback"));
 /// # }).unwrap();
 /// ```
+#[doc(alias = "spawn_blocking")]
+#[doc(alias = "withContext")]
+#[doc(alias = "asyncify")]
 #[track_caller]
 pub fn blocking<F, T>(f: F) -> Offload<T>
 where
@@ -215,6 +218,7 @@ mod pool {
     /// assert_eq!(sum, 500_000_500_000);
     /// # }).unwrap();
     /// ```
+    #[doc(alias = "rayon")]
     #[cfg_attr(docsrs, doc(cfg(feature = "compute")))]
     #[track_caller]
     pub fn compute<F, T>(f: F) -> Offload<T>

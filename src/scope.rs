@@ -88,6 +88,10 @@ use crate::switch::Coroutine;
 /// });
 /// # }).unwrap();
 /// ```
+#[doc(alias = "coroutineScope")]
+#[doc(alias = "StructuredTaskScope")]
+#[doc(alias = "WaitGroup")]
+#[doc(alias = "JoinSet")]
 #[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
 where
@@ -344,21 +348,25 @@ impl<T> ScopedFiber<'_, T> {
     }
 
     /// Returns a handle to the fiber, without its result.
+    #[must_use]
     pub fn handle(&self) -> FiberHandle {
         self.fiber.handle()
     }
 
     /// Returns the fiber's ID.
+    #[must_use]
     pub fn id(&self) -> FiberId {
         self.fiber.id()
     }
 
     /// Returns the fiber's name.
+    #[must_use]
     pub fn name(&self) -> &str {
         self.fiber.name()
     }
 
     /// Returns whether the fiber has not ended.
+    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.fiber.is_alive()
     }

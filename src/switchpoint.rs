@@ -166,6 +166,8 @@ pub fn switchpoint() {
 /// })
 /// .unwrap();
 /// ```
+#[doc(alias = "non_blocking")]
+#[doc(alias = "critical section")]
 pub fn assert_no_switchpoints<T>(f: impl FnOnce() -> T) -> T {
     with_place(|place| match place {
         Place::Stack(state) => {

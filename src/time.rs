@@ -40,6 +40,7 @@ use crate::yield_now::AfterIo;
 /// # hello.join().wait().unwrap();
 /// # }).unwrap();
 /// ```
+#[doc(alias = "delay")]
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     if duration.is_zero() {
@@ -88,6 +89,7 @@ enum Kind {
 
 impl Sleep {
     /// Returns when the sleep ends; `None` for a sleep of zero, which sets no timer.
+    #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

@@ -61,6 +61,9 @@ pub trait Wait: IntoFuture + Sized {
     /// Panics in async code, inside a future's `poll`, in the hub's callbacks, and in an executor
     /// that was entered on the fiber's own stack. Panics inside
     /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), unless the thread is panicking.
+    #[doc(alias = "await")]
+    #[doc(alias = "block_on")]
+    #[doc(alias = "get")]
     #[track_caller]
     #[inline(always)]
     fn wait(self) -> Self::Output {
@@ -106,6 +109,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// As for [`wait_or_cancelled`](Wait::wait_or_cancelled). Also panics if the runtime's timers
     /// are not enabled.
+    #[doc(alias = "withTimeoutOrNull")]
     #[track_caller]
     fn wait_timeout(self, duration: Duration) -> Result<Self::Output, Elapsed> {
         match WaitSite::here_or_error("`.wait_timeout()`") {

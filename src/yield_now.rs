@@ -46,6 +46,8 @@ use crate::wait::block_on;
 /// # counter.join().wait().unwrap();
 /// # }).unwrap();
 /// ```
+#[doc(alias = "Gosched")]
+#[doc(alias = "yield")]
 pub fn yield_now() -> YieldNow {
     YieldNow(State::New)
 }

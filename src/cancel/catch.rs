@@ -31,6 +31,8 @@ use crate::shared::Cancelled;
 /// assert!(fiber.join().wait().unwrap_err().is_cancelled());
 /// # }).unwrap();
 /// ```
+#[doc(alias = "ensureActive")]
+#[doc(alias = "isActive")]
 pub fn check_cancelled() {
     let thrown = with_place(|place| match place {
         // In a waker, the cancel would end there.

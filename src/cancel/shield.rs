@@ -33,6 +33,7 @@ use crate::current::{Place, with_place};
 /// assert_eq!(steps, 2);
 /// # }).unwrap();
 /// ```
+#[doc(alias = "NonCancellable")]
 pub fn shield<T>(f: impl FnOnce() -> T) -> T {
     with_place(|place| match place {
         Place::Stack(state) => {

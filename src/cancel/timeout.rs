@@ -45,6 +45,9 @@ use crate::current::{Expired, Place, StackState, place, with_place};
 /// assert_eq!(with_timeout(Duration::from_secs(60), || 42), Ok(42));
 /// # }).unwrap();
 /// ```
+#[doc(alias = "withTimeout")]
+#[doc(alias = "context.WithTimeout")]
+#[doc(alias = "timeout")]
 #[track_caller]
 pub fn with_timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, Elapsed> {
     if !CAN_UNWIND {

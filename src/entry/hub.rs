@@ -27,6 +27,9 @@ use crate::shared::HubMetrics;
 /// synchronous `main` gets one from [`run`](crate::run).
 ///
 /// A `Hub` value is a handle to the hub, for its own thread.
+#[doc(alias = "scheduler")]
+#[doc(alias = "event loop")]
+#[doc(alias = "executor")]
 #[derive(Clone)]
 pub struct Hub(Rc<Core>);
 
@@ -44,6 +47,7 @@ impl Hub {
     /// Panics if there is no hub and none can be made; the message says what to do instead. This is
     /// so without a runtime, on a multi-thread runtime, on a thread that does not drive the
     /// runtime, and if another thread has the runtime's hub.
+    #[doc(alias = "get_hub")]
     #[track_caller]
     pub fn current() -> Hub {
         match attach::current() {
@@ -224,17 +228,20 @@ impl Hub {
     }
 
     /// Returns a handle to the hub for other threads.
+    #[must_use]
     pub fn handle(&self) -> HubHandle {
         HubHandle::new(&self.0.mailbox)
     }
 
     /// Returns the values that the program keeps with the hub.
+    #[must_use]
     pub fn data(&self) -> &HubData {
         &self.0.data
     }
 
     /// Returns the hub's poller, which calls back when file descriptors are ready; see [`Poller`],
     /// also for an example.
+    #[must_use]
     #[cfg(unix)]
     #[cfg_attr(docsrs, doc(cfg(unix)))]
     pub fn poll(&self) -> &Poller {
@@ -242,6 +249,7 @@ impl Hub {
     }
 
     /// Returns figures about the hub, as they are now.
+    #[must_use]
     pub fn metrics(&self) -> HubMetrics {
         self.0.metrics()
     }
@@ -262,6 +270,7 @@ impl Hub {
     /// }
     /// # }).unwrap();
     /// ```
+    #[must_use]
     pub fn deepest_stacks(&self) -> Vec<(String, usize)> {
         self.0.depths.by_name()
     }
@@ -293,11 +302,13 @@ impl Hub {
     }
 
     /// Returns the hub's name: the one it was given, or `Hub`.
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.0.config.name
     }
 
     /// Returns the tokio runtime that the hub runs on.
+    #[must_use]
     pub fn runtime(&self) -> &Handle {
         &self.0.runtime
     }

@@ -62,6 +62,8 @@ use crate::handles::JoinError;
 /// });
 /// assert_eq!(answer.unwrap(), 42);
 /// ```
+#[doc(alias = "block_on")]
+#[doc(alias = "runBlocking")]
 #[track_caller]
 pub fn run<F, T>(f: F) -> Result<T, JoinError>
 where

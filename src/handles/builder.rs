@@ -29,6 +29,7 @@ use crate::shared::{SpawnError, Start};
 /// assert_eq!(fiber.join().wait().unwrap(), 6);
 /// # }).unwrap();
 /// ```
+#[doc(alias = "Thread.ofVirtual")]
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder makes a fiber only with `spawn`, `spawn_on` or `create`"]
 pub struct Builder(Settings);

@@ -37,6 +37,7 @@ impl CloseTimeout {
     }
 
     /// Returns the names of the fibers that had not ended.
+    #[must_use]
     pub fn fibers(&self) -> &[String] {
         &self.fibers
     }
@@ -44,6 +45,7 @@ impl CloseTimeout {
     /// Returns the names of the threads of a [`HubThread`](crate::HubThread) or
     /// [`HubPool`](crate::HubPool) that were busy. Such a thread runs a fiber that computes, so
     /// that the hub could not close, or waits for blocking jobs after all fibers have ended.
+    #[must_use]
     pub fn busy_threads(&self) -> &[String] {
         &self.busy
     }

@@ -54,6 +54,11 @@ use crate::shared::{
 ///     assert_eq!(fiber.join().await.unwrap(), 42);
 /// }
 /// ```
+#[doc(alias = "go")]
+#[doc(alias = "launch")]
+#[doc(alias = "fork")]
+#[doc(alias = "spawn_local")]
+#[doc(alias = "Thread.startVirtualThread")]
 #[track_caller]
 pub fn spawn<F, T>(f: F) -> Fiber<T>
 where
@@ -71,6 +76,12 @@ where
 ///
 /// A `Fiber` can be sent to another thread if `T` can, and joined there. The fiber itself stays on
 /// its hub's thread.
+#[doc(alias = "coroutine")]
+#[doc(alias = "goroutine")]
+#[doc(alias = "green thread")]
+#[doc(alias = "virtual thread")]
+#[doc(alias = "JoinHandle")]
+#[doc(alias = "greenlet")]
 pub struct Fiber<T>(ResultReceiver<T>);
 
 impl<T> Fiber<T> {
@@ -169,6 +180,9 @@ impl<T> Fiber<T> {
     }
 
     /// Asks the fiber to end: see [`FiberHandle::cancel`].
+    #[doc(alias = "abort")]
+    #[doc(alias = "interrupt")]
+    #[doc(alias = "kill")]
     pub fn cancel(&self) -> bool {
         self.fiber().cancel(None)
     }
@@ -204,21 +218,25 @@ impl<T> Fiber<T> {
     }
 
     /// Returns a handle to the fiber, without its result.
+    #[must_use]
     pub fn handle(&self) -> FiberHandle {
         FiberHandle(self.fiber().clone())
     }
 
     /// Returns the fiber's ID.
+    #[must_use]
     pub fn id(&self) -> FiberId {
         self.fiber().id()
     }
 
     /// Returns the fiber's name: the one it was given, or `Fiber-N` with its ID.
+    #[must_use]
     pub fn name(&self) -> &str {
         self.fiber().name()
     }
 
     /// Returns whether the fiber has not ended. A fiber that was not started is alive.
+    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.fiber().is_alive()
     }

@@ -28,16 +28,19 @@ pub struct FiberHandle(pub(crate) FiberRef);
 
 impl FiberHandle {
     /// Returns the fiber's ID.
+    #[must_use]
     pub fn id(&self) -> FiberId {
         self.0.id()
     }
 
     /// Returns the fiber's name: the one it was given, or `Fiber-N` with its ID.
+    #[must_use]
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
     /// Returns whether the fiber has not ended. A fiber that was not started is alive.
+    #[must_use]
     pub fn is_alive(&self) -> bool {
         self.0.is_alive()
     }
@@ -93,6 +96,7 @@ impl FiberHandle {
     /// # }
     /// # }).unwrap();
     /// ```
+    #[must_use]
     pub fn stack_used(&self) -> Option<usize> {
         if let Some(core) = registry::local(self.0.mailbox()) {
             core.depths.look(&self.0);
@@ -109,6 +113,8 @@ impl fmt::Debug for FiberHandle {
 
 /// Returns the fiber that is running. Returns `None` in async code (including a future that a fiber
 /// polls), in a bridge, in the hub's callbacks, and on a plain thread.
+#[doc(alias = "current")]
+#[must_use]
 pub fn current_fiber() -> Option<FiberHandle> {
     with_place(|place| match place {
         Place::Stack(state) => state.fiber().cloned().map(FiberHandle),
@@ -117,6 +123,7 @@ pub fn current_fiber() -> Option<FiberHandle> {
 }
 
 /// Returns whether the running code is a fiber's, that is, whether [`current_fiber`] is not `None`.
+#[must_use]
 pub fn in_fiber() -> bool {
     with_place(|place| matches!(place, Place::Stack(state) if state.fiber().is_some()))
 }

@@ -185,12 +185,14 @@ impl HubHandle {
     }
 
     /// Returns whether the hub takes no new fibers, because it is closing or has ended.
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
     /// Returns figures about the hub. On another thread than the hub's, they are those at the end
     /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile.
+    #[must_use]
     pub fn metrics(&self) -> HubMetrics {
         match registry::local(&self.0) {
             Some(core) => core.metrics(),

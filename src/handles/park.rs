@@ -23,6 +23,7 @@ use crate::wait::wait_as;
 /// [`wait`](crate::Wait::wait) panics.
 ///
 /// [`FiberHandle::unpark`]: crate::FiberHandle::unpark
+#[doc(alias = "LockSupport.park")]
 #[track_caller]
 pub fn park() {
     let Some(fiber) = current_fiber() else {

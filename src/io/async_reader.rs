@@ -71,6 +71,7 @@ use crate::generator::{Generator, Requests};
 /// ```
 ///
 /// The example `gzip` in `examples/libraries` does this with flate2.
+#[doc(alias = "AllowStdIo")]
 pub struct AsyncReader {
     reader: Generator<Buffer, (Buffer, io::Result<usize>)>,
     /// Present unless the reader has it.

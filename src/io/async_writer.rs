@@ -77,6 +77,7 @@ use crate::generator::{Generator, Requests};
 /// ```
 ///
 /// The example `gzip` in `examples/libraries` does this with flate2.
+#[doc(alias = "AllowStdIo")]
 pub struct AsyncWriter<T> {
     writer: Generator<Request, Answer>,
     state: State,

@@ -92,6 +92,7 @@ use crate::wait::block_on;
 /// # })?
 /// # }
 /// ```
+#[doc(alias = "SyncIoBridge")]
 pub struct Blocking<T> {
     inner: T,
     read_timeout: Limit,

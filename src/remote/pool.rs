@@ -63,6 +63,9 @@ use crate::shared::{HubClosed, SpawnError};
 ///     Ok(())
 /// }
 /// ```
+#[doc(alias = "LocalPoolHandle")]
+#[doc(alias = "GOMAXPROCS")]
+#[doc(alias = "Dispatchers")]
 #[derive(Debug)]
 pub struct HubPool {
     members: Arc<Members>,

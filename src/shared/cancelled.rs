@@ -31,6 +31,7 @@ impl Cancelled {
     /// Returns the message of [`cancel_with`](crate::Fiber::cancel_with), or the reason for a
     /// cancel that no code asked for. Returns `None` for a [`cancel`](crate::Fiber::cancel) without
     /// a message.
+    #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }

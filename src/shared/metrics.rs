@@ -68,6 +68,7 @@ metrics! {
 impl HubMetrics {
     /// Returns the most that any fiber has used of its stack, in bytes; `None` if no fiber was
     /// measured: see [`HubBuilder::measure_stacks`](crate::HubBuilder::measure_stacks).
+    #[must_use]
     pub fn deepest_stack(&self) -> Option<usize> {
         (self.deepest_stack > 0).then_some(self.deepest_stack)
     }

@@ -46,6 +46,8 @@ use crate::generator::{Generator, Requests};
 /// }
 /// # }
 /// ```
+#[doc(alias = "generator")]
+#[doc(alias = "yield")]
 #[track_caller]
 pub fn from_iter<F, I>(make: F) -> FromIter<I::Item>
 where

@@ -89,6 +89,11 @@ use crate::handles::{FiberHandle, current_fiber};
 /// ```
 ///
 /// The idea is that of Gruvi's `switch_back`.
+#[doc(alias = "suspendCoroutine")]
+#[doc(alias = "Continuation")]
+#[doc(alias = "CompletableFuture")]
+#[doc(alias = "callback")]
+#[doc(alias = "promise")]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct SwitchBack<T> {
     slot: Arc<Slot<T>>,
@@ -151,17 +156,20 @@ impl<T> SwitchBack<T> {
 
     /// Returns whether this can still be fired: it was not fired, no poll has found its time to
     /// have passed, and the fiber that created it has not ended.
+    #[must_use]
     pub fn is_active(&self) -> bool {
         self.slot.is_active()
     }
 
     /// Returns the timeout that this was created with.
+    #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
     /// Returns the fiber that created this; `None` if it was created in async code, in a bridge or
     /// on a plain thread.
+    #[must_use]
     pub fn fiber(&self) -> Option<FiberHandle> {
         self.slot.origin().cloned()
     }

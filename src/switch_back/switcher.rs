@@ -56,6 +56,7 @@ impl<T> Switcher<T> {
 
     /// Returns whether the `SwitchBack` can still be fired: see
     /// [`SwitchBack::is_active`](crate::SwitchBack::is_active).
+    #[must_use]
     pub fn is_active(&self) -> bool {
         self.slot.is_active()
     }

@@ -1,8 +1,8 @@
 //! The page of the guide that explains errors has every text that the sources can print.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use crate::sources;
 
 /// A literal with fewer spaces is no message.
 const SPACES: usize = 2;
@@ -137,45 +137,6 @@ fn messages(text: &str) -> Vec<String> {
     messages
 }
 
-/// The module that a line declares.
-fn module(line: &str) -> Option<&str> {
-    let name = line.trim().strip_prefix("mod ")?;
-    Some(name.trim_end_matches([';', '{', ' ']))
-}
-
-/// Collects the files below a folder, without those of tests, and reads them up to their tests.
-fn sources(folder: &Path, into: &mut Vec<(PathBuf, String)>) {
-    let mut tests = BTreeSet::new();
-    let mut files = Vec::new();
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            folders.push(path);
-            continue;
-        }
-        let mut text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        let mut end = None;
-        for pair in lines.windows(2) {
-            if pair[0].starts_with("#[cfg(test)]") || pair[0].starts_with("#[cfg(all(test") {
-                match module(pair[1]) {
-                    Some(name) if pair[1].ends_with(';') => drop(tests.insert(name.to_owned())),
-                    Some(_) => end = text.find(&format!("{}\n{}", pair[0], pair[1])),
-                    None => {}
-                }
-            }
-        }
-        text.truncate(end.unwrap_or(text.len()));
-        files.push((path, text));
-    }
-    let is_test = |path: &Path| tests.contains(path.file_stem().unwrap().to_str().unwrap());
-    files.retain(|(path, _)| !is_test(path));
-    folders.retain(|path| !is_test(path) && path.file_name().unwrap() != "guide");
-    into.extend(files);
-    folders.iter().for_each(|folder| sources(folder, into));
-}
-
 /// Splits a message at the values that it names, as `{}` and `{error}`.
 fn pieces(message: &str) -> impl Iterator<Item = &str> {
     message
@@ -191,20 +152,17 @@ fn one_line(text: &str) -> String {
 
 #[test]
 fn the_guide_explains_every_text_of_the_sources() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let page = fs::read_to_string(root.join("guide/errors.rs")).unwrap();
+    let page = fs::read_to_string(sources::root().join("guide/errors.rs")).unwrap();
     let page: Vec<&str> = page
         .lines()
         .map(|line| line.trim_start_matches("//!"))
         .collect();
     let page = one_line(&page.join("\n"));
 
-    let mut files = Vec::new();
-    sources(&root, &mut files);
     let mut found = 0;
     let mut lacking = Vec::new();
-    for (path, text) in &files {
-        for message in messages(text) {
+    for (path, text) in sources::read() {
+        for message in messages(&text) {
             found += 1;
             if !pieces(&message).all(|piece| page.contains(&one_line(piece))) {
                 lacking.push(format!("{}: {message}", path.display()));

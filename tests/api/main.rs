@@ -6,5 +6,7 @@ mod auto_traits;
 mod errors;
 mod misuse;
 mod panic_abort;
+mod sources;
 #[path = "../support/mod.rs"]
 mod support;
+mod surface;

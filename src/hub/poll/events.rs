@@ -29,11 +29,13 @@ impl Events {
 
     /// Returns whether `self` contains all of `other`. Every value contains
     /// [`NONE`](Events::NONE).
+    #[must_use]
     pub const fn contains(self, other: Events) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Returns whether this is [`NONE`](Events::NONE).
+    #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
