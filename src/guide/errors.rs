@@ -40,6 +40,9 @@
 //! **`CALL in a callback of the hub would stop every fiber; spawn a fiber that waits`**: callbacks
 //! of [`run_callback`](crate::Hub::run_callback) and `Hub::poll` run on the hub itself.
 //!
+//! **`CALL in a waker would suspend the code that calls it half way; let the waker wake something that
+//! waits`**: a waker of your own waits when it is cloned, woken or dropped.
+//!
 //! **`` CALL inside an executor that was entered on this stack (a `block_on`, a guard of
 //! `Handle::enter`, or a destructor that a runtime runs for a task) would suspend that executor
 //! half way; wait outside of it ``**: end the guard, or leave the `block_on`, before the wait.
@@ -111,7 +114,7 @@
 //!
 //! **`cannot make a runtime for the hub: ERROR`**, **`the hub's thread panicked at its start`**,
 //! **`cannot start the runtime that keeps the time for plain threads`**, **`cannot start the thread
-//! that keeps the time for plain threads`**, **`` the threads of `compute` cannot be started: ERROR
+//! that keeps the time for plain threads: ERROR`**, **`` the threads of `compute` cannot be started: ERROR
 //! ``**: the system refused a thread or a descriptor.
 //!
 //! **`a pool of hubs needs at least one hub`**, **`the name of a hub's thread must not contain a zero
@@ -332,6 +335,7 @@
 //! it was a stack just now
 //! a wait that can only unwind is not refused
 //! it was there
+//! it was set above
 //! a mapping does not begin at address zero
 //! a mapping does not end at address zero
 //! a new slab has a free place
