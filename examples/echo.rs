@@ -43,8 +43,8 @@ fn serve(listener: TcpListener) -> io::Result<usize> {
         fibers.push(spawn(move || echo(stream)));
     }
     let mut served = 0;
-    for mut fiber in fibers {
-        served += fiber.join().wait()??;
+    for fiber in fibers {
+        served += fiber.wait()??;
     }
     Ok(served)
 }
@@ -69,7 +69,7 @@ async fn main() -> io::Result<()> {
     let address = listener.local_addr()?;
     let begin = Instant::now();
 
-    let mut server = spawn(move || serve(listener));
+    let server = spawn(move || serve(listener));
     let mut clients = JoinSet::new();
     for number in 0..CONNECTIONS {
         clients.spawn(client(address, number));
@@ -77,7 +77,7 @@ async fn main() -> io::Result<()> {
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    let bytes = server.join().await??;
+    let bytes = server.await??;
 
     let seconds = begin.elapsed().as_secs_f64();
     assert_eq!(bytes, CONNECTIONS * MESSAGES * SIZE);

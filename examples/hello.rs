@@ -14,10 +14,11 @@ fn say_hello() {
 
 fn main() {
     let root = || {
-        let _fiber = spawn(say_hello);
+        let fiber = spawn(say_hello); // queued: it runs when this one waits
         println!("Starting fiber");
-        sleep(Duration::ZERO).wait();
+        sleep(Duration::ZERO).wait(); // until all that was ready has run
         println!("Back in root fiber");
+        fiber.wait().expect("it does not panic"); // until this one has ended
     };
     switchback::run(root).expect("nobody cancels the root fiber");
 }

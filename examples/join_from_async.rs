@@ -25,8 +25,8 @@ async fn from_tasks() -> u64 {
     first.expect("no fiber panics") + second.expect("no fiber panics")
 }
 
-/// If a `join` loses in `select!`, it is dropped and nothing is lost: the fiber continues
-/// and can be joined again. Returns the result, and how often the timeout won.
+/// A `join` borrows the handle. If it loses in `select!`, it is dropped and nothing is lost:
+/// the fiber continues and can be joined again. Returns the result, and how often the timeout won.
 async fn from_select() -> (u64, u32) {
     let mut fiber = work(50);
     let mut timeouts = 0;
@@ -38,21 +38,21 @@ async fn from_select() -> (u64, u32) {
     }
 }
 
-/// A fiber calls the same `join`, with `.wait()` instead of `.await`.
+/// A fiber joins others in the same way, with `.wait()` instead of `.await`.
 async fn from_fiber() -> u64 {
-    let mut parent = spawn(|| {
-        let mut children: Vec<_> = (1..=3).map(|n| work(10 * n)).collect();
-        let results = children.iter_mut().map(|child| child.join().wait());
+    let parent = spawn(|| {
+        let children: Vec<_> = (1..=3).map(|n| work(10 * n)).collect();
+        let results = children.into_iter().map(|child| child.wait());
         results.sum::<Result<u64, _>>()
     });
-    let children = parent.join().await.expect("the parent does not panic");
+    let children = parent.await.expect("the parent does not panic");
     children.expect("no child panics")
 }
 
 /// A fiber that panics ends alone. Its joiner receives the panic.
 async fn from_panic() -> String {
-    let mut fiber = spawn(|| -> u64 { std::panic::resume_unwind(Box::new("out of order")) });
-    let error = fiber.join().await.expect_err("the fiber panics");
+    let fiber = spawn(|| -> u64 { std::panic::resume_unwind(Box::new("out of order")) });
+    let error = fiber.await.expect_err("the fiber panics");
     assert!(error.is_panic());
     error.to_string()
 }

@@ -71,8 +71,8 @@ async fn on_one_thread() {
     println!("bridge: {text}");
 
     // A fiber runs independently, and can be cancelled and joined.
-    let mut fiber = spawn(|| library::render(TEMPLATE, &mut Waits));
-    let text = fiber.join().await.expect("it was not cancelled");
+    let fiber = spawn(|| library::render(TEMPLATE, &mut Waits));
+    let text = fiber.await.expect("it was not cancelled");
     println!("spawn: {text}");
 }
 

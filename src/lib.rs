@@ -20,11 +20,11 @@
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() {
-//!     let mut fiber = spawn(|| {
+//!     let fiber = spawn(|| {
 //!         sleep(Duration::from_millis(1)).wait(); // blocks this fiber only
 //!         "done"
 //!     });
-//!     assert_eq!(fiber.join().await.unwrap(), "done");
+//!     assert_eq!(fiber.await.unwrap(), "done");
 //! }
 //! ```
 //!
@@ -41,7 +41,7 @@
 //!     switchback::run(|| {
 //!         let listener = TcpListener::bind("127.0.0.1:0").wait()?;
 //!         let address = listener.local_addr()?;
-//!         let mut server = switchback::spawn(move || -> io::Result<()> {
+//!         let server = switchback::spawn(move || -> io::Result<()> {
 //!             let (mut stream, _) = listener.accept().wait()?;
 //!             shout(&mut stream)
 //!         });
@@ -50,7 +50,7 @@
 //!         let mut answer = [0; 5];
 //!         client.read_exact(&mut answer).wait()?;
 //!         assert_eq!(&answer, b"HELLO");
-//!         server.join().wait()?
+//!         server.wait()?
 //!     })?
 //! }
 //!

@@ -40,8 +40,8 @@
 //! #   let address = peer()?;
 //!     // In a fiber: it runs independently, one of many.
 //!     let stream = tokio::net::TcpStream::connect(address).await?;
-//!     let mut fiber = spawn(|| ask(Blocking::new(stream)));
-//!     assert_eq!(fiber.join().await??, "Ann\n");
+//!     let fiber = spawn(|| ask(Blocking::new(stream)));
+//!     assert_eq!(fiber.await??, "Ann\n");
 //!
 //!     // In place, as part of this task.
 //!     let stream = tokio::net::TcpStream::connect(address).await?;
@@ -198,8 +198,8 @@
 //! # }
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() {
-//!     let mut fiber = switchback::spawn(|| library::render(&["a", "b"], &mut Waits));
-//!     assert_eq!(fiber.join().await.unwrap(), "AB");
+//!     let fiber = switchback::spawn(|| library::render(&["a", "b"], &mut Waits));
+//!     assert_eq!(fiber.await.unwrap(), "AB");
 //! }
 //! ```
 //!
