@@ -4,6 +4,7 @@
 mod ancestor;
 mod auto_traits;
 mod errors;
+mod links;
 mod misuse;
 mod panic_abort;
 mod sources;
