@@ -126,6 +126,7 @@
 //! * [Multi-thread applications](guide::multi_thread).
 //! * [Synchronisation](guide::synchronisation): which locks and channels.
 //! * [Cancellation](guide::cancellation), deadlines and all the ways to end.
+//! * [Context](guide::context): what belongs to a fiber, and what to its thread.
 //! * [Synchronous libraries](guide::legacy), and callbacks from C.
 //! * [Testing](guide::testing), on the virtual clock too.
 //! * [My program hangs](guide::hangs).

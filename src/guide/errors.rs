@@ -263,7 +263,7 @@
 //! waker`, `the drop of a waker`, `a callback of the hub`, `` a callback of `Hub::poll` ``, `the drop
 //! of a callback`, `` the drop of a callback of `Hub::poll` ``, `the drop of a fiber's closure`, `the
 //! drop of a job's result`, `` an ambient's `enter` ``, `` an ambient's `leave` ``, `` an ambient's
-//! `inherit` ``, `the drop of an ambient`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
+//! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
 //! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.

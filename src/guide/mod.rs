@@ -7,6 +7,7 @@
 //! | [`multi_thread`] | how do the tasks of `#[tokio::main]` use fibers? |
 //! | [`synchronisation`] | which locks and channels, and what of the thread is shared? |
 //! | [`cancellation`] | what does a cancel, a deadline or the end of a hub do? |
+//! | [`context`] | what belongs to a fiber, and what to its thread? |
 //! | [`legacy`] | where does a synchronous library run, and which were tried? |
 //! | [`testing`] | how is code that waits tested? |
 //! | [`hangs`] | why does nothing happen? |
@@ -17,6 +18,7 @@
 pub mod ancestor;
 pub mod cancellation;
 pub mod choosing;
+pub mod context;
 pub mod errors;
 pub mod hangs;
 pub mod legacy;

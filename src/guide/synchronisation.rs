@@ -82,5 +82,5 @@
 //!
 //! A reentrant lock (`stdout().lock()` is one) knows its thread, and lets a second fiber of that
 //! thread in. A `thread_local!` is shared by all fibers of a thread; a
-//! [`fiber_local!`](crate::fiber_local) is not. [The limits](super::limits) have more of this
-//! kind.
+//! [`fiber_local!`](crate::fiber_local) is not. [Context](super::context) and [the
+//! limits](super::limits) have more of this kind.

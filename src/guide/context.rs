@@ -1,0 +1,69 @@
+//! What a fiber has of its own, and what it shares with others of its thread.
+//!
+//! All fibers of a hub run on one thread, so what belongs to the thread belongs to all of them.
+//!
+//! | what | is |
+//! |---|---|
+//! | a `thread_local!` | the thread's: a fiber sees what another one left there |
+//! | a [`fiber_local!`](crate::fiber_local) | the fiber's; outside of fibers, the thread's |
+//! | an [`ambient`](crate::ambient) | the fiber's, and inherited by those that it spawns |
+//! | entered spans of `tracing` | the fiber's, with this crate's feature `tracing`; else the thread's |
+//! | tokio's `task_local!` | the task's; with `sync_scope`, the thread's while it lasts |
+//! | tokio's current runtime | the hub's, for all fibers of the hub |
+//! | data of a hub, [`Hub::data`](crate::Hub::data) | the hub's: by type, for caches and pools |
+//! | `errno`, the signal mask, the floating-point control word | the thread's |
+//! | the working directory, environment, user | the process's |
+//!
+//! # Values of one fiber
+//!
+//! ```
+//! use std::cell::Cell;
+//! use switchback::{fiber_local, prelude::*, spawn, yield_now};
+//!
+//! fiber_local! { static REQUEST: Cell<u32> = Cell::new(0); }
+//!
+//! # switchback::run(|| {
+//! let fibers = [1, 2].map(|id| {
+//!     spawn(move || {
+//!         REQUEST.set(id);
+//!         yield_now().wait(); // the other one runs
+//!         assert_eq!(REQUEST.get(), id);
+//!     })
+//! });
+//! fibers.map(|fiber| fiber.wait().unwrap());
+//! assert_eq!(REQUEST.get(), 0);
+//! # }).unwrap();
+//! ```
+//!
+//! Initialisers and destructors may wait. The values are dropped when the fiber's body has ended,
+//! on its stack.
+//!
+//! # State that follows
+//!
+//! A library that keeps its state in a `thread_local!`, such as a locale, a transaction or the
+//! current request, can have it follow fibers: [`ambient::register`](crate::ambient::register)
+//! takes it off the thread when a fiber suspends, and puts it back when that goes on. Fibers that
+//! are spawned inherit it. Without that, set such state after each wait, or end its scope before:
+//!
+//! ```
+//! use std::cell::Cell;
+//! use switchback::{prelude::*, spawn, yield_now};
+//!
+//! thread_local! { static USER: Cell<&'static str> = const { Cell::new("nobody") }; }
+//!
+//! # switchback::run(|| {
+//! let fiber = spawn(|| {
+//!     USER.set("ann");
+//!     yield_now().wait();
+//!     USER.get() // whoever ran last has set it
+//! });
+//! spawn(|| USER.set("bob"));
+//! assert_eq!(fiber.wait().unwrap(), "bob");
+//! # }).unwrap();
+//! ```
+//!
+//! # Passing it
+//!
+//! What a closure captures belongs to its fiber. For a request's data, a struct that is passed
+//! down is the plainest context; it may be borrowed, in a [`scope`](crate::scope()) also by
+//! children.
