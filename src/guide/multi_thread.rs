@@ -40,7 +40,7 @@
 //!
 //! * The closure and its result are `Send`, since they cross threads. What the closure creates
 //!   while it runs need not be.
-//! * [`spawn`](crate::HubPool::spawn) chooses the hub with the fewest fibers,
+//! * [`spawn`](crate::HubPool::spawn) gives the closure to the first hub that has room,
 //!   [`spawn_by_key`](crate::HubPool::spawn_by_key) the same hub for equal keys, so that what
 //!   these share needs no lock, and [`run_on_all`](crate::HubPool::run_on_all) spawns one on
 //!   each, for caches and for binding threads to cores.
@@ -54,39 +54,34 @@
 //!
 //! # When the caller goes away
 //!
-//! Dropping a [`Fiber`](crate::Fiber) detaches it, as with tokio's `JoinHandle`: the fiber of a
-//! request whose client has gone runs to its end. To end it, keep its
-//! [`handle`](crate::Fiber::handle) and [`cancel`](crate::FiberHandle::cancel) it:
+//! A fiber of [`spawn`](crate::HubPool::spawn) goes on if its [`Fiber`](crate::Fiber) is dropped, as
+//! tasks do with tokio's `JoinHandle`: that of a request whose client has gone runs to its end.
+//! [`call`](crate::HubPool::call) ends it with its caller:
 //!
 //! ```
 //! use std::future::pending;
 //! use std::time::Duration;
-//! use switchback::{FiberHandle, HubPool, prelude::*};
-//!
-//! /// Cancels its fiber when it is dropped.
-//! struct EndsWithMe(FiberHandle);
-//!
-//! impl Drop for EndsWithMe {
-//!     fn drop(&mut self) {
-//!         self.0.cancel();
-//!     }
-//! }
+//! use switchback::{HubPool, prelude::*};
 //!
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
 //!     let pool = HubPool::new(1)?;
-//!     let mut fiber = pool.spawn(|| pending::<()>().wait())?;
-//!     let call = async {
-//!         let _guard = EndsWithMe(fiber.handle());
-//!         fiber.join().await
-//!     };
+//!     let (tell, told) = tokio::sync::oneshot::channel::<()>();
+//!     let call = pool.call(move || {
+//!         let _tell = tell; // dropped when the fiber unwinds
+//!         pending::<()>().wait();
+//!     });
 //!     let limit = Duration::from_millis(1);
 //!     assert!(tokio::time::timeout(limit, call).await.is_err());
-//!     assert!(fiber.await.unwrap_err().is_cancelled());
+//!     assert!(told.await.is_err());
 //! #   pool.close().await;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop) does the same for any fiber. The fiber
+//! notices at its next wait. What hyper does not see does not end it either: a client that hangs up
+//! while its request's body is unread.
 //!
 //! For a limit of time, [`with_timeout`](crate::with_timeout) inside the fiber does it without a
 //! guard.
