@@ -16,7 +16,7 @@
 //!    thousand such errors.)
 //! 2. A cancel: once.
 //! 3. A deadline of [`with_timeout`](crate::with_timeout) that has passed, or a failure in a
-//!    [`try_scope`](crate::try_scope): at each wait inside that call.
+//!    [`try_scope`](crate::try_scope()): at each wait inside that call.
 //! 4. A close of the hub: at each wait.
 
 use std::any::Any;

@@ -1,7 +1,7 @@
 //! [`Deadlines`]: the deadlines that a stack is under.
 //!
 //! Each call of [`with_timeout`](crate::with_timeout) has an entry here and a timer. The timer's
-//! waker marks the entry as expired and wakes the stack. A [`try_scope`](crate::try_scope) has an
+//! waker marks the entry as expired and wakes the stack. A [`try_scope`](crate::try_scope()) has an
 //! entry without a timer, which expires when a child fails. From then on, each wait inside the call
 //! throws an [`Expired`] for this entry, and only that call catches it. So nested deadlines, and
 //! those of different stacks, are not confused, and code that catches panics cannot consume a

@@ -30,7 +30,7 @@
 //!
 //! A *deadline* set by [`with_timeout`](crate::with_timeout) is delivered like a cancel,
 //! but at every wait inside that call until the call has ended. So is the failure of a child to the
-//! body of a [`try_scope`](crate::try_scope). The *close* of a hub is
+//! body of a [`try_scope`](crate::try_scope()). The *close* of a hub is
 //! delivered at every wait of every fiber.
 //!
 //! # What is lost
@@ -56,7 +56,7 @@
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |
 //! | [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop), [`HubPool::call`](crate::HubPool::call) | the work: dropping the future cancels the fiber |
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled, and the scope waits for them |
-//! | [`try_scope`](crate::try_scope) | the same, and the errors of its children |
+//! | [`try_scope`](crate::try_scope()) | the same, and the errors of its children |
 //! | [`bridge`](crate::bridge()) | what its body holds: the body is unwound |
 //! | a read, a write or an item of [`HubPool::reader`](crate::HubPool::reader), [`writer`](crate::HubPool::writer) or [`iter`](crate::HubPool::iter) | nothing; dropping the stream itself cancels its fiber |
 //! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds the body inside |

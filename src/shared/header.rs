@@ -168,7 +168,7 @@ unsafe impl Sync for Header {}
 struct Home(AtomicPtr<Mailbox>);
 
 /// The number of the joiner's waker in the mailbox. A joiner that is a fiber of the same hub has
-/// none; it is in [`HubPart::joiner`] instead.
+/// none; it is in [`HubRest::joiner`] instead.
 #[derive(Debug)]
 struct JoinerKey(lock::AtomicU32);
 
