@@ -268,7 +268,7 @@ impl Strike {
                         tokio::task::yield_now().await;
                         task.abort();
                         let _ = task.await;
-                        refused(&wait);
+                        refused(wait);
                     });
                 };
                 let is_refused = refused(|| match self.style % 2 {

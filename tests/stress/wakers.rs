@@ -377,6 +377,9 @@ fn hostile_on(stage: &Stage, hub: &switchback::HubHandle, gate: &Arc<Notify>) ->
     waker
 }
 
+/// Somebody who waits, and what for.
+type Waiting = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A `run_until` that is polled with hostile wakers, and others who wait on its hub with
 /// such.
 pub(crate) fn on_their_own_hub(stage: &Stage) {
@@ -402,7 +405,7 @@ pub(crate) fn on_their_own_hub(stage: &Stage) {
     let handle = hub.handle();
     let hostiles: Vec<_> = (0..4).map(|_| hostile_on(stage, &handle, &gate)).collect();
     let some = |stage: &Stage| hostiles[stage.below(4) as usize].waker();
-    let mut waiting: Vec<(Op, Pin<Box<dyn Future<Output = ()>>>)> = Vec::new();
+    let mut waiting: Vec<(Op, Waiting)> = Vec::new();
     let mut thread = None;
     for _ in 0..4 + stage.below(12) {
         let waker = some(stage);
