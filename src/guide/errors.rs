@@ -71,6 +71,9 @@
 //! **`` `with_timeout` ends its body by unwinding, which `panic = "abort"` rules out; use
 //! `wait_timeout` at each wait ``**: the build cannot unwind.
 //!
+//! **`` `try_scope` ends its body by unwinding, which `panic = "abort"` rules out; use `scope` ``**: the
+//! build cannot unwind.
+//!
 //! # Waiting for oneself
 //!
 //! **`a fiber cannot join itself: it would wait for ever`**, **`a fiber cannot wait for the close of
@@ -109,8 +112,13 @@
 //!
 //! **`the hub is closed: it takes no new fibers; make the fiber before the hub closes, or on a hub of
 //! another runtime`**, **`the hub is closed: it takes no new fibers or callbacks`**, **`the hub is
-//! closed: it takes no new callbacks; queue them before its last fiber has ended`**: `run` has
-//! returned, `close` was called, or the pool was dropped.
+//! closed: it takes no new callbacks; queue them before its last fiber has ended`**, **`the hub or
+//! pool is closed: it takes no new fibers`**: `run` has returned, `close` was called, or the pool was
+//! dropped.
+//!
+//! **`` the queue of the pool of hubs is full; send fewer at a time, or await `call`, which is never
+//! refused ``**: the limits of [`max_fibers`](crate::HubBuilder::max_fibers) and
+//! [`max_queued`](crate::HubBuilder::max_queued) are reached.
 //!
 //! **`cannot make a runtime for the hub: ERROR`**, **`the hub's thread panicked at its start`**,
 //! **`cannot start the runtime that keeps the time for plain threads`**, **`cannot start the thread
@@ -134,7 +142,9 @@
 //! [`cancel_with`](crate::Fiber::cancel_with), or one of ours: `interrupted` after Ctrl-C under
 //! [`run`](crate::run()); `the hub is closing`; `the hub has ended`; `its hub ended before it had
 //! begun`; `deadline has elapsed`, of a `with_timeout` around it; `the scope is unwinding`, or `the
-//! scope was interrupted`, if its parent was ended; or why no stack could be allocated.
+//! scope was interrupted`, if its parent was ended; or why no stack could be allocated. Of pools and sets: `its pool of hubs is closed`, and `the future
+//! that waited for it was dropped`. In a [`try_scope`](crate::try_scope()): `another fiber of its scope
+//! has failed`, or `it has failed, and its scope has the error`.
 //!
 //! **`was abandoned: it waited again while its stack was being unwound, and was leaked`**: see [how a
 //! hub ends](super::cancellation#how-a-hub-ends).
@@ -183,11 +193,13 @@
 //! **`` a timeout of zero cannot be set; `None` is for ever ``**: as with std's sockets.
 //!
 //! **`` an `AsyncBufRead` had data and was pending when it was asked for it ``**, **`` the reader of
-//! an `AsyncReader` says that it has read more than there was room for ``**: an error in the stream
+//! an `AsyncReader` says that it has read more than there was room for ``**, **`` the reader of a
+//! `PoolReader` says that it has read more than there was room for ``**: an error in the stream
 //! or reader that was passed in.
 //!
 //! **`` the reader of an `AsyncReader` has panicked ``**, **`` the writer of an `AsyncWriter` has
-//! failed before ``**, **`` an `AsyncWriter` was written to after its shutdown ``**: the first error
+//! failed before ``**, **`` an `AsyncWriter` was written to after its shutdown ``**, **`` a `PoolWriter`
+//! was written to after its shutdown ``**, **`the fiber of this stream has failed before`**: the first error
 //! was final, or the shutdown was; make a new one.
 //!
 //! **`` what an `AsyncWriter` writes to was taken back, or another thread is using it ``**, **`` the
@@ -263,7 +275,8 @@
 //! waker`, `the drop of a waker`, `a callback of the hub`, `` a callback of `Hub::poll` ``, `the drop
 //! of a callback`, `` the drop of a callback of `Hub::poll` ``, `the drop of a fiber's closure`, `the
 //! drop of a job's result`, `` an ambient's `enter` ``, `` an ambient's `leave` ``, `` an ambient's
-//! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
+//! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of a
+//! fiber's result`, `the drop of an item in a stream of a pool`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
 //! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.
@@ -336,6 +349,12 @@
 //! a wait that can only unwind is not refused
 //! it was there
 //! it was set above
+//! the fiber is there until the end
+//! it could not be sent
+//! it has not arrived
+//! a fiber is given to one hub of its pool
+//! a scope begins on a stack
+//! only a failure ends the body early
 //! a mapping does not begin at address zero
 //! a mapping does not end at address zero
 //! a new slab has a free place

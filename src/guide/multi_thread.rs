@@ -5,7 +5,7 @@
 //!
 //! # A pool of hubs
 //!
-//! Create a [`HubPool`](crate::HubPool) at the start, send it closures, and await the fibers:
+//! Create a [`HubPool`](crate::HubPool) at the start, send it closures, and await their results:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -24,13 +24,12 @@
 //!     let tasks: Vec<_> = (0..100)
 //!         .map(|n| {
 //!             let pool = pool.clone();
-//!             tokio::spawn(async move { pool.spawn(move || legacy(n))?.await.map_err(Into::into) })
+//!             tokio::spawn(async move { pool.call(move || legacy(n)).await })
 //!         })
 //!         .collect();
 //!     let mut sum = 0;
 //!     for task in tasks {
-//!         let result: std::io::Result<u64> = task.await?;
-//!         sum += result?;
+//!         sum += task.await??;
 //!     }
 //!     assert_eq!(sum, 9900);
 //!     pool.close().await;
@@ -40,7 +39,9 @@
 //!
 //! * The closure and its result are `Send`, since they cross threads. What the closure creates
 //!   while it runs need not be.
-//! * [`spawn`](crate::HubPool::spawn) gives the closure to the first hub that has room,
+//! * [`call`](crate::HubPool::call) is the usual way: it waits for room if the pool has limits,
+//!   and ends with the future that waits for it. [`spawn`](crate::HubPool::spawn) never waits,
+//!   and its fiber is independent. Both go to the first hub that has room;
 //!   [`spawn_by_key`](crate::HubPool::spawn_by_key) the same hub for equal keys, so that what
 //!   these share needs no lock, and [`run_on_all`](crate::HubPool::run_on_all) spawns one on
 //!   each, for caches and for binding threads to cores.
@@ -54,37 +55,44 @@
 //!
 //! # When the caller goes away
 //!
-//! A fiber of [`spawn`](crate::HubPool::spawn) goes on if its [`Fiber`](crate::Fiber) is dropped, as
-//! tasks do with tokio's `JoinHandle`: that of a request whose client has gone runs to its end.
-//! [`call`](crate::HubPool::call) ends it with its caller:
+//! A [`call`](crate::HubPool::call) is cancelled when its future is dropped, be it by a timeout, a
+//! `select!`, or a server whose client has hung up: the code unwinds from its current wait.
+//! A [`Fiber`](crate::Fiber) goes on when its handle is dropped, as a tokio task does, unless it is
+//! turned into a [`cancel_on_drop`](crate::Fiber::cancel_on_drop):
 //!
 //! ```
 //! use std::future::pending;
 //! use std::time::Duration;
 //! use switchback::{HubPool, prelude::*};
+//! use tokio::time::timeout;
 //!
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
 //!     let pool = HubPool::new(1)?;
-//!     let (tell, told) = tokio::sync::oneshot::channel::<()>();
-//!     let call = pool.call(move || {
-//!         let _tell = tell; // dropped when the fiber unwinds
-//!         pending::<()>().wait();
-//!     });
 //!     let limit = Duration::from_millis(1);
-//!     assert!(tokio::time::timeout(limit, call).await.is_err());
-//!     assert!(told.await.is_err());
-//! #   pool.close().await;
+//!
+//!     let call = pool.call(|| pending::<()>().wait());
+//!     assert!(timeout(limit, call).await.is_err()); // the fiber is cancelled
+//!
+//!     let fiber = pool.spawn(|| pending::<()>().wait())?;
+//!     assert!(timeout(limit, fiber.cancel_on_drop()).await.is_err()); // so is this one
+//!     pool.close().await;
 //!     Ok(())
 //! }
 //! ```
 //!
-//! [`Fiber::cancel_on_drop`](crate::Fiber::cancel_on_drop) does the same for any fiber. The fiber
-//! notices at its next wait. What hyper does not see does not end it either: a client that hangs up
-//! while its request's body is unread.
+//! For a limit inside the code, use [`with_timeout`](crate::with_timeout) there. A
+//! [`FiberSet`](crate::FiberSet) holds many fibers, and cancels those that are left when it is
+//! dropped.
 //!
-//! For a limit of time, [`with_timeout`](crate::with_timeout) inside the fiber does it without a
-//! guard.
+//! The fiber notices at its next wait. A hang-up that hyper does not see does not end it: that of a
+//! client whose request's body is unread.
+//!
+//! # Bytes and items
+//!
+//! A synchronous reader, writer or iterator can run in a fiber of the pool, while a task uses it as
+//! [`AsyncRead`](crate::HubPool::reader), [`AsyncWrite`](crate::HubPool::writer) or
+//! [`Stream`](crate::HubPool::iter). These are `Send`, which a bridge is not.
 //!
 //! # The end
 //!
