@@ -206,10 +206,12 @@ impl<'scope> Scope<'scope, '_> {
         T: 'scope,
     {
         let hub = &self.hub;
+        // First, because it runs the user's code, which may close the hub.
+        let inherited = ambient::inherit();
         let stack = launch::stack(hub, None)?;
         let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
         launch::begin(hub, &child, &stack, false);
-        let body = body::body(hub, sender, ambient::inherit(), f);
+        let body = body::body(hub, sender, inherited, f);
         // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
         // the Scope Invariant that is after the body has finished, or never. A child that was
         // cancelled before it ran is run too, to drop `f`. Before the body has finished, the hub

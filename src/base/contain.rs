@@ -59,6 +59,13 @@ impl Drop for Outer {
     }
 }
 
+#[cfg(feature = "tracing")]
+/// Calls `f`, which is foreign code that must not suspend: the code that calls it is half way.
+pub(crate) fn half_way<R>(f: impl FnOnce() -> R) -> R {
+    let _outer = Outer(IN_WAKERS.replace(IN_WAKERS.get() + 1));
+    f()
+}
+
 /// Calls a method of a waker. A panic in it is reported with the name `what` and goes no further.
 #[inline]
 fn call<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {

@@ -32,7 +32,8 @@ use crate::base::lock::lock;
 ///
 /// Each method is called on the thread whose state is meant, in the midst of a switch between fibers,
 /// and counts as a poll: it cannot wait, and a fiber that it spawns inherits nothing. If it panics, the
-/// panic is reported, and this ambient is skipped for this time.
+/// panic is reported, and this ambient is skipped for this time. If it runs other stacks itself, such as a
+/// bridge, the ambient is skipped in the midst of those.
 pub trait Ambient: Send + Sync + 'static {
     /// What is kept of the state while its fiber does not run. It lies on the fiber's stack. Fibers
     /// that are sent to other threads take what they inherit with them.

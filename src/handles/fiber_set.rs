@@ -16,6 +16,7 @@ use slab::Slab;
 use super::{CancelOnDrop, Fiber, FiberHandle, JoinError, SpawnOn, spawn};
 use crate::base::contain;
 use crate::base::lock::lock;
+use crate::cancel::Redeliver;
 use crate::shared::SpawnError;
 
 /// A group of fibers, which may be on different hubs. This is tokio's
@@ -83,6 +84,23 @@ impl Wake for Notice {
             state.task.take()
         };
         task.into_iter().for_each(contain::wake);
+    }
+}
+
+/// Notes a key again when it is dropped, which means that something is unwinding past it.
+struct Again<'a>(Option<(&'a Ended, usize)>);
+
+impl Again<'_> {
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        if let Some((ended, key)) = self.0 {
+            lock(&ended.0).keys.push_front(key);
+        }
     }
 }
 
@@ -196,8 +214,12 @@ impl<T> FiberSet<T> {
             let Some(entry) = self.fibers.get_mut(key) else {
                 continue;
             };
+            // A join that is refused panics. The fiber is then polled again by the next call.
+            let again = Again(Some((&self.ended, key)));
             let mut cx = Context::from_waker(&entry.waker);
-            if let Poll::Ready(result) = Pin::new(&mut entry.fiber).poll(&mut cx) {
+            let polled = Pin::new(&mut entry.fiber).poll(&mut cx);
+            again.not();
+            if let Poll::Ready(result) = polled {
                 self.fibers.remove(key);
                 return Some(result);
             }
@@ -247,10 +269,12 @@ impl<T> FiberSet<T> {
 
     /// Takes all fibers out of the set and lets them go on, as dropping a [`Fiber`] does.
     pub fn detach_all(&mut self) {
+        let mut redeliver = Redeliver::default();
         for entry in self.fibers.drain() {
             let fiber = entry.fiber.into_inner();
-            contain::run("the drop of a fiber's result", || drop(fiber));
+            redeliver.run("the drop of a fiber's result", || drop(fiber));
         }
+        lock(&self.ended.0).keys.clear();
     }
 }
 
@@ -258,8 +282,9 @@ impl<T> Drop for FiberSet<T> {
     fn drop(&mut self) {
         // All are told before the first result, which is the user's, is dropped.
         self.cancel_all();
+        let mut redeliver = Redeliver::default();
         for entry in self.fibers.drain() {
-            contain::run("the drop of a fiber's result", || drop(entry));
+            redeliver.run("the drop of a fiber's result", || drop(entry));
         }
         let task = lock(&self.ended.0).task.take();
         contain::drop_waker(task);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::worker::Worker;
-use crate::base::contain;
+use crate::cancel::Redeliver;
 use crate::handles::{Fiber, PendingFiber};
 use crate::hub::Config;
 use crate::scheduler::launch::Settings;
@@ -54,7 +54,7 @@ impl Members {
     {
         let sent = self.send(Settings::default(), Lane::Unlimited, f);
         Call::new(sent.unwrap_or_else(|(_, f)| {
-            contain::run("the drop of a fiber's closure", || drop(f));
+            Redeliver::default().run("the drop of a fiber's closure", || drop(f));
             Fiber::stillborn(CLOSED.to_owned())
         }))
     }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::base::contain;
 use crate::base::lock::{Mutex, lock};
+use crate::cancel::Redeliver;
 
 /// How many bytes each end of a byte pipe may hold: 32 KiB, so 64 KiB in all.
 const CAPACITY: usize = 32 * 1024;
@@ -149,6 +150,8 @@ impl<B: Buffer> Drop for End<B> {
         let (own, left) = {
             let mut inner = lock(&self.pipe.0);
             let is_task = self.side == 0;
+            // Nothing is put in after this.
+            inner.shared.is_broken = true;
             // What the task has not taken yet must outlive the fiber.
             let left = is_task.then(|| mem::take(&mut inner.shared.buffer));
             (inner.wakers[self.side].take(), left)
@@ -158,7 +161,7 @@ impl<B: Buffer> Drop for End<B> {
             shared.is_broken = true;
             Some(())
         });
-        contain::run("the drop of an item in a stream of a pool", || drop(left));
+        Redeliver::default().run("the drop of an item in a stream of a pool", || drop(left));
     }
 }
 

@@ -32,10 +32,11 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
+    // First, because it runs the user's code, which may close the hub.
+    let inherited = ambient::inherit();
     let stack = stack(core, settings.stack_size)?;
     let name = settings.name.map(String::into_boxed_str);
     let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start);
-    let inherited = ambient::inherit();
     launch(
         core,
         fiber,

@@ -235,14 +235,15 @@ fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
 fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
     core.depths.end(fiber);
     core.uncount_taken(fiber.id());
-    report::warn(format_args!(
-        "fiber '{}' waited again while it was being ended; its stack is leaked{}",
-        fiber.name(),
-        unwinding.consequence(),
-    ));
+    let name = fiber.name().to_owned();
     retire(core, fiber, core.part(fiber), |children, _| {
         children.abandon()
     });
+    // This may run the user's code, which may end the hub. So the fiber is over before.
+    report::warn(format_args!(
+        "fiber '{name}' waited again while it was being ended; its stack is leaked{}",
+        unwinding.consequence(),
+    ));
 }
 
 /// Removes a fiber that is over from the table, and wakes its joiner and its scope.

@@ -350,7 +350,8 @@ impl Header {
 
     pub(crate) fn set_stack_used(&self, used: usize) {
         let used = u32::try_from(used / 1024).unwrap_or(u32::MAX);
-        self.stack_used.store(used, Ordering::Relaxed);
+        // Trimming makes it look less used later.
+        self.stack_used.fetch_max(used, Ordering::Relaxed);
     }
 
     /// Marks the fiber as queued in the mailbox. Returns whether the caller has to put it there; if

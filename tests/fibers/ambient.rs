@@ -518,3 +518,73 @@ fn a_hub_in_a_fiber_of_another_hub_begins_with_nothing() {
         assert_names(&["outer"]);
     });
 }
+
+/// What a method of an ambient does to the hub that it is called on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meddling {
+    /// `inherit` closes the hub that is about to take the fiber.
+    Closes,
+    /// `leave` runs another stack, which suspends.
+    RunsABridge,
+}
+
+thread_local! {
+    static IS_ARMED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Meddles(Meddling);
+
+impl Ambient for Meddles {
+    type Saved = ();
+    fn inherit(&self) {
+        if self.0 == Meddling::Closes && IS_ARMED.take() {
+            let _ = poll_once(std::pin::pin!(Hub::current().close()));
+        }
+    }
+    fn leave(&self) {
+        if self.0 == Meddling::RunsABridge && IS_ARMED.get() {
+            let mut inner = Box::pin(bridge(|| yield_now().wait()));
+            let _ = poll_once(inner.as_mut());
+        }
+    }
+    fn enter(&self, (): ()) {}
+}
+
+#[test]
+fn an_ambient_that_meddles_with_hubs_and_stacks_harms_nobody() {
+    let Some(child) = in_child(|| {
+        {
+            let _meddles = register(Meddles(Meddling::RunsABridge));
+            switchback::run(|| {
+                IS_ARMED.set(true);
+                yield_now().wait();
+                IS_ARMED.set(false);
+            })
+            .unwrap();
+        }
+        let _meddles = register(Meddles(Meddling::Closes));
+        for in_scope in [false, true] {
+            let drops = Drops::new();
+            let token = drops.token();
+            let runtime = paused_runtime();
+            runtime.block_on(async {
+                drop(Hub::current());
+                IS_ARMED.set(true);
+                let body = move || drop(token);
+                let spawned = AssertUnwindSafe(async {
+                    match in_scope {
+                        true => bridge(move || scope(|s| drop(s.spawn(body)))).await,
+                        false => drop(spawn(body).await),
+                    }
+                });
+                let refused = futures::FutureExt::catch_unwind(spawned).await;
+                refused.unwrap_err();
+            });
+            drop(runtime);
+            assert_eq!(drops.count(), 1);
+        }
+    }) else {
+        return;
+    };
+    child.assert_success();
+}

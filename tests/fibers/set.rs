@@ -357,3 +357,76 @@ fn a_fiber_that_is_sent_has_the_name_and_the_stack_that_it_was_given() {
         assert!(error.is_cancelled());
     });
 }
+
+#[test]
+fn a_join_that_is_refused_loses_no_fiber() {
+    watched(|| {
+        let runtime = crate::support::runtime();
+        let mut set = FiberSet::new();
+        runtime.block_on(async {
+            set.spawn(|| {
+                yield_now().wait();
+                5
+            });
+        });
+        {
+            // On the hub's own thread, which would block its hub.
+            let _guard = runtime.enter();
+            let refused = catch_unwind(AssertUnwindSafe(|| set.join_next().wait()));
+            refused.unwrap_err();
+        }
+        let joined = runtime.block_on(set.join_next());
+        assert_eq!(joined.unwrap().unwrap(), 5);
+    });
+}
+
+/// How a fiber drops the result of another.
+#[derive(Clone, Copy, Debug)]
+enum Dropped {
+    WithTheSet,
+    Detached,
+    InACallOfAClosedPool,
+}
+
+#[test]
+fn a_cancel_in_the_destructor_of_a_result_is_not_lost() {
+    for how in [
+        Dropped::WithTheSet,
+        Dropped::Detached,
+        Dropped::InACallOfAClosedPool,
+    ] {
+        in_root_fiber(move || {
+            let is_waiting = Count::new();
+            let begins = is_waiting.clone();
+            let fiber = spawn(move || {
+                let waits = OnDrop(move || {
+                    begins.add();
+                    forever();
+                });
+                match how {
+                    Dropped::InACallOfAClosedPool => {
+                        let pool = HubPool::new(1).unwrap();
+                        pool.close().wait();
+                        drop(pool.call(move || drop(waits)));
+                    }
+                    _ => {
+                        let mut set = FiberSet::new();
+                        set.insert(spawn(move || waits));
+                        yield_now().wait();
+                        yield_now().wait();
+                        match how {
+                            Dropped::Detached => set.detach_all(),
+                            _ => drop(set),
+                        }
+                    }
+                }
+                forever();
+            });
+            while is_waiting.get() == 0 {
+                yield_now().wait();
+            }
+            fiber.cancel();
+            assert!(fiber.wait().unwrap_err().is_cancelled(), "{how:?}");
+        });
+    }
+}
