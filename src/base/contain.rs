@@ -5,7 +5,6 @@
 //! can therefore leave an invariant of ours half done.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::abort;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use std::thread::panicking;
 
 use futures::task::AtomicWaker;
 
-use super::report;
+use super::{half_way, report};
 
 /// Calls `f`. A panic in it is reported with the name `what` and goes no further.
 pub(crate) fn run(what: &str, f: impl FnOnce()) {
@@ -31,46 +30,10 @@ pub(crate) fn ignore(what: &str, payload: Box<dyn Any + Send>) {
     std::mem::forget(payload);
 }
 
-thread_local! {
-    /// The number of calls of wakers that the thread is in, since it last began to run other stacks.
-    static IN_WAKERS: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Returns whether the running code was called as a waker. It must not suspend: the code that called
-/// it is half way.
-#[inline(always)]
-pub(crate) fn in_waker() -> bool {
-    IN_WAKERS.get() != 0
-}
-
-/// Calls `f`, which runs other stacks. What they do is not done in the waker that may be running.
-#[inline]
-pub(crate) fn outside_of_wakers<R>(f: impl FnOnce() -> R) -> R {
-    let _outer = Outer(IN_WAKERS.replace(0));
-    f()
-}
-
-/// Restores the number when it is dropped, also on unwind.
-struct Outer(u32);
-
-impl Drop for Outer {
-    fn drop(&mut self) {
-        IN_WAKERS.set(self.0);
-    }
-}
-
-#[cfg(feature = "tracing")]
-/// Calls `f`, which is foreign code that must not suspend: the code that calls it is half way.
-pub(crate) fn half_way<R>(f: impl FnOnce() -> R) -> R {
-    let _outer = Outer(IN_WAKERS.replace(IN_WAKERS.get() + 1));
-    f()
-}
-
 /// Calls a method of a waker. A panic in it is reported with the name `what` and goes no further.
 #[inline]
 fn call<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
-    let _outer = Outer(IN_WAKERS.replace(IN_WAKERS.get() + 1));
-    match catch_unwind(AssertUnwindSafe(f)) {
+    match half_way::call(|| catch_unwind(AssertUnwindSafe(f))) {
         Ok(result) => Some(result),
         Err(payload) => {
             ignore(what, payload);

@@ -3,6 +3,7 @@
 pub(crate) mod contain;
 mod elapsed;
 pub(crate) mod executors;
+pub(crate) mod half_way;
 pub(crate) mod helper;
 mod io_waiter;
 pub(crate) mod lock;

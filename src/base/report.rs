@@ -34,7 +34,7 @@ fn write(message: Arguments<'_>) {
 fn subscriber(report: impl FnOnce()) {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    let reported = super::contain::half_way(|| catch_unwind(AssertUnwindSafe(report)));
+    let reported = super::half_way::call(|| catch_unwind(AssertUnwindSafe(report)));
     if let Err(payload) = reported {
         std::mem::forget(payload);
     }

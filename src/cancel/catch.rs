@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::interrupt;
-use crate::base::contain;
+use crate::base::half_way;
 use crate::current::{Place, with_place};
 use crate::shared::Cancelled;
 
@@ -36,7 +36,7 @@ use crate::shared::Cancelled;
 pub fn check_cancelled() {
     let thrown = with_place(|place| match place {
         // In a waker, the cancel would end there.
-        Place::Stack(state) if !contain::in_waker() => interrupt::take_here(state),
+        Place::Stack(state) if !half_way::is_running() => interrupt::take_here(state),
         _ => None,
     });
     if let Some(thrown) = thrown {

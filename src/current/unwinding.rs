@@ -22,7 +22,7 @@ use std::thread::panicking;
 
 use super::ambient;
 use super::place::{Place, with_place};
-use crate::base::contain;
+use crate::base::{contain, half_way};
 
 thread_local! {
     /// The number of bridges of this thread that are suspended while they are surely unwinding. It
@@ -85,7 +85,7 @@ pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
         // No stack that was abandoned on this thread was unwinding.
         MARKED.set(false);
     }
-    let result = contain::outside_of_wakers(|| ambient::without(resume));
+    let result = half_way::outside(|| ambient::without(resume));
     if !before && panicking() {
         with_place(|place| {
             if let Place::Poll(state) | Place::Stack(state) = place {

@@ -9,7 +9,7 @@ use std::thread::panicking;
 use super::place::{Frame, Place};
 use super::{StackState, suspend};
 use crate::base::executors::{self, Executor};
-use crate::base::{Unwinding, contain, report};
+use crate::base::{Unwinding, half_way, report};
 
 /// A place where waiting is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl WaitSite {
     #[inline]
     fn find() -> Result<WaitSite, Refusal> {
         match Frame::new().place() {
-            Place::Stack(_) if contain::in_waker() => Err(Refusal::Waker),
+            Place::Stack(_) if half_way::is_running() => Err(Refusal::Waker),
             Place::Stack(state) if state.resumer.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Stack(state) if state.no_switch.get() > 0 => {
                 Err(Refusal::Forbidden(WaitSite::Stack))
@@ -119,7 +119,7 @@ pub(crate) fn refuse_other_runtime() {
 /// Returns whether the code on this stack may suspend.
 #[inline(always)]
 fn may_switch(state: &StackState) -> bool {
-    state.no_switch.get() == 0 && !contain::in_waker() && !state.resumer.is_elsewhere()
+    state.no_switch.get() == 0 && !half_way::is_running() && !state.resumer.is_elsewhere()
 }
 
 impl Refusal {

@@ -157,10 +157,8 @@ impl<B: Buffer> Drop for End<B> {
             (inner.wakers[self.side].take(), left)
         };
         contain::drop_waker(own);
-        self.attempt(|shared| {
-            shared.is_broken = true;
-            Some(())
-        });
+        // The other end is woken.
+        self.attempt(|_| Some(()));
         Redeliver::default().run("the drop of an item in a stream of a pool", || drop(left));
     }
 }

@@ -4,7 +4,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::{closing, turn};
-use crate::base::{contain, report, thread_end};
+use crate::base::{half_way, report, thread_end};
 use crate::current::{ambient, place, unwinding};
 use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
@@ -26,7 +26,7 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
     let mut fibers = core.table.fibers();
     fibers.sort_unstable_by_key(|fiber| fiber.id());
     let end_all = || fibers.iter().for_each(|fiber| turn::end_fiber(core, fiber));
-    contain::outside_of_wakers(|| ambient::without(end_all));
+    half_way::outside(|| ambient::without(end_all));
     closing::set_ended(core);
 }
 
