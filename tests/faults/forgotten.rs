@@ -19,7 +19,9 @@ use switchback::{
 use tokio::runtime::Runtime;
 
 use crate::support::ending::poll_once;
-use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
+use crate::support::table::{
+    Case, LONG, Verdict, any_text, check_fact, check_table, ensure, within,
+};
 use crate::support::{multi_thread_runtime, runtime};
 
 const KNOWN: &[&str] = &[];
@@ -252,7 +254,7 @@ fn nobody_hangs(way: Way, waits: Waits) -> Verdict {
     };
     let fallback = runtime();
     let runtime = left.runtime.as_ref().unwrap_or(&fallback);
-    let verdict = runtime.block_on(within(Duration::from_millis(400), body));
+    let verdict = runtime.block_on(within(LONG, body));
     mem::forget(left.kept);
     verdict.unwrap_or_else(|| Err("it hangs".to_owned()))
 }
@@ -439,7 +441,7 @@ fn a_close_that_is_forgotten_does_not_keep_a_later_run_until() {
             assert!(poll_once(driver.as_mut()).is_pending());
             mem::forget(driver);
         }
-        let later = within(Duration::from_millis(500), Hub::run_until(async { 1 }));
+        let later = within(LONG, Hub::run_until(async { 1 }));
         let later = runtime.block_on(later);
         ensure(later == Some(1), "a later `run_until` hangs")
     });
@@ -461,7 +463,7 @@ fn a_task_gives_way_beside_a_run_until_that_is_not_polled() {
             yield_now().await;
             sleep(Duration::ZERO).await;
         };
-        let done = runtime.block_on(within(Duration::from_millis(400), body));
+        let done = runtime.block_on(within(LONG, body));
         ensure(done.is_some(), "it hangs")
     });
 }
@@ -557,7 +559,7 @@ fn the_hub_of_a_forgotten_run_until_is_driven_beside_slow_tasks() {
                 tokio::task::yield_now().await;
             }
         });
-        let joined = runtime.block_on(within(Duration::from_secs(8), left.fiber));
+        let joined = runtime.block_on(within(LONG, left.fiber));
         ensure(joined.is_some(), "it hangs")
     });
 }
@@ -588,7 +590,7 @@ fn a_forgotten_close_over_fibers_that_cannot_be_cancelled_ends() {
             mem::forget(driver);
             ensure(Hub::run_until(async { 1 }).await == 1, "wrong")
         };
-        let verdict = runtime().block_on(within(Duration::from_secs(5), body));
+        let verdict = runtime().block_on(within(LONG, body));
         verdict.unwrap_or_else(|| Err("a later `run_until` hangs".to_owned()))
     });
 }

@@ -23,7 +23,9 @@ use tokio::sync::Notify;
 use crate::support::ending::{poll_once, settle};
 use crate::support::hostile::{Hostile, Method};
 use crate::support::runtime;
-use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
+use crate::support::table::{
+    Case, LONG, Verdict, any_text, check_fact, check_table, ensure, within,
+};
 use crate::support::threads::Wakes;
 
 const KNOWN: &[&str] = &[];
@@ -210,9 +212,20 @@ impl World {
     /// Something that keeps a hub from ending before the gate is opened.
     fn hold_up(&mut self) {
         let gate = self.gate.clone();
-        let body = move || shield(|| gate.notified().wait());
+        let (tell, told) = mpsc::channel();
+        let body = move || {
+            shield(|| {
+                // From here on it is told when the gate opens.
+                let opens = gate.notified();
+                let _ = tell.send(());
+                opens.wait();
+            });
+        };
         match &self.thread {
-            Some(thread) => drop(thread.spawn(body)),
+            Some(thread) => {
+                drop(thread.spawn(body));
+                told.recv().unwrap();
+            }
             None => drop(spawn(body)),
         }
     }
@@ -416,7 +429,7 @@ async fn runtime_goes_on(keeper: Keeper, trigger: Trigger, method: Method, act: 
         && !matches!(keeper, Keeper::Close | Keeper::RunUntil);
     if is_open {
         let works = match catch_unwind(|| spawn(|| 7)) {
-            Ok(fiber) => within(Duration::from_secs(1), fiber).await,
+            Ok(fiber) => within(LONG, fiber).await,
             Err(payload) => return Err(format!("a later spawn panics: {}", any_text(&*payload))),
         };
         let works = works.map(|result| result.map_err(|e| e.to_string()));
@@ -615,7 +628,7 @@ fn a_waker_that_waits_takes_no_cancel() {
                 hostile.arm(false);
                 ensure(error.is_cancelled(), "it was not cancelled")
             };
-            let verdict = runtime.block_on(within(Duration::from_millis(400), body));
+            let verdict = runtime.block_on(within(LONG, body));
             verdict.unwrap_or_else(|| Err("the cancel was lost".to_owned()))
         },
     );

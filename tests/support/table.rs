@@ -53,6 +53,11 @@ pub(crate) fn ensure(condition: bool, otherwise: impl Into<String>) -> Verdict {
     }
 }
 
+/// More than what comes to its end takes on any machine, and less than [`PATIENCE`]: only a failure
+/// waits for so long.
+#[allow(dead_code)] // not every program of tests waits so
+pub(crate) const LONG: Duration = Duration::from_secs(15);
+
 /// Awaits a future for so long, by a clock of its own: the runtime's may be broken.
 pub(crate) async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
