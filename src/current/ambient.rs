@@ -235,12 +235,11 @@ fn change(edit: impl FnOnce(&mut Vec<Arc<dyn Registered>>)) {
         let mut entries = present.list.0.clone();
         edit(&mut entries);
         present.changes += 1;
-        let version = if entries.is_empty() {
-            0
-        } else {
-            present.changes
+        present.version = match entries.is_empty() {
+            true => 0,
+            false => present.changes,
         };
-        VERSION.store(version, Ordering::Relaxed);
+        VERSION.store(present.version, Ordering::Relaxed);
         mem::replace(&mut present.list, Arc::new(List(entries)))
     };
     drop(old);
@@ -383,5 +382,31 @@ impl Drop for Heritage {
         if let Some(span) = self.span.take() {
             span.release();
         }
+    }
+}
+
+#[cfg(all(test, not(switchback_loom)))]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Ambient for Nothing {
+        type Saved = ();
+        fn inherit(&self) {}
+        fn leave(&self) {}
+        fn enter(&self, (): ()) {}
+    }
+
+    #[test]
+    fn a_thread_knows_the_list_by_its_number() {
+        let number = || VERSION.load(Ordering::Relaxed);
+        let known = || KNOWN.with_borrow(|known| known.0);
+        let registration = register(Nothing);
+        assert_eq!(list().0.len(), 1);
+        assert_eq!(known(), number());
+        drop(registration);
+        assert!(list().0.is_empty());
+        assert_eq!((known(), number()), (0, 0));
     }
 }

@@ -97,7 +97,7 @@ impl HubBuilder {
     }
 
     /// Sets how many fibers may wait in the queue of a [pool](HubBuilder::start_pool), at least one;
-    /// by default any number. While so many wait, [`HubPool::spawn`] returns an error.
+    /// by default any number. Beyond that, [`HubPool::spawn`] returns an error.
     pub fn max_queued(mut self, count: usize) -> HubBuilder {
         self.config.max_queued = count.max(1);
         self

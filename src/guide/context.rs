@@ -55,7 +55,7 @@
 //! let fiber = spawn(|| {
 //!     USER.set("ann");
 //!     yield_now().wait();
-//!     USER.get() // whoever ran last has set it
+//!     USER.get() // the value that the last fiber to run has set
 //! });
 //! spawn(|| USER.set("bob"));
 //! assert_eq!(fiber.wait().unwrap(), "bob");

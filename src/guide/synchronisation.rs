@@ -3,7 +3,7 @@
 //! # Within one hub
 //!
 //! Fibers of one hub run on one thread, one at a time, and another one runs only while this
-//! one waits. Between two waits nothing else of the hub happens, so many locks are not needed:
+//! one waits. No other fiber of the hub runs between two waits, so many locks are not needed:
 //!
 //! ```
 //! use std::cell::Cell;

@@ -53,7 +53,7 @@ enum Stage {
     Quiet { drives: bool },
     /// The hub was woken not long ago.
     Patient(HelperSleep),
-    /// The hub has had no turn for long. Everything else has had its turn so many times since.
+    /// The hub has had no turn for some time. `looks` counts the scheduler's passes since then.
     Looking { looks: u32, since: Instant },
     /// The hub has had no turn for too long.
     Driving,
