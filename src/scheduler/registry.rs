@@ -66,8 +66,6 @@ impl Hubs {
     fn leak(&self) {
         let hubs = self.by_runtime.take();
         hubs.iter().flat_map(HashMap::values).for_each(end::leak);
-        // The hubs may hold values of the user's, whose destructors must not run here.
-        std::mem::forget(hubs);
     }
 }
 
