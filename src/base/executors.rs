@@ -92,6 +92,12 @@ pub(crate) fn inside_scheduler() -> bool {
     !flag.0.load(Ordering::Relaxed)
 }
 
+/// Returns whether a runtime is driven on the thread. Most have their scheduler there, which is quickly
+/// asked. Some calls of `block_on` use none, but limit what their future does.
+pub(crate) fn is_driven() -> bool {
+    inside_scheduler() || has_coop_budget()
+}
+
 /// Wakes the task of `cx` after tokio has polled its drivers. Outside of a tokio scheduler, wakes
 /// it at once.
 pub(crate) fn wake_after_io(cx: &mut Context<'_>) {

@@ -15,7 +15,7 @@
 //! | the task's id | tokio polls a task, or drops a task or its output. This includes the drop or shutdown of a runtime or a `LocalSet`, on whichever stack that is done |
 //! | whether an executor of `futures` runs | its `block_on` |
 //! | the runtime that is current | `block_on` and the shutdown of another runtime, `Handle::enter` |
-//! | whether a scheduler is on the thread | `block_on` of the runtime that is current, if the stack was resumed outside of it |
+//! | whether that runtime is driven on the thread | its `block_on`, if the stack was resumed outside of it |
 //!
 //! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
 //! id. There a wait checks the first two before it begins, and the runtime, which costs more to ask
@@ -27,7 +27,7 @@ use std::cell::Cell;
 use tokio::runtime;
 use tokio::task;
 
-use super::executors::{current_runtime, in_futures_executor, inside_scheduler};
+use super::executors::{current_runtime, in_futures_executor, is_driven};
 
 /// What the thread reports about the executors on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +44,8 @@ enum Runtime {
     Unasked,
     Current {
         id: Option<runtime::Id>,
-        /// Whether a runtime is current whose scheduler is not on the thread. Code may then call
-        /// that runtime's `block_on`.
+        /// Whether a runtime is current which is not driven on the thread. Code may then call that
+        /// runtime's `block_on`.
         is_idle: bool,
     },
 }
@@ -69,18 +69,12 @@ impl Surroundings {
     pub(crate) fn anywhere(last: Option<Surroundings>) -> Surroundings {
         let now = Surroundings::in_task();
         let id = current_runtime();
-        let is_idle = match last {
-            Some(Surroundings {
-                runtime:
-                    Runtime::Current {
-                        id: before,
-                        is_idle,
-                    },
-                task,
-                ..
-            }) if before == id && task == now.task => is_idle,
-            _ => id.is_some() && !inside_scheduler(),
-        };
+        // The same task is asked again only where a `block_on` could be refused by mistake.
+        let was_driven = last.is_some_and(|last| {
+            let driven = Runtime::Current { id, is_idle: false };
+            last.runtime == driven && last.task == now.task
+        });
+        let is_idle = id.is_some() && !was_driven && !is_driven();
         Surroundings {
             runtime: Runtime::Current { id, is_idle },
             ..now
@@ -138,7 +132,7 @@ impl ResumedIn {
         match self.runtime.get() {
             Runtime::Unasked => true,
             Runtime::Current { id, is_idle } => {
-                id == current_runtime() && !(is_idle && inside_scheduler())
+                id == current_runtime() && !(is_idle && is_driven())
             }
         }
     }

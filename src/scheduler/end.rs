@@ -4,7 +4,7 @@ use std::mem;
 use std::rc::Rc;
 
 use super::{closing, turn};
-use crate::base::{half_way, report, thread_end};
+use crate::base::{half_way, report};
 use crate::current::{ambient, place, unwinding};
 use crate::hub::Core;
 use crate::shared::{FiberRef, HubFailure, HubState};
@@ -13,9 +13,6 @@ use crate::shared::{FiberRef, HubFailure, HubState};
 /// waits again. Fibers that are running are left alone, because the caller may be on the stack of
 /// one.
 pub(crate) fn end_abruptly(core: &Rc<Core>) {
-    if thread_end::has_begun() {
-        return leak(core);
-    }
     if core.state.replace(HubState::Ended) == HubState::Ended {
         return;
     }
@@ -32,9 +29,6 @@ pub(crate) fn end_abruptly(core: &Rc<Core>) {
 
 /// Ends a child of a scope whose parent cannot wait for it. Called on the parent's stack.
 pub(crate) fn end_child(core: &Rc<Core>, child: &FiberRef) {
-    if thread_end::has_begun() {
-        return;
-    }
     unwinding::while_resuming(|| {
         let _hub = place::enter_hub(core);
         turn::end_fiber(core, child);

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::{callbacks, closing};
+use super::closing;
 use crate::base::contain;
 use crate::hub::{Core, Ready};
 use crate::shared::{FiberRef, Next, Request};
@@ -57,13 +57,14 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
         core.wake(&fiber);
     }
     for _ in 0..MAX_REQUESTS {
-        let Some(request) = next_request(core, room > 0) else {
+        if room == 0 {
             break;
-        };
+        }
+        // If a destructor has ended the hub meanwhile, none are left.
+        let request = core.mail.borrow_mut().requests.pop_front();
+        let Some(request) = request else { break };
         let before = core.ready.len();
         match request {
-            // A destructor has ended the hub meanwhile.
-            Request::Callback(callback) if !core.is_running() => callbacks::discard(callback),
             // It was accepted when it was sent, so it is run even if the hub is closing.
             Request::Callback(callback) => core.push(Ready::Callback(callback)),
             Request::Spawn(fiber) => {
@@ -100,16 +101,5 @@ pub(super) fn next_start(core: &Core) -> Option<FiberRef> {
                 contain::run("the drop of a fiber's closure", || drop(cancelled));
             }
         }
-    }
-}
-
-/// Returns the next request to handle now. If there is no room, returns only a request that will be
-/// refused.
-fn next_request(core: &Core, has_room: bool) -> Option<Request> {
-    let mut mail = core.mail.borrow_mut();
-    let is_refused = matches!(mail.requests.front()?, Request::Spawn(_)) && !core.is_open();
-    match has_room || is_refused {
-        true => mail.requests.pop_front(),
-        false => None,
     }
 }

@@ -48,9 +48,7 @@ const PREFETCH_FROM: usize = 64;
 /// Runs one turn for a driver that is polled with `cx`.
 #[inline]
 pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundings) {
-    if thread_end::has_begun() {
-        return;
-    }
+    debug_assert!(!thread_end::has_begun(), "the end of its thread ends a hub");
     core.awake.set(true);
     core.learn_driver();
     // A hub may be driven from inside one of its own fibers.
@@ -270,6 +268,7 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
     let part = core.part(fiber);
     let lives = matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun);
     if lives && !part.coroutine.is_running() {
+        debug_assert!(!thread_end::has_begun(), "the thread's end leaks fibers");
         fiber.interrupt(interrupt::END);
         begin(fiber, part);
         // It is resumed here, not in a turn of a driver.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -611,8 +611,8 @@ fn a_bridge_that_is_dropped_does_not_wait_in_a_nested_block_on() {
     impl Drop for Drives {
         fn drop(&mut self) {
             let runtime = self.0.take().unwrap();
-            let main = async { pending::<()>().wait() };
-            let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(main)));
+            // Nothing catches a panic here, which would end the process.
+            runtime.block_on(async { pending::<()>().wait() });
         }
     }
     let test = "foreign_runtimes::a_bridge_that_is_dropped_does_not_wait_in_a_nested_block_on";
@@ -658,4 +658,88 @@ fn a_result_of_a_task_that_waits_when_it_is_dropped() {
     }
     let test = "foreign_runtimes::a_result_of_a_task_that_waits_when_it_is_dropped";
     check_table(test, KNOWN, cases);
+}
+
+/// What drives the runtime that is current where a bridge is polled by hand.
+#[derive(Clone, Copy, Debug)]
+enum Driver {
+    Runtime(Flavour),
+    Handle(Flavour),
+}
+
+impl Driver {
+    const ALL: [Driver; 6] = [
+        Driver::Runtime(Flavour::CurrentThread),
+        Driver::Runtime(Flavour::MultiThread),
+        Driver::Runtime(Flavour::Local),
+        Driver::Handle(Flavour::CurrentThread),
+        Driver::Handle(Flavour::MultiThread),
+        Driver::Handle(Flavour::Local),
+    ];
+
+    fn foreign(self) -> Foreign {
+        match self {
+            Driver::Runtime(flavour) | Driver::Handle(flavour) => Foreign::new(flavour),
+        }
+    }
+
+    fn block_on<F: Future>(self, foreign: &Foreign, future: F) -> F::Output {
+        match self {
+            Driver::Runtime(_) => foreign.block_on(future),
+            Driver::Handle(_) => foreign.handle().block_on(future),
+        }
+    }
+}
+
+/// The stack was resumed with the runtime current, but not in it.
+#[test]
+fn a_bridge_that_drives_the_current_runtime_does_not_wait_in_it() {
+    let cases = Driver::ALL.map(|driver| {
+        Case::new(format!("{driver:?}"), move || {
+            let foreign = driver.foreign();
+            let handle = foreign.handle();
+            let _guard = handle.enter();
+            let mut bridge = bridge(move || {
+                let main = async { catch_unwind(|| pending::<()>().wait()) };
+                any_text(&*driver.block_on(&foreign, main).unwrap_err())
+            });
+            match poll_once(Pin::new(&mut bridge)) {
+                Poll::Ready(text) => ensure(text.contains("was entered on this stack"), text),
+                Poll::Pending => Err("it suspends inside of tokio".to_owned()),
+            }
+        })
+    });
+    let test = "foreign_runtimes::a_bridge_that_drives_the_current_runtime_does_not_wait_in_it";
+    check_table(test, KNOWN, cases.into());
+}
+
+struct Unheard;
+
+impl Wake for Unheard {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Where a stack was resumed before does not forbid what is allowed where it is resumed now.
+#[test]
+fn a_bridge_may_wait_in_the_runtime_that_was_current_before() {
+    let cases = Driver::ALL.map(|driver| {
+        Case::new(format!("{driver:?}"), move || {
+            let foreign = driver.foreign();
+            let handle = foreign.handle();
+            let _guard = handle.enter();
+            let mut bridge = Box::pin(bridge(|| {
+                for _ in 0..3 {
+                    tokio::task::yield_now().wait();
+                }
+            }));
+            // The same waker each time.
+            let waker = Waker::from(Arc::new(Unheard));
+            let mut poll = || bridge.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(poll().is_pending());
+            while driver.block_on(&foreign, async { poll() }).is_pending() {}
+            Ok(())
+        })
+    });
+    let test = "foreign_runtimes::a_bridge_may_wait_in_the_runtime_that_was_current_before";
+    check_table(test, KNOWN, cases.into());
 }

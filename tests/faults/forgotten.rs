@@ -564,6 +564,32 @@ fn the_hub_of_a_forgotten_run_until_is_driven_beside_slow_tasks() {
     });
 }
 
+/// What asks for the next turn is nobody's wake, but the last turn.
+#[test]
+fn the_hub_of_a_forgotten_run_until_goes_on_with_fibers_that_give_way() {
+    let test = "forgotten::the_hub_of_a_forgotten_run_until_goes_on_with_fibers_that_give_way";
+    check_fact(test, KNOWN, || {
+        let runtime = runtime();
+        let joined = runtime.block_on(within(LONG, async {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            let mut driver = Box::pin(Hub::run_until(async {
+                let fiber = spawn(|| {
+                    for _ in 0..1000 {
+                        yield_now().wait();
+                    }
+                });
+                let _ = tell.send(fiber);
+                pending::<()>().await
+            }));
+            let polled = poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+            mem::forget(driver);
+            told.await.unwrap().await
+        }));
+        ensure(joined.is_some(), "it hangs")
+    });
+}
+
 /// A bridge that unwinds for ever puts off the cancels of the fibers, which are more than a turn handles.
 #[test]
 fn a_forgotten_close_over_fibers_that_cannot_be_cancelled_ends() {

@@ -11,7 +11,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::support::ending::poll_once;
-use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure, within};
+use crate::support::table::{
+    Case, LONG, Verdict, any_text, check_fact, check_table, ensure, within,
+};
 use crate::support::{Drops, runtime};
 
 const KNOWN: &[&str] = &[];
@@ -67,6 +69,15 @@ enum Other {
     Task,
 }
 
+/// Counts what has run and what was refused.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 fn gets_its_turn(sent: Sent, other: Other, closing: bool) -> Verdict {
     let count = Arc::new(AtomicUsize::new(0));
     let (tell, told) = mpsc::channel::<usize>();
@@ -119,9 +130,9 @@ fn gets_its_turn(sent: Sent, other: Other, closing: bool) -> Verdict {
     });
     let handle = handle.recv().unwrap();
     for _ in 0..MANY {
-        let count = count.clone();
+        let counted = Counted(count.clone());
         let one = move || {
-            count.fetch_add(1, Ordering::SeqCst);
+            drop(counted);
             if other == Other::Timer {
                 // So that all of them take much longer than the timer.
                 thread::sleep(Duration::from_micros(10));
@@ -180,6 +191,50 @@ fn what_others_send_is_taken_in_by_turns() {
         }
     }
     check_table("load::what_others_send_is_taken_in_by_turns", KNOWN, cases);
+}
+
+/// A burst needs no stack for each of its fibers.
+#[test]
+fn no_more_fibers_are_launched_than_a_turn_can_begin() {
+    let test = "load::no_more_fibers_are_launched_than_a_turn_can_begin";
+    check_fact(test, KNOWN, || {
+        let held = Held::new(|| ());
+        let most = Arc::new(AtomicUsize::new(0));
+        for _ in 0..MANY {
+            let most = most.clone();
+            let one = move || {
+                let live = Hub::current().metrics().live_fibers();
+                most.fetch_max(live, Ordering::SeqCst);
+            };
+            drop(held.thread.spawn(one).unwrap());
+        }
+        let last = held.thread.spawn(|| ()).unwrap();
+        let _thread = held.let_go();
+        last.wait().unwrap();
+        let most = most.load(Ordering::SeqCst);
+        ensure(
+            most <= FEW / 2,
+            format!("{most} of {MANY} are there at once"),
+        )
+    });
+}
+
+#[test]
+fn a_callback_that_queues_itself_for_ever_does_not_keep_a_hub_that_closes() {
+    let test = "load::a_callback_that_queues_itself_for_ever_does_not_keep_a_hub_that_closes";
+    check_fact(test, KNOWN, || {
+        fn again() {
+            // It panics when the hub takes no more.
+            Hub::current().run_callback(again);
+        }
+        let ends = async {
+            let hub = Hub::current();
+            hub.run_callback(again);
+            hub.close().await;
+        };
+        let ends = runtime().block_on(within(LONG, ends));
+        ensure(ends.is_some(), "the close hangs")
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::future::pending;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 
 use crate::support::ending::{Count, poll_once};
 use crate::support::runtime;
-use crate::support::table::{Case, Verdict, check_fact, check_table, ensure};
+use crate::support::table::{Case, Verdict, any_text, check_fact, check_table, ensure};
 
 const KNOWN: &[&str] = &[];
 
@@ -595,5 +595,25 @@ fn a_lost_hub_is_left_alone_by_who_makes_another_at_the_thread_s_end() {
     check_fact(test, KNOWN, || {
         let call = |_: &mut Kit| runtime().block_on(async { drop(Hub::current()) });
         end_of_thread(State::HubLost, Order::Between, call)
+    });
+}
+
+#[test]
+fn run_until_is_refused_at_the_thread_s_end() {
+    let test = "thread_end::run_until_is_refused_at_the_thread_s_end";
+    check_fact(test, KNOWN, || {
+        static SAID: Mutex<Option<String>> = Mutex::new(None);
+        let call = |kit: &mut Kit| {
+            let _guard = kit.handle.enter();
+            let mut driver = Box::pin(Hub::run_until(async { drop(spawn(|| ())) }));
+            let polled = catch_unwind(AssertUnwindSafe(|| poll_once(driver.as_mut()).is_ready()));
+            *SAID.lock().unwrap() = Some(match polled {
+                Ok(ended) => format!("not refused, ended: {ended}"),
+                Err(payload) => any_text(&*payload),
+            });
+        };
+        end_of_thread(State::HubWithFibers, Order::Between, call)?;
+        let said = SAID.lock().unwrap().take().unwrap_or_default();
+        ensure(said.contains("thread is ending"), said)
     });
 }
