@@ -134,7 +134,8 @@
 //! * [Errors](guide::errors) by their text.
 //! * [Gruvi's names](guide::ancestor).
 //!
-//! [`io`] and [`stream`] hold the adapters between std's traits and tokio's.
+//! [`io`] and [`stream`] hold the adapters between std's traits and tokio's. [`thread`] has std's names
+//! and signatures, for threaded code whose `use` lines change and nothing else.
 //!
 //! # Scheduling
 //!
@@ -215,6 +216,7 @@ pub mod stream;
 mod switch;
 mod switch_back;
 mod switchpoint;
+pub mod thread;
 mod time;
 mod try_scope;
 mod wait;

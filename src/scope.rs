@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::thread;
 
 use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
@@ -26,7 +27,8 @@ use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{Place, StackState, WaitSite, ambient, body, suspend, with_place};
 use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
-use crate::scheduler::{attach, end_child, launch};
+use crate::scheduler::launch::{self, Settings};
+use crate::scheduler::{attach, end_child};
 use crate::shared::{FiberId, Start};
 use crate::switch::Coroutine;
 
@@ -99,18 +101,7 @@ where
 {
     let scope = Scope::new(hub("`scope`"));
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    scope.end(result.is_err());
-    match result {
-        Err(payload) => resume_unwind(payload),
-        Ok(value) => {
-            scope.deliver_interrupt();
-            assert!(
-                !scope.children.has_unclaimed_panic(),
-                "a scoped fiber panicked"
-            );
-            value
-        }
-    }
+    scope.finish(result)
 }
 
 /// Returns the hub for the fibers of a scope of the running code. A refusal names `call`.
@@ -120,11 +111,12 @@ where
 /// Panics where a scope could not wait, and where there is no hub.
 #[track_caller]
 pub(crate) fn hub(call: &str) -> Rc<Core> {
-    let site = WaitSite::here(call);
+    // In async code there is no scope to await.
+    let site = WaitSite::here_unless_async(call, "");
     assert!(
         matches!(site, WaitSite::Stack),
         "{call} was called on a plain thread, where there is no hub for its fibers; call it in a \
-         fiber, or use `std::thread::scope`",
+         fiber, such as the body of `switchback::run`, or use `std::thread::scope`",
     );
     match attach::current() {
         Ok(hub) => hub,
@@ -184,23 +176,19 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        match self.create(f) {
-            Ok(fiber) => ScopedFiber {
-                fiber,
-                scope: PhantomData,
-            },
-            Err(e) => {
-                contain::panic_once(&e);
-                ScopedFiber {
-                    fiber: Fiber::stillborn(e.to_string()),
-                    scope: PhantomData,
-                }
-            }
-        }
+        self.create(Settings::default(), f).unwrap_or_else(|e| {
+            contain::panic_once(&e);
+            ScopedFiber::new(Fiber::stillborn(e.to_string()))
+        })
     }
 
+    /// Makes a fiber with these settings that may borrow, and starts it.
     #[allow(unsafe_code)]
-    fn create<F, T>(&self, f: F) -> io::Result<Fiber<T>>
+    pub(crate) fn create<F, T>(
+        &self,
+        settings: Settings,
+        f: F,
+    ) -> io::Result<ScopedFiber<'scope, T>>
     where
         F: FnOnce() -> T + 'scope,
         T: 'scope,
@@ -208,9 +196,10 @@ impl<'scope> Scope<'scope, '_> {
         let hub = &self.hub;
         // First, because it runs the user's code, which may close the hub.
         let inherited = ambient::inherit();
-        let stack = launch::stack(hub, None)?;
-        let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), None, Start::AtOnce);
-        launch::begin(hub, &child, &stack, false);
+        let stack = launch::stack(hub, settings.stack_size)?;
+        let name = settings.name.map(String::into_boxed_str);
+        let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), name, Start::AtOnce);
+        launch::begin(hub, &child, &stack, settings.measure_stack);
         let body = body::body(hub, sender, inherited, f);
         // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
         // the Scope Invariant that is after the body has finished, or never. A child that was
@@ -221,7 +210,25 @@ impl<'scope> Scope<'scope, '_> {
         self.children.begin(&child);
         launch::enter(hub, child, coroutine, Some(self.children.clone()));
         self.children.pass_on_cancel(receiver.fiber());
-        Ok(Fiber::from_receiver(receiver))
+        Ok(ScopedFiber::new(Fiber::from_receiver(receiver)))
+    }
+
+    /// Waits until every child has ended. Then returns the result of the body or throws what has
+    /// ended it.
+    #[track_caller]
+    pub(crate) fn finish<T>(&self, result: thread::Result<T>) -> T {
+        self.end(result.is_err());
+        match result {
+            Err(payload) => resume_unwind(payload),
+            Ok(value) => {
+                self.deliver_interrupt();
+                assert!(
+                    !self.children.has_unclaimed_panic(),
+                    "a scoped fiber panicked"
+                );
+                value
+            }
+        }
     }
 
     /// Waits until every child has ended. `unwinds` says whether the body has unwound.
@@ -321,6 +328,13 @@ impl<'scope> Scope<'scope, '_> {
 }
 
 impl<T> ScopedFiber<'_, T> {
+    fn new(fiber: Fiber<T>) -> Self {
+        ScopedFiber {
+            fiber,
+            scope: PhantomData,
+        }
+    }
+
     /// Returns a future that waits for the fiber to end and gives its result: see [`Fiber::join`].
     ///
     /// # Cancel safety

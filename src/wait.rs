@@ -148,8 +148,15 @@ impl<F: IntoFuture> Wait for F {}
 #[track_caller]
 #[inline(always)]
 pub(crate) fn wait_as<F: IntoFuture>(call: &str, future: F) -> F::Output {
-    let site = WaitSite::here(call);
-    match block_on(site, future.into_future(), OnInterrupt::Unwind) {
+    wait_at(WaitSite::here(call), future.into_future())
+}
+
+/// Waits for `future` at this site, which must be that of the running code. Only an unwind ends the
+/// wait early.
+#[track_caller]
+#[inline(always)]
+pub(crate) fn wait_at<F: Future>(site: WaitSite, future: F) -> F::Output {
+    match block_on(site, future, OnInterrupt::Unwind) {
         Ok(output) => output,
         Err(interrupt) => interrupt.throw(),
     }
@@ -187,8 +194,9 @@ fn block_thread<F: Future>(site: WaitSite, future: Pin<&mut F>) -> F::Output {
     }
 }
 
+/// Waits for `future` at this site, which must be that of the running code, but not beyond `deadline`.
 #[track_caller]
-fn block_until<F: Future>(
+pub(crate) fn block_until<F: Future>(
     site: WaitSite,
     future: F,
     deadline: Instant,

@@ -16,7 +16,7 @@ use crate::current::{Resumer, StackState, WaitSite, suspend, with_place};
 use crate::hub::{Core, Ready, Ticket};
 use crate::scheduler::{attach, intake, registry};
 use crate::shared::{FiberRef, Mailbox};
-use crate::wait::block_on;
+use crate::wait::wait_at;
 
 /// Lets everything that is ready now run first. Use `yield_now().wait()` in a fiber and
 /// `yield_now().await` in async code.
@@ -94,10 +94,7 @@ impl YieldNow {
     #[cold]
     #[track_caller]
     fn wait_as_any_future(self, site: WaitSite) {
-        match block_on(site, self, OnInterrupt::Unwind) {
-            Ok(()) => {}
-            Err(interrupt) => interrupt.throw(),
-        }
+        wait_at(site, self);
     }
 }
 

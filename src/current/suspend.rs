@@ -3,20 +3,13 @@
 //! The engine saves registers. The resumer keeps its own place ([`super::place::resume`]). A stack
 //! that is resumed sets its place again, and updates what it knows about unwinding.
 
-use std::cell::Cell;
 use std::thread::panicking;
 
-use super::unwinding::{UNWINDING_BRIDGES, mark};
+use super::unwinding::{SUSPENDED_PANICKING, UNWINDING_BRIDGES, mark};
 use super::{Resumer, StackState, ambient, place};
 use crate::base::{Unwinding, contain};
 use crate::shared::HubPart;
 use crate::switch::Suspension;
-
-thread_local! {
-    /// The number of stacks of this thread that are suspended while the thread counts a panic.
-    /// Stacks that were abandoned in this state are counted for ever.
-    static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
-}
 
 /// Suspends the running stack until it is woken; if it was told to give way, without waiting for a
 /// wake. Returns whether it may be unwinding, in the sense of [`super::unwinding`].

@@ -22,9 +22,12 @@ use std::thread::panicking;
 
 use super::ambient;
 use super::place::{Place, with_place};
-use crate::base::{contain, half_way};
+use crate::base::{Unwinding, contain, half_way};
 
 thread_local! {
+    /// The number of stacks of this thread that are suspended while the thread counts a panic.
+    /// Stacks that were abandoned in this state are counted for ever.
+    pub(super) static SUSPENDED_PANICKING: Cell<usize> = const { Cell::new(0) };
     /// The number of bridges of this thread that are suspended while they are surely unwinding. It
     /// may be that nothing ever polls such a bridge again.
     pub(super) static UNWINDING_BRIDGES: Cell<usize> = const { Cell::new(0) };
@@ -49,6 +52,21 @@ impl Drop for Deferred {
             contain::drop_waker(Some(waker));
         }
     }
+}
+
+/// Returns whether the running code is surely unwinding. What may be the unwinding of another stack
+/// does not count.
+#[inline]
+pub(crate) fn is_unwinding() -> bool {
+    panicking() && is_own_unwinding()
+}
+
+#[cold]
+fn is_own_unwinding() -> bool {
+    with_place(|place| match place {
+        Place::Poll(state) | Place::Stack(state) => state.unwinding() == Unwinding::Yes,
+        _ => SUSPENDED_PANICKING.get() == 0,
+    })
 }
 
 /// Records that a stack is abandoned while the thread counts a panic.

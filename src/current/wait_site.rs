@@ -34,8 +34,11 @@ enum Refusal {
     Forbidden(WaitSite),
 }
 
+/// What to do in async code instead of waiting for a future.
+const USE_AWAIT: &str = "use `.await`";
+
 impl WaitSite {
-    /// Determines where the running code may wait.
+    /// Determines where the running code may wait, for a call that waits for a future.
     ///
     /// # Panics
     ///
@@ -43,20 +46,28 @@ impl WaitSite {
     #[track_caller]
     #[inline(always)]
     pub(crate) fn here(call: &str) -> WaitSite {
+        WaitSite::here_unless_async(call, USE_AWAIT)
+    }
+
+    /// Like [`here`](WaitSite::here). In async code, the message says what to do `instead`, such as
+    /// awaiting a method of another name. It may be empty.
+    #[track_caller]
+    #[inline(always)]
+    pub(crate) fn here_unless_async(call: &str, instead: &str) -> WaitSite {
         let frame = Frame::new();
         match frame.place() {
             Place::Stack(state) if may_switch(state) => WaitSite::Stack,
-            _ => WaitSite::here_or_panic(call),
+            _ => WaitSite::here_or_panic(call, instead),
         }
     }
 
     #[cold]
     #[track_caller]
-    fn here_or_panic(call: &str) -> WaitSite {
+    fn here_or_panic(call: &str, instead: &str) -> WaitSite {
         match WaitSite::find() {
             Ok(site) => site,
-            Err(refusal) if panicking() => refusal.unwinding(call),
-            Err(refusal) => refusal.panic(call),
+            Err(refusal) if panicking() => refusal.unwinding(call, instead),
+            Err(refusal) => refusal.panic(call, instead),
         }
     }
 
@@ -65,10 +76,17 @@ impl WaitSite {
     #[track_caller]
     #[inline]
     pub(crate) fn here_or_error(call: &str) -> Option<WaitSite> {
+        WaitSite::here_or_error_unless_async(call, USE_AWAIT)
+    }
+
+    /// Like [`here_or_error`](WaitSite::here_or_error), with what to do `instead` in async code.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn here_or_error_unless_async(call: &str, instead: &str) -> Option<WaitSite> {
         match WaitSite::find() {
             Ok(site) => Some(site),
             Err(_) if panicking() => None,
-            Err(refusal) => refusal.panic(call),
+            Err(refusal) => refusal.panic(call, instead),
         }
     }
 
@@ -111,8 +129,8 @@ impl WaitSite {
 pub(crate) fn refuse_other_runtime() {
     const CALL: &str = "a wait";
     match panicking() {
-        true => drop(Refusal::Elsewhere.unwinding(CALL)),
-        false => Refusal::Elsewhere.panic(CALL),
+        true => drop(Refusal::Elsewhere.unwinding(CALL, USE_AWAIT)),
+        false => Refusal::Elsewhere.panic(CALL, USE_AWAIT),
     }
 }
 
@@ -127,7 +145,7 @@ impl Refusal {
     /// If this stack is the one that unwinds, a second panic would abort the process.
     #[cold]
     #[track_caller]
-    fn unwinding(self, call: &str) -> WaitSite {
+    fn unwinding(self, call: &str, instead: &str) -> WaitSite {
         let frame = Frame::new();
         let (unwinding, state) = match frame.place() {
             Place::Stack(state) => (state.unwinding(), Some(state)),
@@ -135,14 +153,14 @@ impl Refusal {
         };
         match (self, unwinding, state) {
             // The thread counts no panic, so one may be thrown.
-            (_, Unwinding::No, _) => self.panic(call),
+            (_, Unwinding::No, _) => self.panic(call, instead),
             // The wait is allowed on a stack that surely unwinds, and on a plain thread, which does
             // not switch.
             (Refusal::Forbidden(site), Unwinding::Yes, _) => site,
             (Refusal::Forbidden(site), _, None) => site,
             // A destructor that tokio runs for a task: tokio catches what it panics with.
             (Refusal::Elsewhere, _, Some(state)) if !state.resumer.resumed_in().is_same_task() => {
-                self.panic(call)
+                self.panic(call, instead)
             }
             // The stack cannot continue in either way, and must not suspend and be resumed.
             (Refusal::Forbidden(_) | Refusal::Elsewhere, _, Some(state)) => {
@@ -153,25 +171,21 @@ impl Refusal {
                 ));
                 suspend::abandon(state)
             }
-            (_, _, _) => self.panic(call),
+            (_, _, _) => self.panic(call, instead),
         }
     }
 
     #[cold]
     #[track_caller]
-    fn panic(self, call: &str) -> ! {
+    fn panic(self, call: &str, instead: &str) -> ! {
         match self {
             Refusal::Async => {
-                // There is no scope to await.
-                let twin = match call == "`scope`" {
-                    true => "",
-                    false => "use `.await`, or ",
-                };
-                let instead = match executors::in_multi_thread_runtime() {
+                let or = if instead.is_empty() { "" } else { ", or " };
+                let elsewhere = match executors::in_multi_thread_runtime() {
                     true => "send this code to a `HubPool`",
                     false => "move this code into `switchback::spawn` or `bridge`",
                 };
-                panic!("{call} would block the runtime; {twin}{instead}")
+                panic!("{call} would block the runtime; {instead}{or}{elsewhere}")
             }
             Refusal::Poll => panic!(
                 "{call} inside a future's `poll`, or a destructor that it runs, would suspend the \

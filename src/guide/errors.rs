@@ -31,7 +31,9 @@
 //! **`` CALL would block the runtime; use `.await`, or move this code into `switchback::spawn` or
 //! `bridge` ``**, or **`` send this code to a `HubPool` ``**: a call that waits was made in async
 //! code. There, `.await` the future. Synchronous code that calls `.wait()` runs in a fiber or in a
-//! [`bridge`](crate::bridge()).
+//! [`bridge`](crate::bridge()). A call in std's shape has no future; its text names what has:
+//! `` await a `switchback::sleep` ``, `` await a `switchback::sleep_until` ``,
+//! `` await a `switchback::yield_now` ``, `` await a `tokio::sync::Notify` ``.
 //!
 //! **`` CALL inside a future's `poll`, or a destructor that it runs, would suspend the executor
 //! half way; use `.await` there, or wait outside of the future ``**: the fiber is polling a future,
@@ -59,8 +61,8 @@
 //! **`` `switchback::run` would block the runtime that drives this code; use `switchback::spawn`
 //! and join the fiber ``**: [`run`](crate::run()) is for a synchronous `main`.
 //!
-//! **`` `scope` was called on a plain thread, where there is no hub for its fibers; call it in a
-//! fiber, or use `std::thread::scope` ``**: as it says.
+//! **`` CALL was called on a plain thread, where there is no hub for its fibers; call it in a fiber,
+//! such as the body of `switchback::run`, or use `std::thread::scope` ``**: as it says.
 //!
 //! **`` `park()` was called outside of a fiber, where nobody could unpark it; on a plain thread use
 //! `std::thread::park`, in async code await a `tokio::sync::Notify` ``**: as it says.

@@ -3,7 +3,37 @@
 //! Most of the code stays as it is. What blocks its thread is replaced, since a hub's thread
 //! has other fibers to run: each such call has a counterpart that waits.
 //!
+//! # By its `use` lines
+//!
+//! The module [`thread`](crate::thread) has the names and signatures of std's. Where a program is to stay
+//! as it is, `use switchback::thread` in place of `use std::thread` makes fibers of its threads, and
+//! `use switchback::fiber_local as thread_local` gives each its own locals. The module has a
+//! table of what differs from std. The body of `main` goes into [`run`](crate::run()):
+//!
+//! ```
+//! use switchback::thread; // was: std::thread
+//! use std::time::Duration;
+//!
+//! fn main() {
+//!     switchback::run(|| {
+//!         let workers: Vec<_> = (0..3)
+//!             .map(|n| {
+//!                 thread::spawn(move || {
+//!                     thread::sleep(Duration::from_millis(3 - n));
+//!                     n
+//!                 })
+//!             })
+//!             .collect();
+//!         let sum: u64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+//!         assert_eq!(sum, 3);
+//!     })
+//!     .unwrap();
+//! }
+//! ```
+//!
 //! # From std
+//!
+//! In new code, and where fibers are to be cancelled, the crate's own types say more:
 //!
 //! | std | here |
 //! |---|---|

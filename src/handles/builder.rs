@@ -136,6 +136,10 @@ impl Builder {
         on.send(self.0, f)
     }
 
+    pub(crate) fn into_settings(self) -> Settings {
+        self.0
+    }
+
     #[track_caller]
     fn make<F, T>(self, start: Start, f: F) -> io::Result<Fiber<T>>
     where

@@ -64,10 +64,15 @@ impl FiberHandle {
     /// Ends the fiber's [`park`](crate::park), or makes its next one return at once. Several calls
     /// before that `park` count as one.
     pub fn unpark(&self) {
-        // Ordering: pairs with the swap in `Parked::poll`, so that code after `park` sees what
+        // Ordering: pairs with the swap in `take_token`, so that code after `park` sees what
         // happened before `unpark`.
         self.0.unparked.store(true, Ordering::Release);
         registry::wake(&self.0);
+    }
+
+    /// Takes the token of [`unpark`](Self::unpark), if there is one.
+    pub(crate) fn take_token(&self) -> bool {
+        self.0.unparked.swap(false, Ordering::Acquire)
     }
 
     /// Returns the most that the fiber has used of its stack, in bytes; `None` if it is not

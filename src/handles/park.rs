@@ -1,11 +1,9 @@
 //! Parks a fiber.
 
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::current_fiber;
-use crate::shared::FiberRef;
+use super::{FiberHandle, current_fiber};
 use crate::wait::wait_as;
 
 /// Suspends the calling fiber until [`FiberHandle::unpark`] is called for it.
@@ -32,18 +30,18 @@ pub fn park() {
              thread use `std::thread::park`, in async code await a `tokio::sync::Notify`"
         );
     };
-    wait_as("`park()`", Parked(fiber.0));
+    wait_as("`park()`", Parked(fiber));
 }
 
 /// A future that is ready once the token is available, and takes it.
-struct Parked(FiberRef);
+struct Parked(FiberHandle);
 
 impl Future for Parked {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         // There is no waker to register, because `unpark` wakes the fiber itself.
-        match self.0.unparked.swap(false, Ordering::Acquire) {
+        match self.0.take_token() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }

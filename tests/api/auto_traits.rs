@@ -128,6 +128,20 @@ fn a_fiber_goes_where_its_result_may_go() {
 }
 
 #[test]
+fn handles_in_stds_shape_go_where_the_fibers_may_go() {
+    use switchback::thread::{JoinHandle, Scope, ScopedJoinHandle, Thread, ThreadId};
+    facts! {
+        JoinHandle<Cell>: true Send, true Sync, true Unpin;
+        JoinHandle<Local>: false Send, false Sync, true Unpin;
+        Thread: true Send, true Sync, true Unpin;
+        ThreadId: true Send, true Sync, true Unpin;
+    }
+    stays! { Scope<'static, 'static> }
+    assert!(!Is::<ScopedJoinHandle<'static, u8>>(PhantomData).send());
+    assert!(Is::<Thread>(PhantomData).cloned());
+}
+
+#[test]
 fn adapters_go_where_what_they_wrap_may_go() {
     facts! {
         Blocking<u8>: true Send, true Sync, true Unpin;

@@ -8,6 +8,7 @@ mod links;
 mod misuse;
 mod panic_abort;
 mod sources;
+mod std_tables;
 #[path = "../support/mod.rs"]
 mod support;
 mod surface;

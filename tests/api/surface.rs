@@ -9,13 +9,16 @@ use crate::sources;
 /// Set this variable to write the file anew.
 const RENEW: &str = "SWITCHBACK_RENEW_SURFACE";
 
+/// Modules that share names with others, so that their items are listed with the module's.
+const STD_SHAPED: [&str; 1] = ["thread"];
+
 /// The list from which the getters of `HubMetrics` are made.
 const METRICS: &str = "metrics!";
 const METRICS_BEGIN: &str = "metrics! {";
 
 /// Returns what a file declares as public, one item a line. This relies on rustfmt, which begins
 /// each item on a line of its own, and indents what is in another one.
-fn public(text: &str) -> Vec<String> {
+pub(crate) fn public(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     // The `impl`, trait or enum that the line is in, with its indentation.
     let mut around: Option<(usize, String)> = None;
@@ -118,18 +121,34 @@ fn name(head: &str) -> Option<&str> {
     words.next()?.split(['<', '(', ':', ';']).next()
 }
 
+/// Returns what precedes the items of a file in the list.
+fn module(path: &Path) -> String {
+    let path = path.strip_prefix(sources::root()).unwrap();
+    let folder = path.iter().next().unwrap().to_str().unwrap();
+    match STD_SHAPED.contains(&folder) {
+        true => format!("{folder}: "),
+        false => String::new(),
+    }
+}
+
 #[test]
 fn the_public_items_are_those_of_the_list() {
-    let found: Vec<String> = sources::read()
+    let found: Vec<(String, String)> = sources::read()
         .iter()
-        .flat_map(|(_, text)| public(text))
+        .flat_map(|(path, text)| {
+            let module = module(path);
+            public(text)
+                .into_iter()
+                .map(move |head| (module.clone(), head))
+        })
         .collect();
-    let names: BTreeSet<&str> = found.iter().filter_map(|head| name(head)).collect();
-    let concerns = |head: &&String| {
+    let names: BTreeSet<&str> = found.iter().filter_map(|(_, head)| name(head)).collect();
+    let concerns = |(_, head): &&(String, String)| {
         let is_impl = head.starts_with("impl") || head.starts_with("unsafe impl");
         !is_impl || head.contains(": pub ") || is_of(head, &names)
     };
-    let listed: BTreeSet<&str> = found.iter().filter(concerns).map(String::as_str).collect();
+    let of_module = |(module, head): &(String, String)| format!("{module}{head}");
+    let listed: BTreeSet<String> = found.iter().filter(concerns).map(of_module).collect();
     let mut text = listed.into_iter().collect::<Vec<_>>().join("\n");
     text.push('\n');
 

@@ -1,0 +1,117 @@
+//! [`sleep`], [`sleep_until`] and [`yield_now`].
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::current::WaitSite;
+use crate::wait::wait_at;
+use crate::{time, yield_now as yields};
+
+/// Waits until `duration` has passed: a fiber suspends, a plain thread sleeps.
+///
+/// # Cancel safety
+///
+/// Nothing is lost if a sleep is cancelled.
+///
+/// # Panics
+///
+/// Panics where [`wait`](crate::Wait::wait) does, and in a fiber if the runtime's timers are not
+/// enabled.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use switchback::thread;
+///
+/// # switchback::run(|| {
+/// let begin = Instant::now();
+/// thread::sleep(Duration::from_millis(2));
+/// assert!(begin.elapsed() >= Duration::from_millis(2));
+/// # }).unwrap();
+/// ```
+#[track_caller]
+pub fn sleep(duration: Duration) {
+    match WaitSite::here_unless_async("`thread::sleep`", "await a `switchback::sleep`") {
+        WaitSite::Thread => thread::sleep(duration),
+        site => wait_at(site, time::sleep(duration)),
+    }
+}
+
+/// Waits until `deadline`. If that has passed, returns at once.
+///
+/// # Cancel safety
+///
+/// Nothing is lost if a sleep is cancelled.
+///
+/// # Panics
+///
+/// Panics where [`sleep`] does.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use switchback::thread;
+///
+/// # switchback::run(|| {
+/// let next = Instant::now() + Duration::from_millis(2);
+/// thread::sleep_until(next);
+/// assert!(Instant::now() >= next);
+/// # }).unwrap();
+/// ```
+#[track_caller]
+pub fn sleep_until(deadline: Instant) {
+    let instead = "await a `switchback::sleep_until`";
+    match WaitSite::here_unless_async("`thread::sleep_until`", instead) {
+        WaitSite::Thread => thread::sleep(deadline.saturating_duration_since(Instant::now())),
+        site => wait_at(site, time::sleep_until(deadline)),
+    }
+}
+
+/// Waits until `ms` milliseconds have passed.
+///
+/// # Panics
+///
+/// Panics where [`sleep`] does.
+#[deprecated(note = "use `sleep`, as std says")]
+#[track_caller]
+pub fn sleep_ms(ms: u32) {
+    sleep(Duration::from_millis(ms.into()));
+}
+
+/// Lets all fibers that are ready now run first; on a plain thread, other threads.
+///
+/// # Cancel safety
+///
+/// Nothing is lost if it is cancelled.
+///
+/// # Panics
+///
+/// Panics where [`wait`](crate::Wait::wait) does.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// use switchback::thread;
+///
+/// # switchback::run(|| {
+/// let done = Cell::new(false);
+/// thread::scope(|s| {
+///     s.spawn(|| done.set(true));
+///     while !done.get() {
+///         thread::yield_now(); // the other fiber runs
+///     }
+/// });
+/// # }).unwrap();
+/// ```
+#[track_caller]
+pub fn yield_now() {
+    let instead = "await a `switchback::yield_now`";
+    match WaitSite::here_unless_async("`thread::yield_now`", instead) {
+        WaitSite::Stack => yields::yield_now().wait(),
+        WaitSite::Thread => thread::yield_now(),
+        WaitSite::Tokio => wait_at(WaitSite::Tokio, yields::yield_now()),
+    }
+}
