@@ -11,6 +11,7 @@
 //!
 //! The future stays where the caller has put it, and only the code on this stack uses it.
 
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::thread::panicking;
@@ -179,6 +180,30 @@ pub(crate) fn block_on<F: Future>(
         };
     }
     Ok(block_thread(site, future))
+}
+
+/// Waits for a call that can return I/O errors. `call` is its name. A cancel unwinds; where waiting
+/// is impossible, an error says so.
+#[track_caller]
+#[inline]
+pub(crate) fn block_on_io<F, R>(call: &str, operation: F) -> io::Result<R>
+where
+    F: Future<Output = io::Result<R>>,
+{
+    let Some(site) = WaitSite::here_or_error(call) else {
+        return Err(refused(Interrupt::Unwinding));
+    };
+    match block_on(site, operation, OnInterrupt::UnwindOrError) {
+        Ok(result) => result,
+        Err(Interrupt::Thrown(thrown)) => thrown.throw(),
+        Err(interrupt) => Err(refused(interrupt)),
+    }
+}
+
+#[cold]
+fn refused(interrupt: Interrupt) -> io::Error {
+    let cancelled: Cancelled = interrupt.into_cancelled();
+    io::Error::from(cancelled)
 }
 
 /// Blocks this thread until `future` is ready. This is not inlined, because it would make the frames of

@@ -94,6 +94,6 @@ fn main() -> Result<(), Failed> {
         println!("{CONNECTIONS} handshakes, {SIZE} bytes each way, in {took:.2?}");
         let error = cut.wait()?.expect_err("its peer never shakes hands");
         println!("the one that stalled: {error}");
-        stalls.shutdown().map_err(Failed::from)
+        stalls.shutdown_write().map_err(Failed::from)
     })?
 }

@@ -47,6 +47,7 @@
 //! | ... of `AsyncReadExt::read`, `TcpListener::accept` | nothing |
 //! | ... of `read_exact`, `read_to_end`, `write_all` | its progress: bytes may have been transferred |
 //! | `read`, `fill_buf`, `write`, `flush` of an [`io::Blocking`](crate::io::Blocking) | nothing; `read_exact`, `write_all` and similar consist of several calls, and lose their progress |
+//! | `io::ready`, `io::until_ready` | nothing: readiness is not used up |
 //! | `next` of a [`WaitIter`](crate::stream::WaitIter) | no item |
 //! | [`wait_send`, `wait_feed`](crate::stream::WaitSink) | the item, unless it was sent |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
@@ -58,7 +59,7 @@
 //! | [`scope`](crate::scope()) | the result of its closure; its children are cancelled, and the scope waits for them |
 //! | [`try_scope`](crate::try_scope()) | the same, and the errors of its children |
 //! | [`bridge`](crate::bridge()) | what its body holds: the body is unwound |
-//! | a read, a write or an item of [`HubPool::reader`](crate::HubPool::reader), [`writer`](crate::HubPool::writer) or [`iter`](crate::HubPool::iter) | nothing; dropping the stream itself cancels its fiber |
+//! | a read, a write or an item of [`HubPool::reader`](crate::HubPool::reader), [`output`](crate::HubPool::output), [`writer`](crate::HubPool::writer) or [`iter`](crate::HubPool::iter) | nothing; dropping the stream itself cancels its fiber |
 //! | a read of an [`io::AsyncReader`](crate::io::AsyncReader), an item of a [`stream::from_iter`](crate::stream::from_iter()) | nothing; dropping the reader or stream itself unwinds the body inside |
 //! | a write to an [`io::AsyncWriter`](crate::io::AsyncWriter) | nothing: no byte of a cancelled write was written; the next call continues a flush or shutdown |
 //! | [`Hub::close`](crate::Hub::close), [`close_within`](crate::Hub::close_within) | nothing: the close continues |

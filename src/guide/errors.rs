@@ -210,7 +210,11 @@
 //!
 //! **`cannot poll descriptor NUMBER: ERROR`**, with `the callback belongs to another hub`, `the
 //! callback was removed; add it again`, or `it was closed while it was polled; remove the callback
-//! and add it again`; **`descriptors cannot be polled any more: ERROR`**: errors of `Hub::poll`.
+//! and add it again`; **`descriptors cannot be polled any more: ERROR`**: errors of `Hub::poll` and,
+//! the first, of `io::ready`. Files and directories cannot be polled.
+//!
+//! **`` a descriptor is never ready for `Events::NONE`; ask for `READABLE`, `WRITABLE` or both ``**: of
+//! `io::ready` and `io::until_ready`.
 //!
 //! **`` a fiber-local of type `TYPE` was used after it was dropped, or while it is being dropped; use
 //! `try_with` in destructors ``**, and its error, **`the fiber-local was dropped, or is being

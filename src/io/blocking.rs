@@ -15,10 +15,8 @@ use tokio::io::{
 
 use super::shared::{SharedRead, SharedWrite, read_shared, write_shared};
 use crate::base::{Timeout, Unwinding, deadline_after};
-use crate::cancel::{Interrupt, OnInterrupt};
-use crate::current::{Place, WaitSite, with_place};
-use crate::shared::Cancelled;
-use crate::wait::block_on;
+use crate::current::{Place, with_place};
+use crate::wait::block_on_io;
 
 /// Wraps a stream with tokio's I/O traits and implements std's: [`Read`], [`Write`],
 /// [`BufRead`] and [`Seek`], wherever `T` implements their async counterpart.
@@ -188,7 +186,7 @@ impl<T> Blocking<T> {
     /// });
     /// let mut writer = spawn(move || {
     ///     to_far.write_all(&[7; 1000])?;
-    ///     to_far.shutdown()
+    ///     to_far.shutdown_write()
     /// });
     /// let mut back = Vec::new();
     /// from_far.read_to_end(&mut back)?;
@@ -217,11 +215,12 @@ impl<T> Blocking<T> {
         (read, write)
     }
 
-    /// Shuts down the writing direction: waits until everything is written and the peer
-    /// will see the end of the stream. The stream can still be read.
+    /// Ends the writing direction: waits until everything is written and the peer will see
+    /// the end of the stream. The stream can still be read.
     ///
     /// This calls tokio's [`shutdown`](AsyncWrite::poll_shutdown). It shuts down the
-    /// writing half of a TCP stream; a TLS stream sends its closing alert first.
+    /// writing half of a TCP stream; a TLS stream sends its closing alert first. For a bare
+    /// socket, [`shutdown`](Blocking::shutdown) does the same through a shared reference.
     ///
     /// # Errors
     ///
@@ -231,14 +230,14 @@ impl<T> Blocking<T> {
     ///
     /// Panics where [all calls](Blocking#panics) do.
     #[track_caller]
-    pub fn shutdown(&mut self) -> io::Result<()>
+    pub fn shutdown_write(&mut self) -> io::Result<()>
     where
         T: AsyncWrite + Unpin,
     {
         let limit = self.write_timeout.get();
         let inner = &mut self.inner;
         let shutdown = poll_fn(|cx| Pin::new(&mut *inner).poll_shutdown(cx));
-        complete("`Blocking::shutdown`", limit, shutdown)
+        complete("`Blocking::shutdown_write`", limit, shutdown)
     }
 }
 
@@ -249,13 +248,10 @@ pub(super) fn complete<F, R>(call: &str, limit: Option<Duration>, operation: F) 
 where
     F: Future<Output = io::Result<R>>,
 {
-    let Some(site) = WaitSite::here_or_error(call) else {
-        return Err(refused(Interrupt::Unwinding));
-    };
     match limit {
         // An unwinding fiber polls once, which needs no timer.
-        Some(limit) if !unwinding() => complete_within(site, limit, operation),
-        _ => wait_at(site, operation)?,
+        Some(limit) if !unwinding() => complete_within(call, limit, operation),
+        _ => block_on_io(call, operation),
     }
 }
 
@@ -268,36 +264,17 @@ fn unwinding() -> bool {
 
 /// Waits with a timeout. The timer is set only if the operation is not ready at once.
 #[track_caller]
-fn complete_within<F, R>(site: WaitSite, limit: Duration, operation: F) -> io::Result<R>
+fn complete_within<F, R>(call: &str, limit: Duration, operation: F) -> io::Result<R>
 where
     F: Future<Output = io::Result<R>>,
 {
     let mut operation = pin!(operation);
-    let first = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx)));
-    if let Poll::Ready(result) = wait_at(site, first)? {
+    let first = poll_fn(|cx| Poll::Ready(Ok(operation.as_mut().poll(cx))));
+    if let Poll::Ready(result) = block_on_io(call, first)? {
         return result;
     }
-    let deadline = deadline_after(limit);
-    match wait_at(site, Timeout::new(operation, deadline))? {
-        Ok(result) => result,
-        Err(elapsed) => Err(elapsed.into()),
-    }
-}
-
-/// Waits for `future`. A cancel unwinds; where waiting is impossible, an error is returned.
-#[inline(always)]
-fn wait_at<F: Future>(site: WaitSite, future: F) -> io::Result<F::Output> {
-    match block_on(site, future, OnInterrupt::UnwindOrError) {
-        Ok(output) => Ok(output),
-        Err(Interrupt::Thrown(thrown)) => thrown.throw(),
-        Err(interrupt) => Err(refused(interrupt)),
-    }
-}
-
-#[cold]
-fn refused(interrupt: Interrupt) -> io::Error {
-    let cancelled: Cancelled = interrupt.into_cancelled();
-    io::Error::from(cancelled)
+    let timeout = Timeout::new(operation, deadline_after(limit));
+    block_on_io(call, async { timeout.await? })
 }
 
 impl<T: AsyncRead + Unpin> Read for Blocking<T> {
@@ -528,9 +505,52 @@ impl<T: fmt::Debug> fmt::Debug for Blocking<T> {
 
 #[cfg(unix)]
 mod unix {
+    use std::io;
+    use std::net::Shutdown;
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+    use socket2::SockRef;
+
     use super::Blocking;
+
+    impl<T: AsFd> Blocking<T> {
+        /// Shuts down a socket for reading, writing or both, as
+        /// [`TcpStream::shutdown`](std::net::TcpStream::shutdown) does. This never waits.
+        ///
+        /// It works through a shared reference, so one fiber can end the calls of another: a
+        /// read that waits, or comes later, returns 0, and a write an error. It acts on the
+        /// socket itself; where a `T` has bytes of its own to send first, as a TLS stream has,
+        /// use [`shutdown_write`](Blocking::shutdown_write). (Linux does not tell who waits to
+        /// write to a Unix socket that is full of the shutdown of that direction alone; shut
+        /// down both.)
+        ///
+        /// # Errors
+        ///
+        /// The errors are those of std's method. If `T` is no socket, such as a pipe, the
+        /// operating system says so.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::io::Read;
+        /// use std::net::Shutdown;
+        /// use switchback::{io::Blocking, prelude::*, scope};
+        /// use tokio::net::UnixStream;
+        ///
+        /// # switchback::run(|| {
+        /// let (near, _far) = UnixStream::pair().unwrap();
+        /// let near = Blocking::new(near);
+        /// scope(|s| {
+        ///     let reader = s.spawn(|| (&near).read(&mut [0; 10]));
+        ///     near.shutdown(Shutdown::Both).unwrap();
+        ///     assert_eq!(reader.wait().unwrap().unwrap(), 0);
+        /// });
+        /// # }).unwrap();
+        /// ```
+        pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            SockRef::from(&self.inner).shutdown(how)
+        }
+    }
 
     impl<T: AsFd> AsFd for Blocking<T> {
         fn as_fd(&self) -> BorrowedFd<'_> {
@@ -547,9 +567,30 @@ mod unix {
 
 #[cfg(windows)]
 mod windows {
+    use std::io;
+    use std::net::Shutdown;
     use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, RawSocket};
 
+    use socket2::SockRef;
+
     use super::Blocking;
+
+    impl<T: AsSocket> Blocking<T> {
+        /// Shuts down a socket for reading, writing or both, as
+        /// [`TcpStream::shutdown`](std::net::TcpStream::shutdown) does. This never waits.
+        ///
+        /// It works through a shared reference, so one fiber can end the calls of another: a
+        /// read that waits, or comes later, returns 0, and a write an error. It acts on the
+        /// socket itself; where a `T` has bytes of its own to send first, as a TLS stream has,
+        /// use [`shutdown_write`](Blocking::shutdown_write).
+        ///
+        /// # Errors
+        ///
+        /// The errors are those of std's method.
+        pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            SockRef::from(&self.inner).shutdown(how)
+        }
+    }
 
     impl<T: AsSocket> AsSocket for Blocking<T> {
         fn as_socket(&self) -> BorrowedSocket<'_> {

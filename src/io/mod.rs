@@ -5,6 +5,7 @@
 //! | a stream with tokio's traits | std's `Read`, `Write`, `BufRead`, `Seek`, for a synchronous library | [`Blocking`] |
 //! | a decoder that is `Read` over a `Read` | `AsyncRead` | [`AsyncReader`] |
 //! | an encoder that is `Write` over a `Write` | `AsyncWrite` | [`AsyncWriter`] |
+//! | a library with a descriptor of its own that does not block | calls that wait | `until_ready`, on unix systems |
 //!
 //! An [`AsyncReader`] or [`AsyncWriter`] runs in the task that polls it, and is not `Send`. For the
 //! body of a request or a response on a multi-thread runtime, use
@@ -44,9 +45,14 @@ mod async_reader;
 mod async_writer;
 mod blocking;
 mod capacity;
+#[cfg(unix)]
+mod ready;
 mod shared;
 
 pub use async_reader::AsyncReader;
 pub use async_writer::{AsyncWriter, Sink};
 pub use blocking::Blocking;
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use ready::{Ready, UntilReady, ready, until_ready};
 pub use shared::{SharedRead, SharedWrite};

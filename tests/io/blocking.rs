@@ -131,7 +131,7 @@ fn a_write_without_room_waits_for_it() {
         let mut near = Blocking::new(near);
         near.write_all(&[7; 1000]).unwrap();
         near.flush().unwrap();
-        near.shutdown().unwrap();
+        near.shutdown_write().unwrap();
         assert_eq!(reader.join().wait().unwrap(), [7; 1000]);
     });
 }
@@ -205,7 +205,9 @@ fn it_is_refused_in_async_code_in_the_name_of_the_call() {
             stream.write_vectored(&[IoSlice::new(b"x")])
         });
         assert_panics(&wrong("`Blocking::flush`"), || stream.flush());
-        assert_panics(&wrong("`Blocking::shutdown`"), || stream.shutdown());
+        assert_panics(&wrong("`Blocking::shutdown_write`"), || {
+            stream.shutdown_write()
+        });
         assert_panics(&wrong("`Blocking::seek`"), || {
             stream.seek(SeekFrom::Start(0))
         });
@@ -456,7 +458,10 @@ fn flush_shutdown_and_buffered_reads_have_the_timeout_of_their_direction() {
         let begin = Instant::now();
         assert_eq!(stream.flush().unwrap_err().kind(), ErrorKind::TimedOut);
         assert_eq!(begin.elapsed(), ms(70));
-        assert_eq!(stream.shutdown().unwrap_err().kind(), ErrorKind::TimedOut);
+        assert_eq!(
+            stream.shutdown_write().unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
         assert_eq!(begin.elapsed(), ms(140));
 
         let (near, _far) = duplex(1);

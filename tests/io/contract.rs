@@ -53,7 +53,7 @@ impl Stream for Blocking<tokio::net::TcpStream> {
         self.write_timeout()
     }
     fn shutdown(&mut self) -> io::Result<()> {
-        Blocking::shutdown(self)
+        self.shutdown_write()
     }
 }
 
@@ -63,8 +63,6 @@ struct Shared(Blocking<tokio::net::TcpStream>);
 
 #[cfg(unix)]
 mod shared {
-    use std::os::fd::AsFd;
-
     use super::*;
 
     impl Read for Shared {
@@ -102,8 +100,7 @@ mod shared {
             self.0.write_timeout()
         }
         fn shutdown(&mut self) -> io::Result<()> {
-            let socket = self.0.as_fd().try_clone_to_owned()?;
-            TcpStream::from(socket).shutdown(Shutdown::Write)
+            self.0.shutdown(Shutdown::Write)
         }
     }
 }

@@ -700,7 +700,7 @@ fn a_finish_that_was_interrupted_interrupts_no_later_call() {
     in_root_fiber(|| {
         let finish = |_| Err(ErrorKind::Interrupted.into());
         let mut writer = Blocking::new(AsyncWriter::new(Target::new(0), |sink| sink, finish));
-        let error = writer.shutdown().unwrap_err();
+        let error = writer.shutdown_write().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted);
         // Std tries an interrupted write again.
         let error = writer.write_all(b"x").unwrap_err();

@@ -3,6 +3,8 @@
 mod blocking;
 mod contract;
 mod filters;
+#[cfg(unix)]
+mod ready;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,12 +3,14 @@
 //! | file | noun |
 //! |---|---|
 //! | [`poller`] | the poller, which calls the callbacks |
+//! | [`cannot_poll`] | the errors of descriptors that cannot be polled |
 //! | [`entries`] | the callbacks of one descriptor |
 //! | [`events`] | the readiness of a descriptor |
 //! | [`table`] | the descriptors and their callbacks |
 //! | [`set`] | the descriptors that the operating system watches |
 //! | [`signal`] | the waker that makes the hub look for ready descriptors |
 
+mod cannot_poll;
 mod entries;
 mod events;
 mod poller;
@@ -28,6 +30,7 @@ mod set;
 mod signal;
 mod table;
 
+pub(crate) use cannot_poll::CannotPoll;
 pub(crate) use entries::Callback;
 pub use events::Events;
 pub use poller::{PollHandle, Poller};

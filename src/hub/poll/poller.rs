@@ -38,7 +38,6 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
@@ -47,6 +46,7 @@ use std::task::{Context, Wake as _, Waker};
 
 use tokio::runtime::Handle;
 
+use super::cannot_poll::CannotPoll;
 use super::entries::Callback;
 use super::events::Events;
 use super::signal::Signal;
@@ -325,30 +325,5 @@ impl fmt::Debug for PollHandle {
         f.debug_struct("PollHandle")
             .field("fd", &self.fd)
             .finish_non_exhaustive()
-    }
-}
-
-/// The payload of a [`Poller`]'s errors.
-#[derive(Debug)]
-struct CannotPoll {
-    fd: RawFd,
-    why: io::Error,
-}
-
-impl CannotPoll {
-    fn error(fd: RawFd, why: io::Error) -> io::Error {
-        io::Error::new(why.kind(), CannotPoll { fd, why })
-    }
-}
-
-impl fmt::Display for CannotPoll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot poll descriptor {}: {}", self.fd, self.why)
-    }
-}
-
-impl Error for CannotPoll {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.why)
     }
 }
