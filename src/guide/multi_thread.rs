@@ -92,7 +92,21 @@
 //!
 //! A synchronous reader, writer or iterator can run in a fiber of the pool, while a task uses it as
 //! [`AsyncRead`](crate::HubPool::reader), [`AsyncWrite`](crate::HubPool::writer) or
-//! [`Stream`](crate::HubPool::iter). These are `Send`, which a bridge is not.
+//! [`Stream`](crate::HubPool::iter). These are `Send`, which a bridge is not. What synchronous code
+//! writes is read from [`output`](crate::HubPool::output), such as an archive that is made while it
+//! is sent:
+//!
+//! ```
+//! use std::io::{self, Write};
+//! use switchback::{HubPool, PoolReader};
+//!
+//! fn report(pool: &HubPool, lines: u32) -> PoolReader {
+//!     pool.output(move |out| (0..lines).try_for_each(|n| writeln!(out, "line {n}")))
+//! }
+//! ```
+//!
+//! With axum, `Body::from_stream(tokio_util::io::ReaderStream::new(reader))` makes a body of it; if
+//! the code fails half way, the client sees a response that breaks off, not one that ends.
 //!
 //! # The end
 //!

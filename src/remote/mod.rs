@@ -7,6 +7,7 @@
 //! | [`members`] | its hubs, and how fibers get to them |
 //! | [`call`] | a fiber of a pool that ends with the future that waits for it |
 //! | [`reader`], [`writer`], [`iter`] | synchronous readers, writers and iterators in fibers, as streams |
+//! | [`output`] | what synchronous code writes in a fiber |
 //! | [`pipe`] | what these have between the fiber and the task |
 //! | [`outlet`], [`outcome`] | what comes out of the fiber, and how it ended |
 //! | [`worker`] | the thread of a hub, from start to end |
@@ -24,6 +25,7 @@ mod iter;
 mod members;
 mod outcome;
 mod outlet;
+mod output;
 mod pipe;
 mod pool;
 mod reader;

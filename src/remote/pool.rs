@@ -237,6 +237,53 @@ impl HubPool {
         PoolReader::new(self.members.clone(), make)
     }
 
+    /// Reads what synchronous code writes in a fiber: an archive that is made while it is
+    /// sent, a report, a picture.
+    ///
+    /// This is [`reader`](HubPool::reader) for what is made by writing, and returns the same
+    /// type of stream: `f` is called inside the fiber, at the first poll, with a [`Write`], and
+    /// its fiber waits while nobody reads. Small writes are collected: bytes are passed on
+    /// 16 KiB at a time, by a `flush`, and when `f` returns or unwinds.
+    ///
+    /// # Cancel safety
+    ///
+    /// The rules are those of [`reader`](HubPool::reader).
+    ///
+    /// # Errors
+    ///
+    /// After all bytes that were written, the stream returns the error of `f`, or a
+    /// [`JoinError`](crate::JoinError) as for [`reader`](HubPool::reader): nobody takes half an
+    /// archive for a whole one. In `f`, writes return an error while the fiber unwinds and must
+    /// not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use switchback::HubPool;
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// #[tokio::main] // many threads
+    /// async fn main() -> std::io::Result<()> {
+    ///     let pool = HubPool::new(2)?;
+    ///     // Any writer: of `zip`, `tar`, `csv`, `flate2`.
+    ///     let mut body = pool.output(|out| {
+    ///         (1..=3).try_for_each(|n| writeln!(out, "line {n}"))
+    ///     });
+    ///     let mut text = String::new();
+    ///     body.read_to_string(&mut text).await?;
+    ///     assert_eq!(text, "line 1\nline 2\nline 3\n");
+    /// #   pool.close().await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn output<F>(&self, f: F) -> PoolReader
+    where
+        F: FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    {
+        PoolReader::of_output(self.members.clone(), f)
+    }
+
     /// Writes to a synchronous [`Write`] in a fiber: an encoder, a parser that is fed.
     ///
     /// `make` creates the writer inside the fiber, which begins at the first poll. The stream

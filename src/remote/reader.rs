@@ -1,8 +1,8 @@
-//! [`PoolReader`]: a synchronous reader in a fiber of a pool, as `AsyncRead`.
+//! [`PoolReader`]: what a fiber of a pool reads or writes, as `AsyncRead`.
 
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,13 +13,15 @@ use tokio::task::coop;
 use super::members::Members;
 use super::outcome::Outcome;
 use super::outlet::{Out, Outlet};
+use super::output::Output;
 use super::pipe::End;
 use crate::wait::Wait as _;
 
 /// How many bytes a fiber reads at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// The stream that [`HubPool::reader`](crate::HubPool::reader) returns.
+/// The stream that [`HubPool::reader`](crate::HubPool::reader) and
+/// [`HubPool::output`](crate::HubPool::output) return.
 #[must_use = "streams do nothing unless they are read"]
 pub struct PoolReader {
     outlet: Outlet<Vec<u8>, io::Result<()>>,
@@ -35,8 +37,23 @@ impl PoolReader {
         R: Read,
         F: FnOnce() -> R + Send + 'static,
     {
+        PoolReader::of(members, move |end| run(make, end))
+    }
+
+    pub(super) fn of_output<F>(members: Arc<Members>, write: F) -> PoolReader
+    where
+        F: FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    {
+        PoolReader::of(members, move |end| Output::run(end, write))
+    }
+
+    /// Creates the stream of a fiber that fills the pipe.
+    fn of<F>(members: Arc<Members>, fill: F) -> PoolReader
+    where
+        F: FnOnce(&End<Vec<u8>>) -> io::Result<()> + Send + 'static,
+    {
         PoolReader {
-            outlet: Outlet::new(members, move |end| run(make, end)),
+            outlet: Outlet::new(members, fill),
             taken: Vec::new(),
             consumed: 0,
             outcome: None,

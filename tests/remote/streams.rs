@@ -339,7 +339,150 @@ fn a_buffered_read_sees_the_bytes_and_consumes_what_it_is_told() {
     });
 }
 
-// Dropping, for all three.
+// Output: the reader of what is written.
+
+/// Writes a pattern, a few bytes at a time, and ends as it is told.
+fn write_pattern(out: &mut dyn Write, total: usize, at_once: usize, ends: Ends) -> io::Result<()> {
+    let mut source = Source::new(total, at_once, ends);
+    let mut buf = vec![0; at_once];
+    loop {
+        match source.read(&mut buf)? {
+            0 => return Ok(()),
+            amount if amount > at_once => return Err(io::Error::other("too much")),
+            amount => out.write_all(&buf[..amount])?,
+        }
+    }
+}
+
+#[test]
+fn an_output_gives_every_byte_whatever_the_sizes_and_the_end() {
+    let ways = [
+        (Ends::Well, None),
+        (
+            Ends::WithError(ErrorKind::InvalidData),
+            Some("of the source"),
+        ),
+        (Ends::WithPanic, Some("\"in the source\"")),
+        (Ends::WithPanicInDrop, Some("\"in the drop\"")),
+        (Ends::WithCancel, Some("was cancelled")),
+        (Ends::WithTooMuch, Some("too much")),
+    ];
+    watched(move || {
+        let pool = HubPool::new(2).unwrap();
+        multi_thread_runtime().block_on(async {
+            for (ends, text) in ways {
+                for total in [0, 1, 1000, 16 * 1024, 300_000] {
+                    for (gives, takes) in [(7, 100_000), (100_000, 7), (4096, 4096)] {
+                        let write =
+                            move |out: &mut dyn Write| write_pattern(out, total, gives, ends);
+                        let mut stream = pool.output(write);
+                        let (bytes, error) = read_all(&mut stream, takes).await;
+                        // What was written before the end is there, whatever the end.
+                        assert_pattern(&bytes, total);
+                        match (text, error) {
+                            (None, None) => {}
+                            (Some(text), Some(e)) => assert!(e.to_string().contains(text), "{e}"),
+                            (_, error) => panic!("{ends:?}: {error:?}"),
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn an_output_that_nobody_reads_waits_with_a_full_pipe() {
+    watched(|| {
+        let pool = HubPool::new(1).unwrap();
+        for at_once in [10, 5000, 50_000] {
+            let given = Arc::new(AtomicUsize::new(0));
+            let seen = given.clone();
+            let mut stream = pool.output(move |out| {
+                for _ in 0..10_000_000 / at_once {
+                    out.write_all(&vec![7; at_once])?;
+                    seen.fetch_add(at_once, Ordering::SeqCst);
+                }
+                Ok(())
+            });
+            let mut one = [0; 1];
+            stream.read_exact(&mut one).wait().unwrap();
+            for _ in 0..100 {
+                pool.call(|| yield_now().wait()).wait().unwrap();
+                assert!(given.load(Ordering::SeqCst) <= MOST);
+            }
+            let (rest, error) = multi_thread_runtime().block_on(read_all(&mut stream, 100_000));
+            assert!(error.is_none());
+            assert_eq!(rest.len() + 1, 10_000_000);
+        }
+    });
+}
+
+#[test]
+fn a_flush_passes_on_what_was_written() {
+    watched(|| {
+        let pool = HubPool::new(1).unwrap();
+        let go = Arc::new(Semaphore::new(0));
+        let gone = go.clone();
+        let mut stream = pool.output(move |out| {
+            out.write_all(b"first")?;
+            out.flush()?;
+            gone.acquire().wait().unwrap().forget();
+            out.write_all(b"second")
+        });
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).wait().unwrap();
+        assert_eq!(&first, b"first");
+        go.add_permits(1);
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).wait().unwrap();
+        assert_eq!(rest, "second");
+    });
+}
+
+/// An encoder writes its end when it is dropped, as that of `zip` does. While its fiber unwinds
+/// that must neither wait nor abort.
+struct WritesInDrop<'a>(&'a mut dyn Write, mpsc::Sender<io::Result<()>>);
+
+impl Drop for WritesInDrop<'_> {
+    fn drop(&mut self) {
+        let written = self.0.write_all(&[7; 200_000]);
+        self.1.send(written.and_then(|()| self.0.flush())).unwrap();
+    }
+}
+
+#[test]
+fn what_an_encoder_writes_while_it_unwinds_does_not_wait() {
+    watched(|| {
+        for panics in [true, false] {
+            let pool = HubPool::new(1).unwrap();
+            let (tell, told) = mpsc::channel();
+            let mut stream = pool.output(move |out| {
+                out.write_all(b"begun")?;
+                out.flush()?;
+                let _encoder = WritesInDrop(out, tell);
+                match panics {
+                    true => resume_unwind(Box::new("in the encoder")),
+                    false => std::future::pending::<io::Result<()>>().wait(),
+                }
+            });
+            let mut first = [0; 5];
+            stream.read_exact(&mut first).wait().unwrap();
+            if !panics {
+                drop(stream);
+                told.recv().unwrap().unwrap_err();
+                pool.close().wait();
+                continue;
+            }
+            let error = told.recv().unwrap().unwrap_err();
+            assert!(error.to_string().contains("unwinding"), "{error}");
+            let (_, error) = multi_thread_runtime().block_on(read_all(&mut stream, 1000));
+            assert!(error.unwrap().to_string().contains("in the encoder"));
+        }
+    });
+}
+
+// Dropping, for all of them.
 
 /// Which stream a test is about, polled once so that it has begun.
 fn begun(pool: &HubPool, which: &str, token: Token) -> Box<dyn Send> {
@@ -361,6 +504,15 @@ fn begun(pool: &HubPool, which: &str, token: Token) -> Box<dyn Send> {
             });
             let _ = Pin::new(&mut reader).poll_fill_buf(&mut cx);
             Box::new(reader)
+        }
+        "output that waits for room" => {
+            let mut output = pool.output(move |out| {
+                begin();
+                let _token = token;
+                std::iter::repeat(()).try_for_each(|()| out.write_all(&[7; 5000]))
+            });
+            let _ = Pin::new(&mut output).poll_fill_buf(&mut cx);
+            Box::new(output)
         }
         "writer" => {
             let mut writer = pool.writer(
@@ -412,9 +564,10 @@ impl Write for Sink {
     }
 }
 
-const STREAMS: [&str; 4] = [
+const STREAMS: [&str; 5] = [
     "reader that waits in its source",
     "reader that waits for room",
+    "output that waits for room",
     "writer",
     "iter",
 ];
