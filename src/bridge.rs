@@ -13,8 +13,8 @@ use std::thread;
 
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::base::{Unwinding, report, thread_end};
-use crate::current::ambient::{self, Inherited};
 use crate::current::backtrace::__rust_begin_short_backtrace;
+use crate::current::heritage::{self, Inherited};
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
 use crate::stack::{self, StackPool};
@@ -69,7 +69,7 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    let inherited = ambient::inherit();
+    let inherited = heritage::inherit();
     Bridge::new(|body, task| {
         Coroutine::new(take_stack(), move |suspender| {
             run(suspender, task, inherited, f, &body.result);
@@ -141,7 +141,7 @@ pub unsafe fn bridge_borrowed<'a, F, T: 'a>(f: F) -> BridgeBorrowed<'a, T>
 where
     F: FnOnce() -> T + 'a,
 {
-    let inherited = ambient::inherit();
+    let inherited = heritage::inherit();
     let bridge = Bridge::new(|body, task| {
         let stack = take_stack();
         let body = move |suspender| run(suspender, task, inherited, f, &body.result);
@@ -228,7 +228,7 @@ fn run<F, T>(
         discard_unclaimed(&state, &mut outcome);
         result.set(outcome);
     };
-    place::run_stack(&state, || ambient::run_with(inherited, body));
+    place::run_stack(&state, || heritage::run_with(inherited, &state, body));
 }
 
 /// Drops the outcome of a bridge if no code will take it.

@@ -240,7 +240,7 @@ pub use hub::HubData;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use hub::poll::{Events, PollHandle, Poller};
-pub use local::LocalKey;
+pub use local::{LocalKey, LocalScope};
 pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
 pub use offload::{compute, compute_threads};

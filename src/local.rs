@@ -8,9 +8,13 @@ use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use crate::current::{AccessError, LocalId, Locals, Place, with_place};
+use pin_project_lite::pin_project;
+
+use crate::current::{AccessError, Local, LocalId, MakeLocal, Passing, with_locals};
 
 /// Declares statics of type [`LocalKey`], which have a separate value in each fiber.
 ///
@@ -20,9 +24,38 @@ use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 /// # Whose value
 ///
 /// Every fiber has its own value, including the root fiber, and so has the body of a
-/// [`bridge`](crate::bridge()). Spawned fibers do not inherit values. A future that a fiber
-/// polls in a wait uses the values of that fiber. All other code uses the values of its
-/// thread: plain threads, async code and the hub's callbacks.
+/// [`bridge`](crate::bridge()). A future that a fiber polls in a wait uses the values of that
+/// fiber. All other code uses the values of its thread: plain threads, async code and the hub's
+/// callbacks. [`LocalKey::scope`] sets a value for one future, [`LocalKey::sync_scope`] for a
+/// block.
+///
+/// # Inheritance
+///
+/// A new fiber or bridge begins without values, except those of statics that are declared as
+/// `#[inherited]`. If the code that makes the fiber has such a value, the fiber begins with a clone
+/// of it. The type has to be `Clone` and `Send`, since fibers are sent to other threads, by
+/// [`HubHandle`](crate::HubHandle) and [`HubPool`](crate::HubPool). For `#[inherited(local)]` it
+/// need only be `Clone`; fibers that are sent do not inherit it.
+///
+/// ```
+/// use std::cell::RefCell;
+/// use switchback::{fiber_local, prelude::*, spawn};
+///
+/// fiber_local! {
+///     /// The request that is served.
+///     #[inherited]
+///     static REQUEST: RefCell<String> = RefCell::default();
+/// }
+///
+/// # switchback::run(|| {
+/// REQUEST.set("GET /".to_owned());
+/// let fiber = spawn(|| REQUEST.with_borrow(|request| request.len()));
+/// assert_eq!(fiber.wait().unwrap(), 5);
+/// # }).unwrap();
+/// ```
+///
+/// The clone is made in the code that makes the fiber, and counts as a poll: it cannot wait. If it
+/// panics, the panic is reported, and the fiber does not inherit that value.
 ///
 /// # Initialisation
 ///
@@ -93,29 +126,36 @@ use crate::current::{AccessError, LocalId, Locals, Place, with_place};
 #[macro_export]
 macro_rules! fiber_local {
     () => {};
-    (
-        $(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = const $init:block;
-        $($rest:tt)*
-    ) => {
-        $crate::fiber_local!($(#[$attr])* $vis static $name: $type = const $init);
-        $crate::fiber_local!($($rest)*);
+    // One static after the other, and of each one attribute after the other.
+    (@key $new:ident [$(#[$attr:meta])*] #[inherited] $($rest:tt)*) => {
+        $crate::fiber_local!(@key inherited [$(#[$attr])*] $($rest)*);
     };
-    ($(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = const $init:block) => {
-        $(#[$attr])*
-        $vis static $name: $crate::LocalKey<$type> =
-            $crate::LocalKey::new(|| -> $type { const { $init } });
+    (@key $new:ident [$(#[$attr:meta])*] #[inherited(local)] $($rest:tt)*) => {
+        $crate::fiber_local!(@key inherited_here [$(#[$attr])*] $($rest)*);
+    };
+    (@key $new:ident [$(#[$attr:meta])*] #[$next:meta] $($rest:tt)*) => {
+        $crate::fiber_local!(@key $new [$(#[$attr])* #[$next]] $($rest)*);
     };
     (
-        $(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = $init:expr;
-        $($rest:tt)*
+        @key $new:ident [$(#[$attr:meta])*]
+        $vis:vis static $name:ident: $type:ty = const $init:block $(; $($rest:tt)*)?
     ) => {
-        $crate::fiber_local!($(#[$attr])* $vis static $name: $type = $init);
-        $crate::fiber_local!($($rest)*);
-    };
-    ($(#[$attr:meta])* $vis:vis static $name:ident: $type:ty = $init:expr) => {
         $(#[$attr])*
         $vis static $name: $crate::LocalKey<$type> =
-            $crate::LocalKey::new(|| -> $type { $init });
+            $crate::LocalKey::$new(|| -> $type { const { $init } });
+        $($crate::fiber_local!($($rest)*);)?
+    };
+    (
+        @key $new:ident [$(#[$attr:meta])*]
+        $vis:vis static $name:ident: $type:ty = $init:expr $(; $($rest:tt)*)?
+    ) => {
+        $(#[$attr])*
+        $vis static $name: $crate::LocalKey<$type> =
+            $crate::LocalKey::$new(|| -> $type { $init });
+        $($crate::fiber_local!($($rest)*);)?
+    };
+    ($($statics:tt)+) => {
+        $crate::fiber_local!(@key new [] $($statics)+);
     };
 }
 
@@ -126,12 +166,50 @@ macro_rules! fiber_local {
 /// the closure does.
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
+    /// How new fibers inherit the value; `None` if they do not.
+    passing: Option<Passing>,
+}
+
+impl<T: Clone + 'static> LocalKey<T> {
+    #[doc(hidden)]
+    pub const fn inherited_here(init: fn() -> T) -> LocalKey<T> {
+        let copy = |value: &dyn Any| -> Rc<dyn Any> { Rc::new(typed::<T>(value).clone()) };
+        LocalKey {
+            init,
+            passing: Some(Passing::Here(copy)),
+        }
+    }
+
+    #[doc(hidden)]
+    pub const fn inherited(init: fn() -> T) -> LocalKey<T>
+    where
+        T: Send,
+    {
+        let copy = |value: &dyn Any| -> MakeLocal {
+            let copy = typed::<T>(value).clone();
+            Box::new(move || Rc::new(copy))
+        };
+        LocalKey {
+            init,
+            passing: Some(Passing::Anywhere(copy)),
+        }
+    }
+}
+
+fn typed<T: 'static>(value: &dyn Any) -> &T {
+    match value.downcast_ref() {
+        Some(value) => value,
+        None => unreachable!("a key has the id of its type"),
+    }
 }
 
 impl<T: 'static> LocalKey<T> {
     #[doc(hidden)]
     pub const fn new(init: fn() -> T) -> LocalKey<T> {
-        LocalKey { init }
+        LocalKey {
+            init,
+            passing: None,
+        }
     }
 
     /// Calls `f` with the value, which is initialised first if necessary.
@@ -181,11 +259,11 @@ impl<T: 'static> LocalKey<T> {
         let value = match with_locals(|locals| locals.get(id))? {
             Some(value) => value,
             None => {
-                let made: Rc<dyn Any> = Rc::new(make());
+                let made = self.local(Rc::new(make()));
                 // `insert` returns the value that stays. If `make` has initialised the same
                 // key in between, that one stays, and the one made here is dropped at the
                 // end of this block.
-                with_locals(|locals| locals.insert(id, &made))?
+                with_locals(|locals| locals.insert(&made))?
             }
         };
         match value.downcast() {
@@ -216,6 +294,91 @@ impl<T: 'static> LocalKey<T> {
             None => unreachable!("a value is made once"),
         });
         inner.map(|inner| (value, inner))
+    }
+
+    /// Calls `f` with this value in place of the one that there is, if there is one. Afterwards,
+    /// also when `f` unwinds, that one is back, and this one is dropped.
+    ///
+    /// In async code `f` cannot await; use [`scope`](LocalKey::scope).
+    ///
+    /// The design is that of tokio's `LocalKey` for task-locals.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `f` panics, or if the value was dropped or is being dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::cell::Cell;
+    ///
+    /// switchback::fiber_local! { static DEPTH: Cell<u32> = Cell::new(0); }
+    ///
+    /// let inner = DEPTH.sync_scope(Cell::new(7), || DEPTH.get());
+    /// assert_eq!((inner, DEPTH.get()), (7, 0));
+    /// # }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
+        let _scope = Scope::enter_or_panic(self, value);
+        f()
+    }
+
+    /// Returns a future that polls `future` with this value in place of the one that there is, if
+    /// there is one. Fibers that `future` makes inherit it, if the static is `#[inherited]`.
+    ///
+    /// The future is `Send` if the value and `future` are. The value is dropped with it, after
+    /// `future`, which is dropped with the value in place too.
+    ///
+    /// The design is that of tokio's `LocalKey` for task-locals.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `future`: dropping it drops `future`.
+    ///
+    /// # Panics
+    ///
+    /// A poll panics if `future` panics, or if the value was dropped or is being dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use switchback::{fiber_local, spawn};
+    ///
+    /// fiber_local! {
+    ///     #[inherited]
+    ///     static REQUEST: Cell<u32> = Cell::new(0);
+    /// }
+    ///
+    /// async fn serve() -> u32 {
+    ///     spawn(|| REQUEST.get()).await.unwrap()
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let served = tokio::join!(
+    ///     REQUEST.scope(Cell::new(1), serve()),
+    ///     REQUEST.scope(Cell::new(2), serve()),
+    /// );
+    /// assert_eq!((served, REQUEST.get()), ((1, 2), 0));
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&'static self, value: T, future: F) -> LocalScope<T, F> {
+        LocalScope {
+            key: self,
+            value: Some(value),
+            future: Some(future),
+        }
+    }
+
+    fn local(&'static self, value: Rc<dyn Any>) -> Local {
+        Local {
+            id: self.id(),
+            value,
+            passing: self.passing,
+        }
     }
 
     fn id(&'static self) -> LocalId {
@@ -345,25 +508,97 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-/// Calls `f`, which must not run user code, with the fiber-locals of the running code.
-fn with_locals<R>(f: impl FnOnce(&Locals) -> Result<R, AccessError>) -> Result<R, AccessError> {
-    with_place(|place| match place {
-        Place::Stack(state) | Place::Poll(state) => f(&state.locals),
-        Place::Outside | Place::ThreadPoll | Place::Hub(_) | Place::Driver(_) => THREAD
-            .try_with(|thread| f(&thread.0))
-            .unwrap_or(Err(AccessError)),
-    })
+/// Has set the value of a key for a while. Dropping it drops the value and restores the former one.
+struct Scope<T: 'static> {
+    key: &'static LocalKey<T>,
+    former: Option<Local>,
 }
 
-thread_local! {
-    static THREAD: OfThread = const { OfThread(Locals::new()) };
+impl<T: 'static> Scope<T> {
+    fn enter(key: &'static LocalKey<T>, value: T) -> Result<Scope<T>, AccessError> {
+        let local = key.local(Rc::new(value));
+        let former = with_locals(|locals| locals.replace(key.id(), Some(local)))?;
+        Ok(Scope { key, former })
+    }
+
+    #[track_caller]
+    fn enter_or_panic(key: &'static LocalKey<T>, value: T) -> Scope<T> {
+        match Scope::enter(key, value) {
+            Ok(scope) => scope,
+            Err(AccessError) => panic!(
+                "a fiber-local of type `{}` was set after it was dropped, or while it is being \
+                 dropped; set it before",
+                type_name::<T>(),
+            ),
+        }
+    }
+
+    /// Ends the scope, and returns the value that was set.
+    fn leave(mut self) -> Option<T> {
+        let set = self.restore();
+        mem::forget(self);
+        // Nothing else has it, since `with` ends before a poll does.
+        Rc::into_inner(set?.value.downcast().ok()?)
+    }
+
+    fn restore(&mut self) -> Option<Local> {
+        let former = self.former.take();
+        let set = with_locals(|locals| locals.replace(self.key.id(), former));
+        set.ok().flatten()
+    }
 }
 
-/// The fiber-locals of a thread, for code that runs on it outside of fibers.
-struct OfThread(Locals);
-
-impl Drop for OfThread {
+impl<T: 'static> Drop for Scope<T> {
     fn drop(&mut self) {
-        self.0.end(None);
+        drop(self.restore());
+    }
+}
+
+pin_project! {
+    /// The future of [`LocalKey::scope`].
+    #[must_use = "futures do nothing unless they are awaited or waited for"]
+    pub struct LocalScope<T: 'static, F> {
+        key: &'static LocalKey<T>,
+        // `None` while the future is polled, and after a poll that has panicked.
+        value: Option<T>,
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<T: 'static, F> PinnedDrop for LocalScope<T, F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let set = this.value.take().filter(|_| this.future.is_some());
+            // Where the key has no value any more, the future is dropped without.
+            let _scope = set.map(|value| Scope::enter(this.key, value));
+            this.future.set(None);
+        }
+    }
+}
+
+impl<T: 'static, F: Future> Future for LocalScope<T, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let (Some(value), Some(future)) = (this.value.take(), this.future.as_mut().as_pin_mut())
+        else {
+            panic!("the future of `LocalKey::scope` was polled after it was over")
+        };
+        let scope = Scope::enter_or_panic(this.key, value);
+        let polled = future.poll(cx);
+        if polled.is_ready() {
+            // The value is dropped last.
+            this.future.set(None);
+        } else {
+            *this.value = scope.leave();
+        }
+        polled
+    }
+}
+
+impl<T: 'static, F> fmt::Debug for LocalScope<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalScope").finish_non_exhaustive()
     }
 }

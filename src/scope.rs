@@ -24,7 +24,7 @@ use std::thread;
 use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::cancel::{check_cancelled, interrupt};
-use crate::current::{Place, StackState, WaitSite, ambient, body, suspend, with_place};
+use crate::current::{Place, StackState, WaitSite, body, heritage, suspend, with_place};
 use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
 use crate::scheduler::launch::{self, Settings};
@@ -195,7 +195,7 @@ impl<'scope> Scope<'scope, '_> {
     {
         let hub = &self.hub;
         // First, because it runs the user's code, which may close the hub.
-        let inherited = ambient::inherit();
+        let inherited = heritage::inherit();
         let stack = launch::stack(hub, settings.stack_size)?;
         let name = settings.name.map(String::into_boxed_str);
         let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), name, Start::AtOnce);

@@ -6,8 +6,8 @@
 //! |---|---|
 //! | a stack suspends, also for ever | [`without`]: taken off before, put back when it is resumed |
 //! | a hub's turn begins, a bridge is polled or ended, a hub ends by force | [`without`], around all stacks that run there |
-//! | a fiber or bridge is made | [`inherit`] |
-//! | its body begins and ends | [`run_with`]: the inherited state is entered; what is left is taken off and dropped |
+//! | a fiber or bridge is made | [`inherit`], for [`super::heritage`] |
+//! | its body begins and ends | the inherited state is entered; what is left is taken off and dropped: [`discard`] |
 //!
 //! So a stack that begins finds nothing entered. With no ambient registered, each of these is one load
 //! and a branch. The spans of `tracing` come before all that are registered: see [`super::spans`].
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::hook;
 #[cfg(feature = "tracing")]
-use super::spans::{self, Inheritable};
+use super::spans;
 use crate::base::contain;
 use crate::base::lock::lock;
 
@@ -308,81 +308,21 @@ fn nest(entries: &[Arc<dyn Registered>], run: &mut dyn FnMut()) {
     }
 }
 
-/// What a fiber or bridge inherits from the code that makes it. Most inherit nothing.
-pub(crate) struct Inherited(Option<Box<Heritage>>);
-
-struct Heritage {
-    #[cfg(feature = "tracing")]
-    span: Option<Inheritable>,
-    /// What enters the state of each ambient.
-    enters: Vec<Box<dyn FnOnce() + Send>>,
-}
-
-/// Returns what a fiber inherits that the running code makes.
-#[inline(always)]
-pub(crate) fn inherit() -> Inherited {
-    match any() {
-        true => inherit_any(),
-        false => Inherited(None),
-    }
-}
-
-#[cold]
-fn inherit_any() -> Inherited {
-    if hook::is_running() {
-        return Inherited(None);
-    }
+/// Returns what enters the state of each ambient in a fiber that the running code makes.
+pub(super) fn inherit() -> Vec<Box<dyn FnOnce() + Send>> {
     let entries = list().0.clone();
-    Inherited(Some(Box::new(Heritage {
-        #[cfg(feature = "tracing")]
-        span: spans::inherit(),
-        enters: entries
-            .into_iter()
-            .filter_map(Registered::inherit)
-            .collect(),
-    })))
+    entries
+        .into_iter()
+        .filter_map(Registered::inherit)
+        .collect()
 }
 
-/// Runs the body of a fiber or bridge, which inherits this.
-#[inline(always)]
-pub(crate) fn run_with(mut inherited: Inherited, body: impl FnOnce()) {
-    if let Some(heritage) = &mut inherited.0 {
-        heritage.enter();
-    }
-    body();
-    if any() {
-        discard();
-    }
-}
-
+/// Takes every ambient off for good.
 #[cold]
-fn discard() {
+pub(super) fn discard() {
     list().0.iter().rev().for_each(|entry| entry.discard());
     #[cfg(feature = "tracing")]
     spans::discard();
-}
-
-impl Heritage {
-    #[cold]
-    fn enter(&mut self) {
-        #[cfg(feature = "tracing")]
-        if let Some(span) = &self.span {
-            span.enter();
-        }
-        self.enters.drain(..).for_each(|enter| enter());
-    }
-}
-
-impl Drop for Heritage {
-    fn drop(&mut self) {
-        for enter in self.enters.drain(..) {
-            contain::run("the drop of what a fiber inherits", || drop(enter));
-        }
-        #[cfg(feature = "tracing")]
-        if let Some(span) = self.span.take() {
-            span.release();
-        }
-    }
 }
 
 #[cfg(all(test, not(switchback_loom)))]

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use super::ambient::{self, Inherited};
 use super::backtrace::__rust_begin_short_backtrace;
+use super::heritage::{self, Inherited};
 use super::place;
 use super::{Resumer, StackState};
 use crate::hub::Core;
@@ -31,7 +31,7 @@ where
             part.note_state(std::ptr::from_ref(&state).addr());
         }
         place::run_stack(&state, || {
-            ambient::run_with(inherited, || run(&state, f, &sender));
+            heritage::run_with(inherited, &state, || run(&state, f, &sender));
         });
     }
 }

@@ -19,6 +19,7 @@ use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::report;
 use crate::shared::Cause;
@@ -68,10 +69,36 @@ struct Table {
     gone: Vec<LocalId>,
 }
 
-#[derive(Debug)]
-struct Local {
-    id: LocalId,
-    value: Rc<dyn Any>,
+/// A fiber-local's value.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    pub(crate) id: LocalId,
+    pub(crate) value: Rc<dyn Any>,
+    /// `None` if new fibers do not inherit it.
+    pub(crate) passing: Option<Passing>,
+}
+
+/// How new fibers get copies of a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Passing {
+    /// All of them, wherever they run.
+    Anywhere(fn(&dyn Any) -> MakeLocal),
+    /// Those that run on the thread of the code that makes them.
+    Here(fn(&dyn Any) -> Rc<dyn Any>),
+}
+
+/// Has a copy of a value, and makes it a fiber-local of the thread where it is called.
+pub(crate) type MakeLocal = Box<dyn FnOnce() -> Rc<dyn Any> + Send>;
+
+/// Whether there ever was a value that new fibers inherit.
+///
+/// Ordering: each thread that has such a value has set this before.
+static ANY_PASSED_ON: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether there may be values that new fibers inherit.
+#[inline(always)]
+pub(super) fn any_passed_on() -> bool {
+    ANY_PASSED_ON.load(Ordering::Relaxed)
 }
 
 impl Locals {
@@ -108,18 +135,55 @@ impl Locals {
     }
 
     /// Inserts a value unless there is one. Returns the value that is stored now.
-    pub(crate) fn insert(
-        &self,
-        id: LocalId,
-        made: &Rc<dyn Any>,
-    ) -> Result<Rc<dyn Any>, AccessError> {
-        if let Some(first) = self.get(id)? {
+    pub(crate) fn insert(&self, made: &Local) -> Result<Rc<dyn Any>, AccessError> {
+        if let Some(first) = self.get(made.id)? {
             return Ok(first);
         }
-        let value = made.clone();
+        self.put(made.clone());
+        Ok(made.value.clone())
+    }
+
+    /// Adds a value whose key has none.
+    pub(super) fn put(&self, local: Local) {
+        if local.passing.is_some() {
+            ANY_PASSED_ON.store(true, Ordering::Relaxed);
+        }
         let table = self.table.get_or_init(Box::default);
-        table.borrow_mut().live.push(Local { id, value });
-        Ok(made.clone())
+        table.borrow_mut().live.push(local);
+    }
+
+    /// Replaces the value of a key, or removes it, and returns the old one.
+    pub(crate) fn replace(
+        &self,
+        id: LocalId,
+        new: Option<Local>,
+    ) -> Result<Option<Local>, AccessError> {
+        let old = match self.get(id)? {
+            Some(_) => self.take(id),
+            None => None,
+        };
+        if let Some(new) = new {
+            self.put(new);
+        }
+        Ok(old)
+    }
+
+    fn take(&self, id: LocalId) -> Option<Local> {
+        let mut table = self.table.get()?.borrow_mut();
+        let place = table.live.iter().position(|local| local.id == id)?;
+        Some(table.live.remove(place))
+    }
+
+    /// Returns the values that new fibers inherit.
+    pub(super) fn passed_on(&self) -> Vec<Local> {
+        let Some(table) = self.table.get() else {
+            return Vec::new();
+        };
+        let table = table.borrow();
+        let live = table.live.iter();
+        live.filter(|local| local.passing.is_some())
+            .cloned()
+            .collect()
     }
 
     /// Drops all values, including those that are initialised meanwhile. `fiber` is the name

@@ -12,6 +12,8 @@
 //! | [`hook`] | calls code that is not ours in the midst of a switch |
 //! | `spans` | the spans of `tracing` that are entered |
 //! | [`ambient`] | state of the thread that belongs to the code that runs |
+//! | [`running_locals`] | the fiber-locals of the code that runs |
+//! | [`heritage`] | what a fiber gets from the code that makes it |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
 //! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
 //! | [`backtrace`] | where the backtrace of a fiber's panic ends |
@@ -23,10 +25,12 @@ pub(crate) mod backtrace;
 pub(crate) mod body;
 mod bridge_task;
 mod deadlines;
+pub(crate) mod heritage;
 mod hook;
 mod locals;
 pub(crate) mod place;
 mod resumer;
+mod running_locals;
 #[cfg(feature = "tracing")]
 mod spans;
 mod stack_state;
@@ -37,8 +41,9 @@ mod wait_site;
 pub(crate) use bridge_task::BridgeTask;
 pub(crate) use deadlines::{Deadline, Expired};
 pub use locals::AccessError;
-pub(crate) use locals::{LocalId, Locals};
+pub(crate) use locals::{Local, LocalId, MakeLocal, Passing};
 pub(crate) use place::{Place, with_place};
 pub(crate) use resumer::Resumer;
+pub(crate) use running_locals::with_locals;
 pub(crate) use stack_state::StackState;
 pub(crate) use wait_site::{Forbidden, WaitSite, refuse_other_runtime};

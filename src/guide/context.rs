@@ -5,7 +5,7 @@
 //! | what | is |
 //! |---|---|
 //! | a `thread_local!` | the thread's: a fiber sees what another one left there |
-//! | a [`fiber_local!`](crate::fiber_local) | the fiber's; outside of fibers, the thread's |
+//! | a [`fiber_local!`](crate::fiber_local) | the fiber's; outside of fibers, the thread's. With `#[inherited]`, a new fiber begins with a clone |
 //! | an [`ambient`](crate::ambient) | the fiber's, and inherited by those that it spawns |
 //! | entered spans of `tracing` | the fiber's, with this crate's feature `tracing`; else the thread's |
 //! | tokio's `task_local!` | the task's; with `sync_scope`, the thread's while it lasts |
@@ -37,6 +37,38 @@
 //!
 //! Initialisers and destructors may wait. The values are dropped when the fiber's body has ended,
 //! on its stack.
+//!
+//! # The identity of a request
+//!
+//! An `#[inherited]` fiber-local reaches every fiber below the code that sets it, also those that are
+//! sent to a pool. In async code, [`LocalKey::scope`](crate::LocalKey::scope) sets it for one future:
+//!
+//! ```
+//! use std::cell::Cell;
+//! use switchback::{HubPool, fiber_local, prelude::*, spawn};
+//!
+//! fiber_local! {
+//!     #[inherited]
+//!     static REQUEST: Cell<Option<u64>> = const { Cell::new(None) };
+//! }
+//!
+//! /// Blocking-style code that does not know who called it.
+//! fn log(text: &str) -> String {
+//!     format!("request {:?}: {text}", REQUEST.get())
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! let pool = HubPool::new(2).unwrap();
+//! let handler = async {
+//!     pool.call(|| spawn(|| log("deep below")).wait().unwrap()).await.unwrap()
+//! };
+//! let line = REQUEST.scope(Cell::new(Some(7)), handler).await;
+//! assert_eq!(line, "request Some(7): deep below");
+//! # }
+//! ```
+//!
+//! Tasks of tokio that `handler` spawns do not inherit it: wrap each in a `scope` of its own.
 //!
 //! # State that follows
 //!

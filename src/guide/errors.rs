@@ -218,7 +218,10 @@
 //!
 //! **`` a fiber-local of type `TYPE` was used after it was dropped, or while it is being dropped; use
 //! `try_with` in destructors ``**, and its error, **`the fiber-local was dropped, or is being
-//! dropped`**: as it says.
+//! dropped`**; **`` a fiber-local of type `TYPE` was set after it was dropped, or while it is being
+//! dropped; set it before ``**: as they say.
+//!
+//! **`` the future of `LocalKey::scope` was polled after it was over ``**: it was ready, or had panicked.
 //!
 //! # Stacks
 //!
@@ -282,7 +285,7 @@
 //! of a callback`, `` the drop of a callback of `Hub::poll` ``, `the drop of a fiber's closure`, `the
 //! drop of a job's result`, `` an ambient's `enter` ``, `` an ambient's `leave` ``, `` an ambient's
 //! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of a
-//! fiber's result`, `the drop of an item in a stream of a pool`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
+//! fiber's result`, `the drop of an item in a stream of a pool`, `the clone of an inherited fiber-local`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
 //! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cancel::Redeliver;
-use crate::current::ambient::{self, Inherited};
+use crate::current::heritage::{self, SentInherited};
 use crate::scheduler::launch::{self, Settings};
 use crate::scheduler::registry;
 use crate::shared::{
@@ -19,7 +19,7 @@ pub(crate) struct PendingFiber<W, T>(Option<Pending<W, T>>);
 struct Pending<W, T> {
     fiber: FiberRef,
     sender: ResultSender<T>,
-    inherited: Inherited,
+    inherited: SentInherited,
     settings: Settings,
     /// Whether it waits in the queue of a pool, and so needs room on its hub.
     is_counted: bool,
@@ -42,7 +42,7 @@ impl<W, T> PendingFiber<W, T> {
         let pending = Pending {
             fiber,
             sender,
-            inherited: ambient::inherit(),
+            inherited: heritage::inherit_sent(),
             settings,
             is_counted: home.starts().is_some(),
             run,
@@ -91,7 +91,13 @@ where
                 };
                 let measure = settings.measure_stack;
                 Some(launch::launch_sent(
-                    &core, fiber, sender, stack, measure, inherited, body,
+                    &core,
+                    fiber,
+                    sender,
+                    stack,
+                    measure,
+                    inherited.arrive(),
+                    body,
                 ))
             }
             Err(e) => {

@@ -386,7 +386,7 @@ impl Core {
     /// Wakes the drivers. Takes no lock if there is only one and it is known.
     fn wake_drivers(&self) {
         match self.driver.take() {
-            Some(driver) if driver.is_current(&self.mailbox) => {
+            Some(driver) if driver.version() == self.mailbox.drivers_version() => {
                 driver.wake();
                 match self.driver.take() {
                     None => self.driver.set(Some(driver)),

@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 
 use super::NoHub;
-use crate::current::ambient::{self, Inherited};
 use crate::current::body;
+use crate::current::heritage::{self, Inherited};
 use crate::hub::{Children, Core, Entry};
 use crate::shared::{
     FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start, Uncounted,
@@ -33,7 +33,7 @@ where
     T: 'static,
 {
     // First, because it runs the user's code, which may close the hub.
-    let inherited = ambient::inherit();
+    let inherited = heritage::inherit();
     let stack = stack(core, settings.stack_size)?;
     let name = settings.name.map(String::into_boxed_str);
     let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start);

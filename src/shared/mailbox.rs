@@ -42,18 +42,18 @@ use std::mem;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::thread::{self, ThreadId};
 
-use slab::Slab;
 use tokio::runtime;
 
 use super::block::Block;
+use super::drivers::{Drivers, SharedWaker, SoleDriver};
 use super::reference::FiberRef;
 use super::start_queue::{Awaken, Lane, StartQueue};
 use super::{Counters, FiberId, HubFailure, HubState, HubToken, SpawnError};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
-use crate::base::{OwnKey, WakerList, contain};
+use crate::base::{WakerList, contain};
 
 /// The way from a fiber or a mailbox, on any thread, to its hub. The scheduler implements it.
 pub(crate) trait Schedule: Sync {
@@ -132,20 +132,10 @@ struct Inbox {
     /// Whether the hub must check which descriptors are ready.
     #[cfg(unix)]
     poll: bool,
-    /// One entry for each driver: the waker of the task that runs the hub.
-    drivers: Slab<Option<Arc<Waker>>>,
+    drivers: Drivers,
     /// The fibers that the close has to end; `None` before the close has begun.
     closing: Option<Arc<[FiberRef]>>,
     state: HubState,
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        // Those of drivers that were forgotten.
-        for (_, waker) in mem::take(&mut self.drivers) {
-            drop_shared(waker);
-        }
-    }
 }
 
 /// The mail that a hub has taken out of its inbox.
@@ -366,7 +356,7 @@ impl Mailbox {
                 return Ok(());
             }
             self.pending.store(true, Ordering::Release);
-            inbox.driver_wakers()
+            inbox.drivers.wakers()
         };
         drivers.wake();
         Ok(())
@@ -436,9 +426,14 @@ impl Mailbox {
         self.close_waiters.wake_all();
     }
 
+    /// The tasks that wait for the close.
+    pub(crate) fn close_waiters(&self) -> &WakerList {
+        &self.close_waiters
+    }
+
     /// Wakes every driver.
     pub(crate) fn wake_drivers(&self) {
-        let drivers = lock(&self.inbox).driver_wakers();
+        let drivers = lock(&self.inbox).drivers.wakers();
         drivers.wake();
     }
 
@@ -457,36 +452,28 @@ impl Mailbox {
 
     /// Returns the driver, if there is exactly one and its waker is known.
     pub(crate) fn sole_driver(&self) -> Option<SoleDriver> {
-        let inbox = lock(&self.inbox);
-        let mut drivers = inbox.drivers.iter();
-        match (drivers.next(), drivers.next()) {
-            (Some((_, Some(waker))), None) => Some(SoleDriver {
-                version: self.drivers_version(),
-                waker: Some(waker.clone()),
-            }),
-            _ => None,
-        }
+        lock(&self.inbox).drivers.sole(self.drivers_version())
     }
 
     pub(crate) fn add_driver(&self) -> usize {
         let mut inbox = lock(&self.inbox);
         self.drivers_have_changed();
-        inbox.drivers.insert(None)
+        inbox.drivers.add()
     }
 
     pub(crate) fn set_driver_waker(&self, driver: usize, waker: Waker) {
-        let waker = Arc::new(waker);
+        let waker = SharedWaker::new(waker);
         let old = {
             let mut inbox = lock(&self.inbox);
             self.drivers_have_changed();
-            inbox.drivers[driver].replace(waker)
+            inbox.drivers.set_waker(driver, waker)
         };
-        drop_shared(old);
+        drop(old);
     }
 
     /// Returns whether there is exactly one driver.
     pub(crate) fn has_one_driver(&self) -> bool {
-        lock(&self.inbox).drivers.len() == 1
+        lock(&self.inbox).drivers.is_one()
     }
 
     /// Removes a driver. Returns true if it was the last one. Otherwise the remaining drivers are
@@ -496,10 +483,10 @@ impl Mailbox {
             let mut inbox = lock(&self.inbox);
             self.drivers_have_changed();
             let left = inbox.drivers.remove(driver);
-            (left, inbox.drivers.is_empty(), inbox.driver_wakers())
+            (left, inbox.drivers.is_empty(), inbox.drivers.wakers())
         };
         others.wake();
-        drop_shared(left);
+        drop(left);
         is_last
     }
 
@@ -605,14 +592,6 @@ impl Inbox {
         }
         self.wakes.is_empty() && self.requests.is_empty() && !self.close
     }
-
-    fn driver_wakers(&self) -> DriverWakers {
-        let mut wakers = self.drivers.iter().filter_map(|(_, w)| w.clone());
-        DriverWakers {
-            first: wakers.next(),
-            rest: wakers.collect(),
-        }
-    }
 }
 
 /// The contents of a mailbox whose hub has ended. They are dropped outside of the lock.
@@ -627,88 +606,6 @@ impl Leftovers {
         drop((self.wakes, self.closing));
         for request in self.requests {
             contain::run("the drop of a callback", || drop(request));
-        }
-    }
-}
-
-/// Drops a reference to a waker, and the waker with the last reference.
-fn drop_shared(waker: Option<Arc<Waker>>) {
-    contain::drop_waker(waker.and_then(Arc::into_inner));
-}
-
-/// A waiter for the close or the end of a hub.
-#[derive(Debug)]
-pub(crate) struct CloseWaiter {
-    mailbox: Arc<Mailbox>,
-    key: OwnKey,
-}
-
-impl CloseWaiter {
-    pub(crate) fn new(mailbox: &Arc<Mailbox>) -> CloseWaiter {
-        CloseWaiter {
-            mailbox: mailbox.clone(),
-            key: OwnKey::default(),
-        }
-    }
-
-    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
-        &self.mailbox
-    }
-
-    /// Arranges for `cx` to be woken when the close makes progress. If the hub has ended, wakes it
-    /// at once, because that may just have happened on another thread.
-    pub(crate) fn register(&self, cx: &mut Context<'_>) {
-        self.mailbox.close_waiters.leave(&self.key, cx.waker());
-        if self.mailbox.has_ended() {
-            contain::wake_by_ref(cx.waker());
-        }
-    }
-}
-
-impl Drop for CloseWaiter {
-    fn drop(&mut self) {
-        self.mailbox.close_waiters.forget(&self.key);
-    }
-}
-
-/// The only driver of a hub, as of one version of the drivers.
-pub(crate) struct SoleDriver {
-    version: u64,
-    /// `Some` until this is dropped.
-    waker: Option<Arc<Waker>>,
-}
-
-impl SoleDriver {
-    pub(crate) fn is_current(&self, mailbox: &Mailbox) -> bool {
-        self.version == mailbox.drivers_version()
-    }
-
-    pub(crate) fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            contain::wake_by_ref(waker);
-        }
-    }
-}
-
-impl Drop for SoleDriver {
-    fn drop(&mut self) {
-        // It may be the user's.
-        drop_shared(self.waker.take());
-    }
-}
-
-/// Wakers of drivers. They are cloned under the lock and woken outside of it.
-struct DriverWakers {
-    /// This is separate from the rest, because there is rarely more than one driver.
-    first: Option<Arc<Waker>>,
-    rest: Vec<Arc<Waker>>,
-}
-
-impl DriverWakers {
-    fn wake(self) {
-        for waker in self.first.into_iter().chain(self.rest) {
-            contain::wake_by_ref(&waker);
-            drop_shared(Some(waker));
         }
     }
 }

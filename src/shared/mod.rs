@@ -10,6 +10,8 @@
 //! | [`block`] | memory for the allocation of a fiber |
 //! | [`recycler`] | allocations of ended fibers, kept for new ones |
 //! | [`mailbox`] | what other threads ask of a hub and may know about it |
+//! | [`drivers`] | who polls a hub |
+//! | [`close_waiter`] | a task that waits for a hub to close |
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`metrics`] | the figures that a hub counts |
 //!
@@ -19,6 +21,8 @@
 mod block;
 mod cancelled;
 mod cause;
+mod close_waiter;
+mod drivers;
 mod fiber_id;
 pub(crate) mod header;
 mod hub_closed;
@@ -39,13 +43,15 @@ mod start_queue;
 pub(crate) use block::Block;
 pub use cancelled::Cancelled;
 pub(crate) use cause::Cause;
+pub(crate) use close_waiter::CloseWaiter;
+pub(crate) use drivers::SoleDriver;
 pub use fiber_id::FiberId;
 pub(crate) use fiber_id::FiberIds;
 pub(crate) use header::{Header, Phase, Start, interrupt};
 pub use hub_closed::HubClosed;
 pub(crate) use hub_part::{HubPart, HubRest, HubToken, LocalJoiner, LocalPhase};
 pub(crate) use hub_state::{HubFailure, HubState};
-pub(crate) use mailbox::{CloseWaiter, Mailbox, RemoteSpawn, Request, Schedule, SoleDriver};
+pub(crate) use mailbox::{Mailbox, RemoteSpawn, Request, Schedule};
 pub(crate) use metrics::Counters;
 pub use metrics::HubMetrics;
 pub(crate) use recycler::Recycler;

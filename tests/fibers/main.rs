@@ -4,6 +4,7 @@
 mod ambient;
 mod forget;
 mod freed;
+mod inherited;
 mod join;
 mod joiners;
 mod local;
