@@ -172,7 +172,8 @@
 //! switchback supports the platforms of [`corosensei`]: Linux, macOS and other unix systems
 //! on x86, x86-64, aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86
 //! and x86-64. It is tested on x86-64 Linux. [`Hub::poll`] exists on unix systems only,
-//! overflow reports and [stack measurements](FiberHandle::stack_used) on Linux only.
+//! [overflow reports](set_overflow_report) on Linux, macOS, FreeBSD and Windows,
+//! [stack measurements](FiberHandle::stack_used) on Linux only.
 //!
 //! # Cargo features
 //!

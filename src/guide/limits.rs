@@ -49,8 +49,8 @@
 //! * A stack does not grow beyond its size, which is 2 MiB (256 KiB on 32-bit systems) unless a
 //!   [`Builder`](crate::Builder) or [`HubBuilder`](crate::HubBuilder) sets another. This is
 //!   address space: only pages that were touched take memory. A fiber that overflows its stack
-//!   runs into a guard, and the process aborts, as when a thread overflows. On Linux a report
-//!   names the fiber first: see [`set_overflow_report`](crate::set_overflow_report).
+//!   runs into a guard, and the process aborts, as when a thread overflows. A report names the
+//!   fiber first: see [`set_overflow_report`](crate::set_overflow_report).
 //! * On Linux, only memory limits the number of fibers; a million is possible. A suspended
 //!   fiber uses one or two pages of its stack and some 400 bytes besides.
 //! * Before Linux 6.13 (without `MADV_GUARD_INSTALL`), and on other systems, each stack takes
@@ -72,6 +72,6 @@
 //!
 //! # Threads and systems
 //!
-//! A fiber stays on its thread. It is not preempted. Overflow reports and
-//! [stack measurements](crate::FiberHandle::stack_used) are available on Linux only,
-//! `Hub::poll` on unix systems only. Tests run on x86-64 Linux.
+//! A fiber stays on its thread. It is not preempted.
+//! [Stack measurements](crate::FiberHandle::stack_used) are available on Linux only, `Hub::poll` on
+//! unix systems only. [The platforms](crate#platform-support) says what was tested where.

@@ -141,6 +141,7 @@ impl<T: Default> ReentrantQueue<T> {
     }
 
     /// Puts back the entry that was popped last, before anything else has used the queue.
+    #[cfg(unix)]
     pub(super) fn put_back(&self, entry: T) {
         debug_assert!(self.len() < self.room());
         self.left.set(self.left.get() - 1);

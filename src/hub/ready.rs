@@ -58,6 +58,7 @@ impl ReadyQueue {
     }
 
     /// Puts back the entry that was removed last, which is not a fiber.
+    #[cfg(unix)]
     pub(crate) fn put_back_other(&self) {
         self.entries.put_back(None);
     }

@@ -1,11 +1,20 @@
 //! The report of a stack overflow.
 
+#[allow(dead_code)] // where there is no overflow report
+mod message;
 mod report;
-#[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
-#[path = "linux.rs"]
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+#[path = "unix.rs"]
 mod sys;
-// The cfg `switchback_system_stacks` is for checking this part on Linux.
-#[cfg(not(all(target_os = "linux", not(switchback_system_stacks))))]
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod sys;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "macos",
+    target_os = "freebsd",
+    windows
+)))]
 #[path = "none.rs"]
 mod sys;
 

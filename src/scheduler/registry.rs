@@ -12,7 +12,9 @@ use tokio::runtime;
 use super::end;
 use crate::base::thread_end;
 use crate::current::{Place, place, with_place};
-use crate::hub::{Core, Ready};
+use crate::hub::Core;
+#[cfg(unix)]
+use crate::hub::Ready;
 use crate::shared::{Block, FiberRef, HubFailure, Mailbox, Schedule};
 
 thread_local! {

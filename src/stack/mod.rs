@@ -56,6 +56,6 @@ mod sys;
 pub(crate) use extent::Extent;
 pub(crate) use pool::StackPool;
 pub(crate) use size::{DEFAULT_MAX_CACHED, DEFAULT_SIZE};
-#[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
-pub(crate) use sys::{GUARD, Guards, Mapping, page_size};
-pub(crate) use sys::{Stack, discard_below, used};
+#[cfg(unix)]
+pub(crate) use sys::page_size;
+pub(crate) use sys::{Stack, discard_below, memory, used};

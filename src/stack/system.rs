@@ -1,8 +1,9 @@
 //! The engine's own stacks: each is a mapping with a guard page of the operating system.
-//! They are not measured, and their overflows are not reported.
+//! They are not measured.
 #![allow(unsafe_code)]
 
 use std::io;
+use std::ops::Range;
 
 use corosensei::stack::{DefaultStack, Stack as Engine, StackPointer};
 
@@ -96,6 +97,27 @@ impl Source {
     pub(super) fn take_back(&mut self, stack: Stack) {
         drop(stack);
     }
+}
+
+/// Returns the addresses of a stack's memory, without its guard, which is one page.
+#[cfg(unix)]
+pub(crate) fn memory(extent: Extent) -> Range<usize> {
+    extent.limit + page_size()..extent.base
+}
+
+/// Returns the addresses of a stack's memory, without its guards. How large these are differs, but
+/// all are smaller than the smallest stack, whose size, like that of all others, is a power of two.
+#[cfg(windows)]
+pub(crate) fn memory(extent: Extent) -> Range<usize> {
+    let size = 1 << (extent.base - extent.limit).ilog2();
+    extent.base - size..extent.base
+}
+
+#[cfg(unix)]
+pub(crate) fn page_size() -> usize {
+    // SAFETY: this call has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
 }
 
 /// Returns `None`: how much of a stack was used is not known on these systems.

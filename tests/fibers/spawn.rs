@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::env;
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -22,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::support::{
     Drops, Log, in_async, in_child, in_paused, in_root_fiber, ms, panic_of, paused_local_runtime,
-    runtime, watched,
+    runtime, this_program, watched,
 };
 
 #[test]
@@ -901,7 +900,7 @@ fn the_backtrace_of_a_panic_ends_where_the_fiber_begins() {
         return;
     }
     for place in WHERE {
-        let child = Command::new(env::current_exe().unwrap())
+        let child = this_program()
             .args(["spawn::the_backtrace_of_a_panic_ends_where_the_fiber_begins"])
             .args(["--exact", "--nocapture", "--test-threads=1"])
             .env(CHILD, place)

@@ -10,6 +10,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::this_program;
+
 /// Longer than any fact takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -62,7 +64,7 @@ pub(crate) fn main(facts: &[Named]) -> ExitCode {
 }
 
 fn check(name: &str, fact: &Fact) -> bool {
-    let mut child = Command::new(env::current_exe().unwrap())
+    let mut child = this_program()
         .env(PROGRAM, name)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::piped())

@@ -14,9 +14,11 @@ use tokio::sync::Notify;
 
 use crate::support::linux::{
     exit, forbid_system_calls, has_light_guards, leave_address_space, leave_mappings, mappings,
-    status, under_asan, without_light_guards,
+    status, without_light_guards,
 };
-use crate::support::{in_child, in_root_fiber, ms, panic_of, runtime, watched};
+use crate::support::{
+    in_child, in_root_fiber, ms, panic_of, runtime, under_asan, under_emulation, watched,
+};
 
 const KIB: usize = 1024;
 
@@ -145,6 +147,9 @@ fn refused(mut crowd: Crowd, error: io::Error, stack_size: usize, setting: &str)
 
 #[test]
 fn the_limit_of_mappings_is_an_error_that_names_it() {
+    if under_emulation("filters of system calls") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         without_light_guards();
@@ -164,6 +169,9 @@ fn the_limit_of_mappings_is_an_error_that_names_it() {
 
 #[test]
 fn the_limit_of_address_space_is_an_error_that_names_it() {
+    if under_emulation("limits") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         leave_address_space(200 * KIB * KIB);
@@ -184,6 +192,9 @@ fn the_limit_of_address_space_is_an_error_that_names_it() {
 
 #[test]
 fn spawn_panics_with_the_text_of_the_error() {
+    if under_emulation("limits") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         leave_address_space(100 * KIB * KIB);
@@ -211,6 +222,9 @@ fn spawn_panics_with_the_text_of_the_error() {
 
 #[test]
 fn many_stacks_need_few_mappings() {
+    if under_emulation("mappings of its own") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         if !has_light_guards() {
@@ -237,6 +251,9 @@ fn many_stacks_need_few_mappings() {
 
 #[test]
 fn memory_goes_back_when_fibers_have_ended_and_the_hub_is_idle() {
+    if under_emulation("figures of memory") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         run(|| {
@@ -317,6 +334,9 @@ fn a_trim_gives_back_what_waiting_fibers_do_not_use() {
 
 #[test]
 fn the_mappings_of_a_hub_go_with_it() {
+    if under_emulation("figures of memory") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         let mut sizes = Vec::new();
@@ -341,6 +361,9 @@ fn the_mappings_of_a_hub_go_with_it() {
 
 #[test]
 fn stacks_have_no_huge_pages() {
+    if under_emulation("figures of memory") {
+        return;
+    }
     if under_asan() {
         return; // a variable whose address is taken is not on the stack there
     }
@@ -404,6 +427,9 @@ fn an_abandoned_stack_outlives_its_hub_and_its_thread() {
 
 #[test]
 fn a_warm_spawn_makes_no_system_call() {
+    if under_emulation("filters of system calls") {
+        return;
+    }
     unless_under_asan!();
     let child = in_child(|| {
         run(|| {

@@ -2,5 +2,6 @@
 
 mod limits;
 mod overflow;
+mod signals;
 #[path = "../support/mod.rs"]
 mod support;

@@ -25,6 +25,9 @@ mod hostile;
 mod ledger;
 mod program;
 mod round;
+#[allow(dead_code)]
+#[path = "../support/runner.rs"]
+mod runner;
 mod runtimes;
 mod show;
 mod tally;
@@ -34,7 +37,7 @@ mod world;
 use std::cell::RefCell;
 use std::env;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -107,7 +110,7 @@ struct Report {
 }
 
 fn run_child(seed: u64, seeds: u64, operations: u64) -> Report {
-    let mut child = Command::new(env::current_exe().expect("the path of this test"))
+    let mut child = runner::this_program()
         .args(["--exact", CHILD_TEST, "--nocapture"])
         .env("SWITCHBACK_STRESS_CHILD", "1")
         .env("SWITCHBACK_STRESS_SEED", seed.to_string())

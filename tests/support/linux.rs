@@ -6,12 +6,6 @@ use std::io::Read as _;
 
 use libc::{c_long, sock_filter, sock_fprog};
 
-/// Whether the tests were built for AddressSanitizer, as far as can be told: its
-/// options are set. It has handlers and memory of its own.
-pub(crate) fn under_asan() -> bool {
-    std::env::var_os("ASAN_OPTIONS").is_some()
-}
-
 /// A line of `/proc/self/status`, in KiB.
 pub(crate) fn status(name: &str) -> usize {
     let status = read_to_string("/proc/self/status").unwrap();
@@ -90,9 +84,9 @@ pub(crate) fn without_light_guards() {
     const INVALID: u32 = libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32;
     filter(&mut [
         load(0), // the call's number
-        jump_unless(libc::SYS_madvise, 3),
+        jump_unless(number(libc::SYS_madvise), 3),
         load(32), // the lower half of its third argument
-        jump_unless(c_long::from(MADV_GUARD_INSTALL), 1),
+        jump_unless(MADV_GUARD_INSTALL, 1),
         answer(INVALID),
         answer(libc::SECCOMP_RET_ALLOW),
     ]);
@@ -111,7 +105,7 @@ pub(crate) fn forbid_system_calls() {
         libc::SYS_epoll_wait,
     ];
     for call in allowed {
-        program.push(jump_unless(call, 1));
+        program.push(jump_unless(number(call), 1));
         program.push(answer(libc::SECCOMP_RET_ALLOW));
     }
     program.push(answer(libc::SECCOMP_RET_KILL_PROCESS));
@@ -128,9 +122,13 @@ fn load(offset: u32) -> sock_filter {
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0)
 }
 
+/// The number of a system call as filters see it.
+fn number(call: c_long) -> u32 {
+    u32::try_from(call).unwrap()
+}
+
 /// Skips `skip` instructions unless the loaded value is this.
-fn jump_unless(value: c_long, skip: u8) -> sock_filter {
-    let value = u32::try_from(value).unwrap();
+fn jump_unless(value: u32, skip: u8) -> sock_filter {
     instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, skip)
 }
 

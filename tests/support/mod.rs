@@ -9,7 +9,7 @@ use std::env;
 use std::future::pending;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, Location, PanicHookInfo, catch_unwind, resume_unwind};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -24,9 +24,13 @@ pub(crate) mod ending;
 pub(crate) mod hostile;
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+pub(crate) mod runner;
 #[cfg(unix)]
 pub(crate) mod table;
 pub(crate) mod threads;
+
+#[allow(unused_imports)] // not every program skips tests
+pub(crate) use runner::{this_program, under_emulation};
 
 /// Longer than any test takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -131,6 +135,12 @@ impl Drop for Token {
     fn drop(&mut self) {
         self.0.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Whether the tests were built for AddressSanitizer, as far as can be told: its
+/// options are set. It has handlers and memory of its own.
+pub(crate) fn under_asan() -> bool {
+    env::var_os("ASAN_OPTIONS").is_some()
 }
 
 /// Calls a closure when it is dropped.
@@ -351,7 +361,7 @@ const CHILD: &str = "SWITCHBACK_TEST_CHILD";
 /// Runs the test `test` of this program once more, told that it is the child `which`.
 #[track_caller]
 fn run_child(test: &str, which: &str) -> Child {
-    let mut child = Command::new(env::current_exe().unwrap())
+    let mut child = this_program()
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, which)
         .env("RUST_BACKTRACE", "0")

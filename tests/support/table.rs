@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use super::read_all;
+use super::{read_all, this_program};
 
 /// What is right, or what was wrong.
 pub(crate) type Verdict = Result<(), String>;
@@ -213,7 +213,7 @@ fn run_child(
 ) -> Option<(usize, Option<(usize, String)>)> {
     batch.first()?;
     let chosen: Vec<_> = batch.iter().map(usize::to_string).collect();
-    let mut child = Command::new(env::current_exe().unwrap())
+    let mut child = this_program()
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASES, chosen.join(","))
         .env("RUST_BACKTRACE", "0")

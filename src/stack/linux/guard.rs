@@ -56,6 +56,15 @@ impl Guards {
         Ok(*AVAILABLE.get_or_init(|| available))
     }
 
+    /// Creates a mapping for a moment, and splits it by a guard in its middle: an error if the process
+    /// may not have another mapping.
+    pub(super) fn try_another_mapping() -> io::Result<()> {
+        let page = page_size();
+        let memory = Mapping::new(3 * page)?;
+        // SAFETY: no other code knows the memory.
+        unsafe { Guards::Mappings.install(memory.start() + page, page) }
+    }
+
     /// Makes a guard of the pages in the `len` bytes at `start`.
     ///
     /// # Safety

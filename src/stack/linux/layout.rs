@@ -1,5 +1,9 @@
 //! The layout of stacks in their mapping.
 
+use std::ops::Range;
+
+use super::super::extent::Extent;
+
 /// The length of a guard, in bytes. C code that does not probe its frames jumps over a
 /// guard that is smaller than a frame; code compiled by Rust always probes.
 ///
@@ -13,3 +17,8 @@ pub(crate) const GUARD: usize = 64 * 1024
     } else {
         0
     };
+
+/// Returns the addresses of a stack's memory, without its guard.
+pub(crate) fn memory(extent: Extent) -> Range<usize> {
+    extent.limit + GUARD..extent.base
+}

@@ -13,7 +13,6 @@ use std::fs::read_to_string;
 use std::io;
 
 use super::guard::Guards;
-use super::map::{Mapping, page_size};
 
 /// The resource that could not be allocated.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl MapError {
 }
 
 fn mappings() -> Option<String> {
-    if another_guard().is_ok() {
+    if Guards::try_another_mapping().is_ok() {
         return None;
     }
     let limit: usize = number(&read_to_string("/proc/sys/vm/max_map_count").ok()?)?;
@@ -54,15 +53,6 @@ fn mappings() -> Option<String> {
         "the process has as many memory mappings as vm.max_map_count allows, {limit}; raise it \
          (on a kernel before Linux 6.13 each stack takes two)"
     ))
-}
-
-/// Creates a mapping for a moment, and splits it by another mapping in its middle.
-#[allow(unsafe_code)]
-fn another_guard() -> io::Result<()> {
-    let page = page_size();
-    let memory = Mapping::new(3 * page)?;
-    // SAFETY: no other code knows the memory.
-    unsafe { Guards::Mappings.install(memory.start() + page, page) }
 }
 
 fn address_space(len: u64) -> Option<String> {

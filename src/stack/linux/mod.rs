@@ -16,8 +16,7 @@ mod slab;
 #[cfg(test)]
 mod walk;
 
-pub(crate) use self::guard::Guards;
-pub(crate) use self::layout::GUARD;
-pub(crate) use self::map::{Mapping, discard_below, page_size, used};
+pub(crate) use self::layout::memory;
+pub(crate) use self::map::{discard_below, page_size, used};
 pub(super) use self::slab::Source;
 pub(crate) use self::slab::Stack;

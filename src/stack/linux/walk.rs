@@ -11,7 +11,7 @@ use super::super::extent::Extent;
 use super::super::pool::{HOT, KEEP, StackPool};
 use super::super::size::MIN_SIZE;
 use super::guard::{FORCED, Guards};
-use super::layout::GUARD;
+use super::layout::memory;
 use super::map::{page_size, used};
 use super::slab::{SLABS, Stack};
 
@@ -65,10 +65,6 @@ impl Taken {
             assert_eq!(read(*address), *value, "somebody else wrote to the stack");
         }
     }
-}
-
-fn memory(extent: Extent) -> Range<usize> {
-    extent.limit + GUARD..extent.base
 }
 
 #[allow(unsafe_code)]

@@ -1,10 +1,10 @@
-//! The overflow report, from a handler of SIGSEGV.
+//! The overflow report of unix systems, from a handler of SIGSEGV.
 //!
-//! A stack that overflows runs into its guard, and the kernel raises SIGSEGV. The handler
-//! here compares the fault's address with the guard of the stack that the thread is running
-//! on. If the address is in the guard, it reports the overflow and aborts, as std does for
-//! a thread. Every other SIGSEGV goes on to the previous handler. (On Linux a guard never
-//! raises SIGBUS, so that signal is left alone.)
+//! A stack that overflows runs into its guard, and the kernel raises SIGSEGV; on macOS and
+//! FreeBSD it may be SIGBUS. The handler here compares the fault's address with the guard of the
+//! stack that the thread is running on. If the address is in the guard, it reports the overflow
+//! and aborts, as std does for a thread. Every other such signal goes on to the previous handler.
+//! (On Linux a guard never raises SIGBUS, so that signal is left alone.)
 //!
 //! # In a signal handler
 //!
@@ -32,14 +32,14 @@
 //!   when it is first requested. If there is none yet, or the fault comes in the middle of
 //!   that, the handler builds the name itself.
 //!
-//! While the handler runs, SIGSEGV is blocked, and a fault in it ends the process. Before
+//! While the handler runs, its signal is blocked, and a fault in it ends the process. Before
 //! it passes a signal on, it calls nothing that changes `errno`, so it does not have to
 //! restore it.
 #![allow(unsafe_code)]
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::process::abort;
 use std::ptr::{self, null_mut};
 use std::sync::OnceLock;
@@ -47,9 +47,10 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, pthread_key_t, sigaction, siginfo_t, stack_t};
 
+use super::message;
+use crate::current::StackState;
 use crate::current::place::PlaceOfThread;
-use crate::current::{Resumer, StackState};
-use crate::stack::{GUARD, Guards, Mapping, page_size};
+use crate::stack::{self, page_size};
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
@@ -57,8 +58,15 @@ static ENABLED: AtomicBool = AtomicBool::new(true);
 /// `None` if the system has no more keys.
 static KEY: OnceLock<Option<pthread_key_t>> = OnceLock::new();
 
-/// The previous action for SIGSEGV. It is null until our handler is installed.
-static BEFORE: AtomicPtr<sigaction> = AtomicPtr::new(null_mut());
+/// The signals that a fault in a guard raises.
+#[cfg(target_os = "linux")]
+const SIGNALS: [c_int; 1] = [libc::SIGSEGV];
+#[cfg(not(target_os = "linux"))]
+const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// The previous actions for [`SIGNALS`]. Each is null until our handler is installed.
+static BEFORE: [AtomicPtr<sigaction>; SIGNALS.len()] =
+    [const { AtomicPtr::new(null_mut()) }; SIGNALS.len()];
 
 pub(super) fn set_overflow_report(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
@@ -113,19 +121,21 @@ fn install() -> Option<pthread_key_t> {
     let mut ours: sigaction = unsafe { mem::zeroed() };
     ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
     ours.sa_sigaction = on_fault as *const () as usize;
-    // SAFETY: as above.
-    let mut before: sigaction = unsafe { mem::zeroed() };
-    // The handler may be called as soon as it is installed, and needs this then.
-    // SAFETY: `before` is writable.
-    unsafe { libc::sigaction(libc::SIGSEGV, ptr::null(), &mut before) };
-    BEFORE.store(Box::into_raw(Box::new(before)), Ordering::Release);
-    let mut replaced = before;
-    // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for; `replaced` is writable.
-    unsafe { libc::sigaction(libc::SIGSEGV, &ours, &mut replaced) };
-    if replaced.sa_sigaction != before.sa_sigaction {
-        // Another thread has installed a handler in between. Our handler may already be
-        // reading the first value, so that value is not freed.
-        BEFORE.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
+    for (signal, place) in SIGNALS.iter().zip(&BEFORE) {
+        // SAFETY: as above.
+        let mut before: sigaction = unsafe { mem::zeroed() };
+        // The handler may be called as soon as it is installed, and needs this then.
+        // SAFETY: `before` is writable.
+        unsafe { libc::sigaction(*signal, ptr::null(), &mut before) };
+        place.store(Box::into_raw(Box::new(before)), Ordering::Release);
+        let mut replaced = before;
+        // SAFETY: `on_fault` has the type that `SA_SIGINFO` asks for; `replaced` is writable.
+        unsafe { libc::sigaction(*signal, &ours, &mut replaced) };
+        if replaced.sa_sigaction != before.sa_sigaction {
+            // Another thread has installed a handler in between. Our handler may already be
+            // reading the first value, so that value is not freed.
+            place.store(Box::into_raw(Box::new(replaced)), Ordering::Release);
+        }
     }
     Some(key)
 }
@@ -134,16 +144,20 @@ fn install() -> Option<pthread_key_t> {
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid `info`.
     let cause = unsafe { &*info };
-    // Otherwise a process sent the signal, and there is no address.
-    let is_fault = cause.si_code > 0;
+    // Otherwise a process sent the signal, and there is no address. The codes for that are negative
+    // or zero on Linux, and from 65,537 on elsewhere.
+    let is_fault = (1..0x1_0000).contains(&cause.si_code);
     if is_fault && ENABLED.load(Ordering::Relaxed) {
         // SAFETY: for a fault it holds the address.
         let address = unsafe { cause.si_addr() } as usize;
         // SAFETY: this is a signal handler, for a fault of this thread.
         if let Some(state) = unsafe { running() } {
-            let limit = state.extent().limit;
-            if (limit..limit + GUARD).contains(&address) {
-                report(state);
+            let extent = state.extent();
+            let memory = stack::memory(extent);
+            if (extent.limit..memory.start).contains(&address) {
+                // An error leaves nobody to report it to.
+                let _ = message::write(&mut Stderr, state, memory.len());
+                abort();
             }
         }
     }
@@ -164,32 +178,6 @@ unsafe fn running<'a>() -> Option<&'a StackState> {
     let watched = unsafe { watched.cast::<Watched>().as_ref() }?;
     // SAFETY: as promised by the caller; the place was taken by this thread.
     unsafe { watched.place.innermost() }
-}
-
-/// Reports which stack overflowed, and ends the process as std does for a thread.
-fn report(state: &StackState) -> ! {
-    let stderr = &mut Stderr;
-    let extent = state.extent();
-    let size = extent.base - extent.limit - GUARD;
-    let _ = match &state.resumer {
-        Resumer::Hub { fiber, .. } => {
-            let _ = match fiber.known_name() {
-                Some(name) => write!(stderr, "\nfiber '{name}'"),
-                None => write!(stderr, "\nfiber 'Fiber-{}'", fiber.id()),
-            };
-            write!(
-                stderr,
-                " has overflowed its stack\nthe stack has {size} bytes; make it larger with \
-                 `Builder::stack_size` or `HubBuilder::stack_size`\n"
-            )
-        }
-        Resumer::Task(_) => write!(
-            stderr,
-            "\na bridge has overflowed its stack\nthe stack has {size} bytes; a fiber's can be \
-             made larger, with `Builder::stack_size`\n"
-        ),
-    };
-    abort()
 }
 
 /// Stderr without std's lock.
@@ -219,8 +207,10 @@ impl fmt::Write for Stderr {
 ///
 /// The arguments must be those of a handler of `signal`.
 unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void, is_fault: bool) {
+    let place = SIGNALS.iter().position(|handled| *handled == signal);
+    let before = BEFORE[place.unwrap_or(0)].load(Ordering::Acquire);
     // SAFETY: it was stored before the handler was installed, and is never freed.
-    let before = unsafe { &*BEFORE.load(Ordering::Acquire) };
+    let before = unsafe { &*before };
     match before.sa_sigaction {
         libc::SIG_IGN if !is_fault => {}
         // The kernel does not ignore a fault either.
@@ -257,9 +247,10 @@ fn die(signal: c_int, is_fault: bool) {
     }
 }
 
-/// A signal stack for a thread that has none.
+/// A signal stack for a thread that has none: a mapping whose first page is a guard.
 struct AlternateStack {
-    memory: ManuallyDrop<Mapping>,
+    start: *mut c_void,
+    len: usize,
 }
 
 impl AlternateStack {
@@ -272,41 +263,69 @@ impl AlternateStack {
         if current().ss_flags & libc::SS_DISABLE == 0 {
             return None;
         }
-        // SAFETY: this call has no preconditions.
-        let saved = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
         let page = page_size();
-        let size = (saved.max(libc::MINSIGSTKSZ) + Self::ROOM).next_multiple_of(page);
-        let memory = Mapping::new(page + size).ok()?;
-        // SAFETY: the page is ours, and the stack begins above it.
-        unsafe { Guards::Mappings.install(memory.start(), page) }.ok()?;
-        let ours = stack_t {
-            ss_sp: (memory.start() + page) as *mut c_void,
+        let size = (stored_by_kernel() + Self::ROOM).next_multiple_of(page);
+        let ours = AlternateStack::map(page + size)?;
+        let usable = ours.start.wrapping_byte_add(page);
+        // SAFETY: the memory is ours, and no other code knows it.
+        if unsafe { libc::mprotect(usable, size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
+            ours.unmap();
+            return None;
+        }
+        let wanted = stack_t {
+            ss_sp: usable,
             ss_flags: 0,
             ss_size: size,
         };
         // SAFETY: the memory has no other use, and stays mapped until the thread ends.
-        let result = unsafe { libc::sigaltstack(&ours, null_mut()) };
-        (result == 0).then(|| AlternateStack {
-            memory: ManuallyDrop::new(memory),
-        })
+        if unsafe { libc::sigaltstack(&wanted, null_mut()) } != 0 {
+            ours.unmap();
+            return None;
+        }
+        Some(ours)
+    }
+
+    /// Maps `len` bytes without access.
+    fn map(len: usize) -> Option<AlternateStack> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON;
+        // SAFETY: the kernel chooses an address range where nothing is mapped.
+        let start = unsafe { libc::mmap(null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+        (start != libc::MAP_FAILED).then_some(AlternateStack { start, len })
+    }
+
+    fn unmap(&self) {
+        // SAFETY: we own the whole mapping, and the callers have seen that the kernel does not use
+        // it.
+        let _ = unsafe { libc::munmap(self.start, self.len) };
     }
 }
 
 impl Drop for AlternateStack {
     fn drop(&mut self) {
         let mut alternate = current();
-        let start = self.memory.start();
-        if !(start..start + self.memory.len()).contains(&(alternate.ss_sp as usize)) {
+        let start = self.start.addr();
+        if !(start..start + self.len).contains(&alternate.ss_sp.addr()) {
             // Other code has replaced it, and may restore it later, so it is leaked.
             return;
         }
         alternate.ss_flags = libc::SS_DISABLE;
         // SAFETY: this is the thread for which it was installed, and not a signal handler.
         if unsafe { libc::sigaltstack(&alternate, null_mut()) } == 0 {
-            // SAFETY: it is dropped once, here. The kernel no longer uses it.
-            unsafe { ManuallyDrop::drop(&mut self.memory) };
+            self.unmap();
         }
     }
+}
+
+/// Returns how many bytes the kernel stores on a signal stack before the handler runs.
+fn stored_by_kernel() -> usize {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: this call has no preconditions.
+        let stored = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
+        libc::MINSIGSTKSZ.max(stored as usize)
+    }
+    #[cfg(not(target_os = "linux"))]
+    libc::MINSIGSTKSZ
 }
 
 /// Returns the thread's alternate stack.
