@@ -12,13 +12,12 @@ mod program;
 #[cfg(unix)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(windows)]
+mod windows;
 
-#[cfg(unix)]
 fn main() -> std::process::ExitCode {
-    program::main(facts::FACTS)
-}
-
-#[cfg(not(unix))]
-fn main() {
-    println!("interrupt: skipped, a process cannot be interrupted from outside here");
+    #[cfg(unix)]
+    return program::main(facts::FACTS);
+    #[cfg(windows)]
+    return windows::main();
 }
