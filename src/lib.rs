@@ -217,6 +217,7 @@ pub mod stream;
 mod switch;
 mod switch_back;
 mod switchpoint;
+pub mod sync;
 pub mod thread;
 mod time;
 mod try_scope;

@@ -58,7 +58,14 @@ pub(crate) fn in_futures_executor() -> bool {
 
 /// Finds out what the executors report, for those that can be asked: tokio's and that of `futures`.
 pub(crate) fn look() -> Executor {
-    if in_futures_executor() || has_coop_budget() {
+    if in_futures_executor() {
+        return Executor::Polls;
+    }
+    // Tokio polls tasks without a runtime too, those of a `LocalSet`, and then tells their ID.
+    if tokio::task::try_id().is_none() && Handle::try_current().is_err() {
+        return Executor::Absent;
+    }
+    if has_coop_budget() {
         return Executor::Polls;
     }
     if !inside_scheduler() {

@@ -17,6 +17,72 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, fence},
 };
 
+#[cfg(all(test, switchback_loom))]
+pub(crate) use in_models::{ConstMutex, ConstUsize};
+/// A mutex and a number that are made in a `const fn`, as statics need.
+#[cfg(not(all(test, switchback_loom)))]
+pub(crate) use std::sync::{Mutex as ConstMutex, atomic::AtomicUsize as ConstUsize};
+
+/// Those of the models, which are made when they are first used.
+#[cfg(all(test, switchback_loom))]
+mod in_models {
+    use std::ops::Deref;
+    use std::sync::{LockResult, Mutex, OnceLock};
+
+    #[derive(Debug)]
+    pub(crate) struct ConstMutex<T> {
+        first: Mutex<Option<T>>,
+        mutex: OnceLock<loom::sync::Mutex<T>>,
+    }
+
+    impl<T> ConstMutex<T> {
+        pub(crate) const fn new(value: T) -> ConstMutex<T> {
+            ConstMutex {
+                first: Mutex::new(Some(value)),
+                mutex: OnceLock::new(),
+            }
+        }
+    }
+
+    impl<T> super::Lock for ConstMutex<T> {
+        type Guard<'a>
+            = loom::sync::MutexGuard<'a, T>
+        where
+            T: 'a;
+
+        fn lock(&self) -> LockResult<Self::Guard<'_>> {
+            let first = || self.first.lock().unwrap().take().expect("it is used first");
+            self.mutex
+                .get_or_init(|| loom::sync::Mutex::new(first()))
+                .lock()
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ConstUsize {
+        first: usize,
+        number: OnceLock<loom::sync::atomic::AtomicUsize>,
+    }
+
+    impl ConstUsize {
+        pub(crate) const fn new(first: usize) -> ConstUsize {
+            ConstUsize {
+                first,
+                number: OnceLock::new(),
+            }
+        }
+    }
+
+    impl Deref for ConstUsize {
+        type Target = loom::sync::atomic::AtomicUsize;
+
+        fn deref(&self) -> &loom::sync::atomic::AtomicUsize {
+            let make = || loom::sync::atomic::AtomicUsize::new(self.first);
+            self.number.get_or_init(make)
+        }
+    }
+}
+
 /// Marks data that is shared without a lock. A model fails if two threads touch the data at the
 /// same time or without an order between them, or if the data is never freed.
 #[derive(Debug)]

@@ -33,7 +33,9 @@
 //! code. There, `.await` the future. Synchronous code that calls `.wait()` runs in a fiber or in a
 //! [`bridge`](crate::bridge()). A call in std's shape has no future; its text names what has:
 //! `` await a `switchback::sleep` ``, `` await a `switchback::sleep_until` ``,
-//! `` await a `switchback::yield_now` ``, `` await a `tokio::sync::Notify` ``.
+//! `` await a `switchback::yield_now` ``, `` await a `tokio::sync::Notify` ``, `` await `lock_async` ``,
+//! `` await `read_async` ``, `` await `write_async` ``, `` await `wait_async` ``,
+//! `` await `wait_while_async` ``, `` await `send_async` ``, `` await `recv_async` ``.
 //!
 //! **`` CALL inside a future's `poll`, or a destructor that it runs, would suspend the executor
 //! half way; use `.await` there, or wait outside of the future ``**: the fiber is polling a future,
@@ -327,6 +329,14 @@
 //! suspended in a destructor while it unwound. See
 //! [waiting in destructors](super::cancellation#waiting-in-destructors).
 //!
+//! **`the lock is held, and the call does not wait`**: the error of a `try_` call of
+//! [`sync::nonpoison`](crate::sync::nonpoison).
+//!
+//! **`` a lock of `switchback::sync` is waited for in vain: fiber 'NAME' held it when its stack was
+//! abandoned ``**, and `` ; it keeps locks of `switchback::sync` for ever: NUMBER `` in the report about that
+//! fiber (debug builds say so): let a destructor that may run while its hub ends use
+//! [`wait_or_cancelled`](crate::Wait::wait_or_cancelled), or give the lock back before it waits.
+//!
 //! **`panic in a function that cannot unwind`**: a panic or a cancel passed through an `extern "C"`
 //! function: see [the limits](super::limits#unwinding). **`panic in a destructor during cleanup`**: a
 //! destructor panicked while its stack was unwinding.
@@ -369,6 +379,11 @@
 //! a new slab has a free place
 //! the system mapped the null page
 //! the first poll sets the timer
+//! it is not polled again after it was ready
+//! they were counted
+//! one was added
+//! it is sent once
+//! it is used first
 //! the writer gives it back with its answer
 //! a bridge runs only when polled
 //! ```

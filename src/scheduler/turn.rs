@@ -30,7 +30,7 @@ use crate::base::executors::{wake_after_io, wake_contained_after_io};
 use crate::base::{Surroundings, Unwinding, contain, report, thread_end};
 use crate::current::{place, unwinding};
 use crate::hub::{Children, Core, Ready};
-use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, interrupt};
+use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, held_locks, interrupt};
 use crate::switch::{Step, Suspension};
 
 /// The maximum number of entries of the ready queue that are handled in one turn, and between two
@@ -234,12 +234,13 @@ fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
     core.depths.end(fiber);
     core.uncount_taken(fiber.id());
     let name = fiber.name().to_owned();
+    let locks = held_locks::consequence(fiber.id());
     retire(core, fiber, core.part(fiber), |children, _| {
         children.abandon()
     });
     // This may run the user's code, which may end the hub. So the fiber is over before.
     report::warn(format_args!(
-        "fiber '{name}' waited again while it was being ended; its stack is leaked{}",
+        "fiber '{name}' waited again while it was being ended; its stack is leaked{}{locks}",
         unwinding.consequence(),
     ));
 }

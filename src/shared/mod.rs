@@ -13,6 +13,7 @@
 //! | [`drivers`] | who polls a hub |
 //! | [`close_waiter`] | a task that waits for a hub to close |
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
+//! | [`held_locks`] | how many locks of `sync` each fiber holds |
 //! | [`metrics`] | the figures that a hub counts |
 //!
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
@@ -25,6 +26,7 @@ mod close_waiter;
 mod drivers;
 mod fiber_id;
 pub(crate) mod header;
+pub(crate) mod held_locks;
 mod hub_closed;
 mod hub_part;
 mod hub_state;

@@ -142,6 +142,37 @@ fn handles_in_stds_shape_go_where_the_fibers_may_go() {
 }
 
 #[test]
+fn locks_and_channels_go_where_their_values_may_go() {
+    use switchback::sync::mpsc::{Receiver, Sender, SyncSender};
+    use switchback::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    facts! {
+        Mutex<u8>: true Send, true Sync, true Unpin;
+        Mutex<Cell>: true Send, true Sync, true Unpin;
+        Mutex<Local>: false Send, false Sync, true Unpin;
+        MutexGuard<'static, u8>: true Send, true Sync, true Unpin;
+        MutexGuard<'static, Cell>: true Send, false Sync, true Unpin;
+        MutexGuard<'static, Local>: false Send, false Sync, true Unpin;
+        RwLock<u8>: true Send, true Sync, true Unpin;
+        RwLock<Cell>: true Send, false Sync, true Unpin;
+        RwLock<Local>: false Send, false Sync, true Unpin;
+        RwLockReadGuard<'static, u8>: true Send, true Sync, true Unpin;
+        RwLockReadGuard<'static, Cell>: false Send, false Sync, true Unpin;
+        RwLockWriteGuard<'static, u8>: true Send, true Sync, true Unpin;
+        RwLockWriteGuard<'static, Cell>: false Send, false Sync, true Unpin;
+        Condvar: true Send, true Sync, true Unpin;
+        Sender<Cell>: true Send, true Sync, true Unpin;
+        SyncSender<Cell>: true Send, true Sync, true Unpin;
+        Receiver<Cell>: true Send, true Sync, true Unpin;
+        Sender<Local>: false Send, false Sync, true Unpin;
+        Receiver<Local>: false Send, false Sync, true Unpin;
+    }
+    let (mutex, lock) = (Mutex::new(Cell::new(0)), RwLock::new(0));
+    assert!(of_value(&mutex.lock_async()).send());
+    assert!(of_value(&lock.read_async()).send());
+    assert!(of_value(&lock.write_async()).send());
+}
+
+#[test]
 fn adapters_go_where_what_they_wrap_may_go() {
     facts! {
         Blocking<u8>: true Send, true Sync, true Unpin;

@@ -5,15 +5,33 @@ use std::fs;
 use crate::{sources, surface};
 
 /// The stable items of std's modules, with the methods of their types, as of Rust 1.95.
-const STD: [(&str, &str); 1] = [(
-    "thread",
-    "available_parallelism current panicking park park_timeout park_timeout_ms scope sleep \
-     sleep_ms spawn yield_now AccessError Builder Builder::new Builder::name Builder::stack_size \
-     Builder::spawn Builder::spawn_unchecked Builder::spawn_scoped JoinHandle JoinHandle::thread \
-     JoinHandle::join JoinHandle::is_finished LocalKey Scope Scope::spawn ScopedJoinHandle \
-     ScopedJoinHandle::thread ScopedJoinHandle::join ScopedJoinHandle::is_finished Thread \
-     Thread::id Thread::name Thread::unpark ThreadId Result",
-)];
+const STD: [(&str, &str); 2] = [
+    (
+        "thread",
+        "available_parallelism current panicking park park_timeout park_timeout_ms scope sleep \
+         sleep_ms spawn yield_now AccessError Builder Builder::new Builder::name \
+         Builder::stack_size Builder::spawn Builder::spawn_unchecked Builder::spawn_scoped \
+         JoinHandle JoinHandle::thread JoinHandle::join JoinHandle::is_finished LocalKey Scope \
+         Scope::spawn ScopedJoinHandle ScopedJoinHandle::thread ScopedJoinHandle::join \
+         ScopedJoinHandle::is_finished Thread Thread::id Thread::name Thread::unpark ThreadId \
+         Result",
+    ),
+    (
+        "sync",
+        "Arc Weak PoisonError TryLockError LockResult TryLockResult atomic Mutex Mutex::new \
+         Mutex::lock Mutex::try_lock Mutex::is_poisoned Mutex::clear_poison Mutex::into_inner \
+         Mutex::get_mut MutexGuard RwLock RwLock::new RwLock::read RwLock::try_read RwLock::write \
+         RwLock::try_write RwLock::is_poisoned RwLock::clear_poison RwLock::into_inner \
+         RwLock::get_mut RwLockReadGuard RwLockWriteGuard RwLockWriteGuard::downgrade Condvar \
+         Condvar::new Condvar::wait Condvar::wait_while Condvar::wait_timeout \
+         Condvar::wait_timeout_ms Condvar::wait_timeout_while Condvar::notify_one \
+         Condvar::notify_all WaitTimeoutResult WaitTimeoutResult::timed_out channel sync_channel \
+         Sender Sender::send SyncSender SyncSender::send SyncSender::try_send Receiver \
+         Receiver::recv Receiver::try_recv Receiver::recv_timeout Receiver::iter \
+         Receiver::try_iter Iter TryIter IntoIter SendError TrySendError RecvError TryRecvError \
+         RecvTimeoutError",
+    ),
+];
 
 /// Returns the lines of a module's table.
 fn table(module: &str) -> String {
@@ -29,7 +47,9 @@ fn item(head: &str) -> Option<String> {
         Some((of, head)) => (Some(of), head),
         None => (None, head.strip_prefix("pub ")?),
     };
-    let mut words = head.split(' ').skip_while(|word| *word == "const");
+    let mut words = head
+        .split(' ')
+        .skip_while(|word| ["const", "async"].contains(word));
     let name = match words.next()? {
         "fn" | "struct" | "enum" | "trait" | "type" => words.next()?,
         _ => return None,
@@ -63,6 +83,7 @@ fn an_item_is_named_after_its_type() {
             "Thing::new",
         ),
         ("impl Plain: pub fn it<F>(f: F)", "Plain::it"),
+        ("impl Plain: pub async fn it(&self)", "Plain::it"),
     ] {
         assert_eq!(item(head).as_deref(), Some(name));
     }

@@ -10,7 +10,7 @@ use crate::sources;
 const RENEW: &str = "SWITCHBACK_RENEW_SURFACE";
 
 /// Modules that share names with others, so that their items are listed with the module's.
-const STD_SHAPED: [&str; 1] = ["thread"];
+const STD_SHAPED: [&str; 2] = ["thread", "sync"];
 
 /// The list from which the getters of `HubMetrics` are made.
 const METRICS: &str = "metrics!";

@@ -1,6 +1,9 @@
 //! The modules in std's shape. Scripts run on std's threads and on fibers, with the same results; and
 //! what is only ours is tested by itself.
 
+mod locks;
+mod mpsc;
+mod stress;
 #[path = "../support/mod.rs"]
 mod support;
 mod thread;
@@ -32,7 +35,7 @@ macro_rules! scripts {
             #[allow(unused_imports)]
             use switchback::fiber_local as local;
             #[allow(unused_imports)]
-            use switchback::thread;
+            use switchback::{sync, thread};
             include!($file);
         }
 

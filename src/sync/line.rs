@@ -1,0 +1,129 @@
+//! [`Line`]: waiters that are notified, one or all.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::waiters::{Key, Waiters, wake};
+use crate::base::contain;
+use crate::base::lock::{ConstMutex, lock};
+
+/// Those who wait for a notification, which is for whoever is in the line when it is given.
+#[derive(Debug)]
+pub(super) struct Line(ConstMutex<Waiters<Told>>);
+
+/// How a waiter was notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    No,
+    /// Alone, so that somebody else has to be notified if it ends.
+    One,
+    All,
+}
+
+impl Line {
+    pub(super) const fn new() -> Line {
+        Line(ConstMutex::new(Waiters::new()))
+    }
+
+    /// Joins the line. The future is ready once its waiter was notified, also if that is before its first
+    /// poll.
+    pub(super) fn join(&self) -> Notified<'_> {
+        let key = lock(&self.0).add(Told::No, Waker::noop().clone());
+        Notified {
+            line: self,
+            key: Some(key),
+        }
+    }
+
+    /// Notifies the first in the line.
+    pub(super) fn notify_one(&self) {
+        let woken = {
+            let mut line = lock(&self.0);
+            let first = line.first();
+            first.and_then(|first| {
+                *line.get(first) = Told::One;
+                line.tell(first)
+            })
+        };
+        wake(woken);
+    }
+
+    /// Notifies all who are in the line.
+    pub(super) fn notify_all(&self) {
+        let woken = lock(&self.0).tell_all(|told| *told = Told::All);
+        wake(woken);
+    }
+}
+
+impl Default for Line {
+    fn default() -> Line {
+        Line::new()
+    }
+}
+
+/// A place in a line.
+#[derive(Debug)]
+pub(super) struct Notified<'a> {
+    line: &'a Line,
+    key: Option<Key>,
+}
+
+impl<'a> Future for Notified<'a> {
+    type Output = Notification<'a>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Notification<'a>> {
+        let key = self.key.expect("it is not polled again after it was ready");
+        let waker = contain::clone_waker(cx.waker());
+        let mut line = lock(&self.line.0);
+        if !line.is_told(key) {
+            let unused = line.set_waker(key, waker);
+            drop(line);
+            contain::drop_waker(unused);
+            return Poll::Pending;
+        }
+        let (told, _) = line.remove(key);
+        drop(line);
+        contain::drop_waker(Some(waker));
+        self.key = None;
+        Poll::Ready(Notification {
+            line: self.line,
+            is_for_one: told == Told::One,
+        })
+    }
+}
+
+impl Drop for Notified<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.key else {
+            return;
+        };
+        let (told, unused) = lock(&self.line.0).remove(key);
+        contain::drop_waker(unused);
+        if told == Told::One {
+            self.line.notify_one();
+        }
+    }
+}
+
+/// A notification that was received. Dropped before it was used, it is passed on.
+#[derive(Debug)]
+pub(super) struct Notification<'a> {
+    line: &'a Line,
+    is_for_one: bool,
+}
+
+impl Notification<'_> {
+    /// Keeps the notification.
+    pub(super) fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Notification<'_> {
+    fn drop(&mut self) {
+        if self.is_for_one {
+            self.line.notify_one();
+        }
+    }
+}

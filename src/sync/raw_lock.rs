@@ -1,0 +1,436 @@
+//! [`RawLock`]: a lock without a value, held by one exclusively or shared by several.
+//!
+//! # The word
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | `EXCLUSIVE` | one holds the lock exclusively |
+//! | `QUEUED` | somebody is in the line. It is changed under the lock of the line only, and is set there if and only if the line is not empty |
+//! | the rest | how many hold it shared, in units of `SHARED` |
+//!
+//! Free and unqueued, the lock is taken with one compare-exchange, and given back with one. Who finds it
+//! held joins the line, under the line's lock, in the same step in which it sets `QUEUED`. Who gives it
+//! back finds that bit and looks at the line. So either the one sees that the lock is free, or the other
+//! sees who waits.
+//!
+//! # Fairness
+//!
+//! The lock is *handed over*, without being free in between, to the first in the line, if that one or
+//! another that waits near the front is on the thread that gives it back: among the fibers of a hub the
+//! lock goes first in, first out. A fiber that gave the lock back and took it again before it yields would
+//! otherwise keep it from the others for ever.
+//!
+//! If those who wait are on other threads, the lock becomes free and the first of them is *notified*: it
+//! stays first in the line and tries to take the lock when it runs. Meanwhile others may take it, since
+//! to hand over to a thread that sleeps makes everybody wait for its wake. If the first has been kept
+//! waiting so for [`PATIENCE`], the lock is handed over. One who wants to share the lock does not pass
+//! those who are in the line, so writers are not kept waiting by readers.
+//!
+//! Ordering: taking the lock acquires what giving it back has released. Who is handed the lock acquires it
+//! through the lock of the line.
+
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::holder::Holder;
+use super::waiters::{Key, Waiters, wake};
+use crate::base::contain;
+use crate::base::lock::{ConstMutex, ConstUsize, lock};
+
+const EXCLUSIVE: usize = 1;
+const QUEUED: usize = 2;
+const SHARED: usize = 4;
+
+/// How long the first in the line is passed by those on other threads.
+const PATIENCE: Duration = Duration::from_micros(500);
+/// So many are looked at for one that is on this thread. If there are more, the lock is handed over.
+const NEAR: usize = 16;
+
+/// How the lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Exclusive,
+    Shared,
+}
+
+impl Mode {
+    /// What it adds to the word.
+    fn unit(self) -> usize {
+        match self {
+            Mode::Exclusive => EXCLUSIVE,
+            Mode::Shared => SHARED,
+        }
+    }
+
+    /// The bits of which none may be set when it is added.
+    fn conflicts(self) -> usize {
+        match self {
+            Mode::Exclusive => !QUEUED,
+            Mode::Shared => EXCLUSIVE,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RawLock {
+    word: ConstUsize,
+    line: ConstMutex<Waiters<Request>>,
+    holder: Holder,
+}
+
+/// One who waits.
+#[derive(Debug)]
+struct Request {
+    mode: Mode,
+    /// The thread on which it waits.
+    thread: usize,
+    /// Whether it was woken to try.
+    notified: bool,
+    /// When it was first notified instead of being handed the lock.
+    passed_since: Option<Instant>,
+}
+
+impl RawLock {
+    pub(super) const fn new() -> RawLock {
+        RawLock {
+            word: ConstUsize::new(0),
+            line: ConstMutex::new(Waiters::new()),
+            holder: Holder::new(),
+        }
+    }
+
+    /// Takes the lock if it is free.
+    #[inline]
+    pub(super) fn try_acquire(&self, mode: Mode) -> bool {
+        self.word
+            .compare_exchange(0, mode.unit(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            || self.try_acquire_slowly(mode)
+    }
+
+    #[cold]
+    fn try_acquire_slowly(&self, mode: Mode) -> bool {
+        // One who shares does not pass those in the line.
+        let conflicts = match mode {
+            Mode::Exclusive => !QUEUED,
+            Mode::Shared => EXCLUSIVE | QUEUED,
+        };
+        self.take_unless(conflicts, mode)
+    }
+
+    /// Takes the lock unless any of these bits is set.
+    fn take_unless(&self, conflicts: usize, mode: Mode) -> bool {
+        let taken = |word: usize| (word & conflicts == 0).then(|| word + mode.unit());
+        self.word
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, taken)
+            .is_ok()
+    }
+
+    /// Tries for a short time. This is for threads, where the holder is running elsewhere.
+    pub(super) fn spin(&self, mode: Mode) -> bool {
+        const TRIES: usize = 100;
+        (0..TRIES).any(|_| {
+            std::hint::spin_loop();
+            let word = self.word.load(Ordering::Relaxed);
+            word & mode.conflicts() == 0 && self.try_acquire(mode)
+        })
+    }
+
+    /// Records who has taken the lock.
+    #[inline(always)]
+    pub(super) fn note_holder(&self, mode: Mode) {
+        if mode == Mode::Exclusive {
+            self.holder.begin();
+        }
+    }
+
+    /// Gives the lock back.
+    #[inline]
+    pub(super) fn release(&self, mode: Mode) {
+        match mode {
+            Mode::Exclusive => {
+                self.holder.end();
+                let free =
+                    self.word
+                        .compare_exchange(EXCLUSIVE, 0, Ordering::Release, Ordering::Relaxed);
+                if free.is_err() {
+                    self.release_to_line(EXCLUSIVE);
+                }
+            }
+            Mode::Shared => {
+                let before = self.word.fetch_sub(SHARED, Ordering::Release);
+                if before == SHARED | QUEUED {
+                    self.release_to_line(0);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn release_to_line(&self, held: usize) {
+        let mut line = lock(&self.line);
+        let woken = self.serve(&mut line, held);
+        drop(line);
+        wake(woken);
+    }
+
+    /// Makes an exclusive hold a shared one.
+    pub(super) fn downgrade(&self) {
+        self.holder.end();
+        let mut line = lock(&self.line);
+        // Release, for those who share it too.
+        self.word.fetch_add(SHARED - EXCLUSIVE, Ordering::Release);
+        let woken = self.serve(&mut line, 0);
+        drop(line);
+        wake(woken);
+    }
+
+    /// Gives back what the caller has `held` (nothing or `EXCLUSIVE`), and lets the first in the line
+    /// have the lock if it can. Returns whom to wake.
+    fn serve(&self, line: &mut Waiters<Request>, held: usize) -> Woken {
+        let mut woken = Woken::default();
+        let Some(first) = line.first() else {
+            self.word.fetch_and(!(held | QUEUED), Ordering::Release);
+            return woken;
+        };
+        let mode = line.get(first).mode;
+        if !hands_over(line, first) {
+            let before = self.word.fetch_and(!held, Ordering::Release);
+            let request = line.get(first);
+            if before & !held & mode.conflicts() == 0 && !request.notified {
+                request.notified = true;
+                request.passed_since.get_or_insert_with(Instant::now);
+                woken.one = line.take_waker(first);
+            }
+            return woken;
+        }
+        // All at the front who want to share it get it together.
+        let mut last = Some(first);
+        let mut count = 0;
+        while let Some(key) = last.filter(|key| line.get(*key).mode == mode) {
+            count += 1;
+            last = match mode {
+                Mode::Exclusive => None,
+                Mode::Shared => line.after(key),
+            };
+        }
+        let given = |word: usize| {
+            let word = word & !held;
+            (word & mode.conflicts() == 0).then(|| word + count * mode.unit())
+        };
+        let handed = self
+            .word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, given);
+        if handed.is_ok() {
+            for _ in 0..count {
+                let first = line.first().expect("they were counted");
+                woken.add(line.tell(first));
+            }
+            self.unqueue_if_empty(line);
+        }
+        // Otherwise somebody has taken it meanwhile, and will look at the line.
+        woken
+    }
+
+    fn unqueue_if_empty(&self, line: &Waiters<Request>) {
+        if line.is_empty() {
+            self.word.fetch_and(!QUEUED, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the lock, or waits in the line for it.
+    fn poll(&self, key: &mut Option<Key>, mode: Mode, cx: &mut Context<'_>) -> Poll<()> {
+        if key.is_none() && self.try_acquire(mode) {
+            return Poll::Ready(());
+        }
+        let waker = contain::clone_waker(cx.waker());
+        let mut woken = Woken::default();
+        let was_queued = key.is_some();
+        let (polled, unused) = {
+            let mut line = lock(&self.line);
+            match *key {
+                None => match self.take_or_queue(mode) {
+                    true => (Poll::Ready(()), Some(waker)),
+                    false => {
+                        let request = Request {
+                            mode,
+                            thread: this_thread(),
+                            notified: false,
+                            passed_since: None,
+                        };
+                        *key = Some(line.add(request, waker));
+                        (Poll::Pending, None)
+                    }
+                },
+                Some(own) if line.is_told(own) => {
+                    *key = None;
+                    drop(line.remove(own));
+                    (Poll::Ready(()), Some(waker))
+                }
+                Some(own) => {
+                    let request = line.get(own);
+                    if std::mem::take(&mut request.notified)
+                        && self.take_unless(mode.conflicts(), mode)
+                    {
+                        *key = None;
+                        let (_, old) = line.remove(own);
+                        debug_assert!(old.is_none(), "it was taken by the notification");
+                        self.unqueue_if_empty(&line);
+                        if mode == Mode::Shared {
+                            woken = self.serve(&mut line, 0);
+                        }
+                        (Poll::Ready(()), Some(waker))
+                    } else {
+                        (Poll::Pending, line.set_waker(own, waker))
+                    }
+                }
+            }
+        };
+        contain::drop_waker(unused);
+        wake(woken);
+        if polled.is_pending() && !was_queued {
+            self.holder.report_if_abandoned();
+        }
+        polled
+    }
+
+    /// Takes the lock, or announces that somebody joins the line, whose lock the caller has.
+    fn take_or_queue(&self, mode: Mode) -> bool {
+        let conflicts = match mode {
+            Mode::Exclusive => !QUEUED,
+            Mode::Shared => EXCLUSIVE | QUEUED,
+        };
+        let change = |word: usize| match word & conflicts {
+            0 => Some(word + mode.unit()),
+            _ => Some(word | QUEUED),
+        };
+        let before = self
+            .word
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, change);
+        before.is_ok_and(|word| word & conflicts == 0)
+    }
+
+    /// Ends a wait that was not finished.
+    #[cold]
+    fn leave(&self, key: Key, mode: Mode) {
+        let mut line = lock(&self.line);
+        let was_told = line.is_told(key);
+        let was_first = line.first() == Some(key);
+        let (_, unused) = line.remove(key);
+        let mut woken = Woken::default();
+        if !was_told {
+            self.unqueue_if_empty(&line);
+            if was_first && !line.is_empty() {
+                // It may have been notified, or have kept others from sharing.
+                woken = self.serve(&mut line, 0);
+            }
+        }
+        drop(line);
+        contain::drop_waker(unused);
+        wake(woken);
+        if was_told {
+            // No holder was noted.
+            self.release(mode);
+        }
+    }
+}
+
+/// Returns whether the first in the line is to be handed the lock, by the calling thread.
+fn hands_over(line: &mut Waiters<Request>, first: Key) -> bool {
+    let passed = line.get(first).passed_since;
+    if passed.is_some_and(|since| since.elapsed() >= PATIENCE) {
+        return true;
+    }
+    let here = this_thread();
+    let mut next = Some(first);
+    for _ in 0..NEAR {
+        let Some(key) = next else {
+            return false;
+        };
+        if line.get(key).thread == here {
+            return true;
+        }
+        next = line.after(key);
+    }
+    true
+}
+
+/// Whom to wake: seldom more than one.
+#[derive(Default)]
+struct Woken {
+    one: Option<Waker>,
+    more: Vec<Waker>,
+}
+
+impl Woken {
+    fn add(&mut self, waker: Option<Waker>) {
+        match self.one {
+            None => self.one = waker,
+            Some(_) => self.more.extend(waker),
+        }
+    }
+}
+
+impl IntoIterator for Woken {
+    type Item = Waker;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Waker>, std::vec::IntoIter<Waker>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.one.into_iter().chain(self.more)
+    }
+}
+
+/// A number that no other thread has at the same time.
+#[cfg(not(all(test, switchback_loom)))]
+pub(super) fn this_thread() -> usize {
+    thread_local! {
+        static ADDRESS: u8 = const { 0 };
+    }
+    ADDRESS.with(|address| std::ptr::from_ref(address).addr())
+}
+
+/// As above: the threads of a model share those of the system.
+#[cfg(all(test, switchback_loom))]
+pub(super) fn this_thread() -> usize {
+    loom::thread_local! {
+        static ADDRESS: Box<u8> = Box::new(0);
+    }
+    ADDRESS.with(|address| std::ptr::from_ref(&**address).addr())
+}
+
+/// A future that takes the lock. Dropped after it was ready, it does nothing.
+#[derive(Debug)]
+pub(super) struct Acquire<'a> {
+    lock: &'a RawLock,
+    mode: Mode,
+    key: Option<Key>,
+}
+
+impl<'a> Acquire<'a> {
+    pub(super) fn new(lock: &'a RawLock, mode: Mode) -> Acquire<'a> {
+        Acquire {
+            lock,
+            mode,
+            key: None,
+        }
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.lock.poll(&mut this.key, this.mode, cx)
+    }
+}
+
+impl Drop for Acquire<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.lock.leave(key, self.mode);
+        }
+    }
+}
