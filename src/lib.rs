@@ -204,6 +204,7 @@ mod generator;
 pub mod guide;
 mod handles;
 mod hub;
+mod insight;
 pub mod io;
 mod local;
 mod offload;
@@ -242,6 +243,9 @@ pub use hub::HubData;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use hub::poll::{Events, PollHandle, Poller};
+pub use insight::{
+    Cycle, Dump, DumpError, FiberDump, FiberState, HubDump, SourcePlace, WaitDump, WaitsFor,
+};
 pub use local::{LocalKey, LocalScope};
 pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]
@@ -251,7 +255,7 @@ pub use remote::{
     Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread, PoolIter, PoolReader, PoolWriter,
 };
 pub use scope::{Scope, ScopedFiber, scope};
-pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, SpawnError};
+pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, SpawnError, Track};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Sleep, sleep, sleep_until};

@@ -9,13 +9,14 @@
 //! dropped. The hub counts a child as ended after it has taken back the child's stack. If the
 //! parent cannot wait for that, it leaves its stack for ever instead.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,7 +25,9 @@ use std::thread;
 use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
 use crate::cancel::{check_cancelled, interrupt};
-use crate::current::{Place, StackState, WaitSite, body, heritage, suspend, with_place};
+use crate::current::{
+    Blocker, Place, StackState, WaitSite, body, heritage, origin, suspend, with_place,
+};
 use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
 use crate::scheduler::launch::{self, Settings};
@@ -99,7 +102,7 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let scope = Scope::new(hub("`scope`"));
+    let scope = Scope::new(hub("`scope`"), Location::caller());
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.finish(result)
 }
@@ -130,6 +133,8 @@ pub(crate) fn hub(call: &str) -> Rc<Core> {
 pub struct Scope<'scope, 'env: 'scope> {
     hub: Rc<Core>,
     children: Rc<Children>,
+    /// Where the scope was begun.
+    at: &'static Location<'static>,
     /// Whether the parent was interrupted while it waited for the children.
     was_interrupted: Cell<bool>,
     /// This is invariant in `'scope`, which must be neither shortened nor lengthened.
@@ -152,12 +157,13 @@ pub struct ScopedFiber<'scope, T> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Creates a scope on this hub, which [`hub`] has returned. The caller runs a body, and then
+    /// Creates a scope that was begun at this place, on this hub, which [`hub`] has returned. The caller runs a body, and then
     /// calls [`end`](Scope::end) before anything else that might unwind.
-    pub(crate) fn new(hub: Rc<Core>) -> Self {
+    pub(crate) fn new(hub: Rc<Core>, at: &'static Location<'static>) -> Self {
         Scope {
             hub,
             children: Rc::default(),
+            at,
             was_interrupted: Cell::new(false),
             scope: PhantomData,
             env: PhantomData,
@@ -184,6 +190,7 @@ impl<'scope> Scope<'scope, '_> {
 
     /// Makes a fiber with these settings that may borrow, and starts it.
     #[allow(unsafe_code)]
+    #[track_caller]
     pub(crate) fn create<F, T>(
         &self,
         settings: Settings,
@@ -194,11 +201,13 @@ impl<'scope> Scope<'scope, '_> {
         T: 'scope,
     {
         let hub = &self.hub;
+        let origin = origin();
         // First, because it runs the user's code, which may close the hub.
         let inherited = heritage::inherit();
         let stack = launch::stack(hub, settings.stack_size)?;
         let name = settings.name.map(String::into_boxed_str);
-        let (child, sender, receiver) = launch::channel(hub, hub.ids.next(), name, Start::AtOnce);
+        let (child, sender, receiver) =
+            launch::channel(hub, hub.ids.next(), name, Start::AtOnce, origin);
         launch::begin(hub, &child, &stack, settings.measure_stack);
         let body = body::body(hub, sender, inherited, f);
         // SAFETY: the body borrows for `'scope`, which lasts until `scope` returns or unwinds. By
@@ -305,6 +314,11 @@ impl<'scope> Scope<'scope, '_> {
             if self.hub.mailbox.failure().is_none() {
                 // Nothing ends this stack before its children.
                 state.resumer.put_off(true);
+                state.begin_wait();
+                state.note_suspension(self.at, type_name::<Scope<'_, '_>>);
+                state
+                    .wait
+                    .note(Blocker::Scope(Rc::as_ptr(&self.children).addr()));
                 suspend::pause(state);
                 state.resumer.put_off(false);
             }

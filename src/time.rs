@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::base::{Timer, deadline_after};
+use crate::current::{Blocker, note};
 use crate::yield_now::AfterIo;
 
 /// Waits until `duration` has passed. Use `sleep(d).wait()` in a fiber or on a plain thread, and
@@ -101,7 +102,13 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.kind {
             Kind::Zero(after_io) => after_io.poll(cx),
-            Kind::Timer(timer) => Pin::new(timer).poll(cx),
+            Kind::Timer(timer) => {
+                let polled = Pin::new(timer).poll(cx);
+                if let (Poll::Pending, Some(deadline)) = (polled, self.deadline) {
+                    note(Blocker::Time(deadline));
+                }
+                polled
+            }
         }
     }
 }

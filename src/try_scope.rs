@@ -17,7 +17,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -82,14 +82,19 @@ where
         );
     }
     let hub = scope::hub("`try_scope`");
+    let at = Location::caller();
     with_place(|place| match place {
-        Place::Stack(state) => run(state, hub, f),
+        Place::Stack(state) => run(state, hub, at, f),
         _ => unreachable!("a scope begins on a stack"),
     })
 }
 
-#[track_caller]
-fn run<'env, F, T, E>(state: &StackState, hub: Rc<Core>, f: F) -> Result<T, E>
+fn run<'env, F, T, E>(
+    state: &StackState,
+    hub: Rc<Core>,
+    at: &'static Location<'static>,
+    f: F,
+) -> Result<T, E>
 where
     F: for<'scope> FnOnce(TryScope<'scope, 'env, E>) -> Result<T, E>,
 {
@@ -100,7 +105,7 @@ where
         body,
         first: Cell::new(None),
     };
-    let scope = Scope::new(hub);
+    let scope = Scope::new(hub, at);
     let handle = TryScope {
         scope: &scope,
         failures: ptr::from_ref(&failures).cast_mut(),

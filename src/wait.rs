@@ -7,11 +7,13 @@
 //!    the poll, so no output that is ready is taken and lost.
 //! 3. The future is polled with the stack's own waker, in the place [`Place::Poll`], where no code
 //!    may wait.
-//! 4. If it is pending, the stack suspends. Its waker or an interrupt resumes it at step 2.
+//! 4. If it is pending, the stack records where it waits, and suspends. Its waker or an interrupt resumes it at step 2.
 //!
 //! The future stays where the caller has put it, and only the code on this stack uses it.
 
+use std::any::type_name;
 use std::io;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::thread::panicking;
@@ -247,6 +249,7 @@ fn drive<F: Future>(
     mut future: Pin<&mut F>,
     on: OnInterrupt,
 ) -> Result<F::Output, Interrupt> {
+    state.begin_wait();
     let mut may_unwind = panicking();
     loop {
         if let Some(interrupt) = interrupt::take(state, may_unwind, on) {
@@ -265,6 +268,7 @@ fn drive<F: Future>(
         if state.resumer.is_in_other_runtime() {
             refuse_other_runtime();
         }
+        state.note_suspension(Location::caller(), type_name::<F>);
         may_unwind = suspend::pause(state);
     }
 }

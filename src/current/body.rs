@@ -30,6 +30,7 @@ where
         if let Some(part) = state.resumer.hub_part() {
             part.note_state(std::ptr::from_ref(&state).addr());
         }
+        place::note_root(&state);
         place::run_stack(&state, || {
             heritage::run_with(inherited, &state, || run(&state, f, &sender));
         });

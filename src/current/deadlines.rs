@@ -104,6 +104,11 @@ impl Deadlines {
         self.len.get() == 0
     }
 
+    /// Returns how many deadlines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len.get()
+    }
+
     /// Returns the outermost deadline that has passed and that `shields` do not hold off.
     pub(crate) fn expired(&self, shields: u32) -> Option<Expired> {
         let List {

@@ -15,6 +15,9 @@
 //! | [`running_locals`] | the fiber-locals of the code that runs |
 //! | [`heritage`] | what a fiber gets from the code that makes it |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
+//! | [`spawner`] | where the running code spawns a fiber |
+//! | [`wait_record`] | where a stack waits, and for what |
+//! | [`mod@note`] | what a future that is polled waits for |
 //! | [`suspend`] | how a stack suspends, and what is saved and restored around it |
 //! | [`backtrace`] | where the backtrace of a fiber's panic ends |
 //! | [`body`] | the code at the root of a fiber's stack |
@@ -28,22 +31,28 @@ mod deadlines;
 pub(crate) mod heritage;
 mod hook;
 mod locals;
+mod note;
 pub(crate) mod place;
 mod resumer;
 mod running_locals;
 #[cfg(feature = "tracing")]
 mod spans;
+mod spawner;
 mod stack_state;
 pub(crate) mod suspend;
 pub(crate) mod unwinding;
+mod wait_record;
 mod wait_site;
 
 pub(crate) use bridge_task::BridgeTask;
 pub(crate) use deadlines::{Deadline, Expired};
 pub use locals::AccessError;
 pub(crate) use locals::{Local, LocalId, MakeLocal, Passing};
+pub(crate) use note::note;
 pub(crate) use place::{Place, with_place};
 pub(crate) use resumer::Resumer;
 pub(crate) use running_locals::with_locals;
+pub(crate) use spawner::origin;
 pub(crate) use stack_state::StackState;
+pub(crate) use wait_record::Blocker;
 pub(crate) use wait_site::{Forbidden, WaitSite, refuse_other_runtime};

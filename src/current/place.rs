@@ -18,17 +18,24 @@
 //!
 //! For the same reasons, while `CURRENT` holds neither `Stack` nor `Poll`, [`BENEATH`] points to
 //! the state of the innermost stack of ours, or is null if there is none.
+//!
+//! *Root Invariant*: `state` in a fiber's hub rest, if it is set and the fiber's phase is `Begun`,
+//! points to the [`StackState`] at the root of its stack. It is set when the stack begins. When the
+//! stack has returned, its hub sets the phase to `Over` before any other code runs; a stack that is
+//! left for ever is not freed (Live Stack Invariant of [`crate::switch`]).
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
+use super::Resumer;
 use super::stack_state::StackState;
 use crate::base::executors::{self, BlockGuard};
 use crate::hub::Core;
+use crate::shared::{FiberRef, LocalPhase};
 use crate::switch::{Coroutine, CoroutineCell, Step};
 
 /// Which code the thread is running.
@@ -130,6 +137,31 @@ pub(crate) fn run_stack<R>(state: &StackState, body: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(super) fn set_stack(state: &StackState) {
     CURRENT.set(Current::Stack(state));
+}
+
+/// Records where the state of a fiber's stack is. Called once, when the stack begins.
+#[inline(always)]
+pub(super) fn note_root(state: &StackState) {
+    if let Resumer::Hub { fiber, hub } = &state.resumer {
+        hub.rest(fiber).state.set(Some(NonNull::from(state).cast()));
+    }
+}
+
+/// Calls `f` with the state of the stack of a fiber of this hub. Returns `None` if the stack has not
+/// begun, or is over.
+pub(crate) fn look_at<R>(
+    hub: &Core,
+    fiber: &FiberRef,
+    f: impl FnOnce(&StackState) -> R,
+) -> Option<R> {
+    if hub.part(fiber).phase.get() != LocalPhase::Begun {
+        return None;
+    }
+    let state = hub.rest(fiber).state.get()?;
+    // SAFETY: by the Root Invariant it points to the state of the fiber's stack, and stays valid
+    // while `f` runs, because the stack runs on this thread only and `f` does not resume it. There
+    // is never a `&mut` to it.
+    Some(f(unsafe { state.cast::<StackState>().as_ref() }))
 }
 
 /// Returns whether the running code is that of the stack with this state.

@@ -29,6 +29,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::mem;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::Waker;
 use std::thread::panicking;
@@ -36,9 +37,10 @@ use std::thread::panicking;
 use super::deadlines::Deadlines;
 use super::locals::Locals;
 use super::resumer::Resumer;
+use super::wait_record::WaitRecord;
 use crate::base::Unwinding;
 use crate::hub::Core;
-use crate::shared::{FiberRef, interrupt};
+use crate::shared::{FiberRef, Track, interrupt};
 use crate::stack::Extent;
 use crate::switch::{Suspender, Suspension};
 
@@ -56,6 +58,8 @@ use crate::switch::{Suspender, Suspension};
 /// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
 /// | `end_notice` | the waits that find that the hub or the task is gone |
 /// | `caught_sticky` | a wait that throws; cleared by suspensions |
+/// | `track` | no code, after the stack has begun |
+/// | `wait` | waits that are about to suspend, and the polls of our futures |
 /// | `deadlines` | [`with_timeout`](crate::with_timeout); timers mark them as expired, through shared flags |
 /// | `deferred_in` | a wait whose interrupt is put off |
 /// | `locals` | accesses of fiber-locals; ended by the body |
@@ -72,10 +76,14 @@ pub(crate) struct StackState {
     /// Whether the stack gives way when it suspends next. If so, it is resumed after everything
     /// that is ready, without a wake.
     gives_way: Cell<bool>,
+    /// What is recorded about waits.
+    track: Track,
     pub(crate) deadlines: Deadlines,
     pub(crate) end_notice: EndNotice,
     /// Whether an interrupt that recurs at each wait was thrown since the stack suspended last.
     pub(crate) caught_sticky: Cell<bool>,
+    /// Where the stack waits, if that is recorded.
+    pub(crate) wait: WaitRecord,
     /// The round of deferred wakes that the stack waits for: see [`super::unwinding`].
     pub(crate) deferred_in: Cell<u64>,
     pub(crate) locals: Locals,
@@ -86,7 +94,10 @@ const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>(
 impl StackState {
     #[inline(always)]
     pub(crate) fn new(suspender: Suspender, resumer: Resumer) -> StackState {
+        let track = resumer.hub().map_or(Track::Off, |hub| hub.config.track);
         StackState {
+            track,
+            wait: WaitRecord::default(),
             suspender,
             resumer,
             panic_is_foreign: Cell::new(panicking()),
@@ -142,6 +153,27 @@ impl StackState {
     /// Returns whether the hub, or the task of the bridge, is gone.
     pub(crate) fn has_ended(&self) -> bool {
         self.resumer.interrupts() & interrupt::END != 0
+    }
+
+    /// Records that a wait begins, if waits are recorded.
+    #[inline(always)]
+    pub(crate) fn begin_wait(&self) {
+        if self.track != Track::Off {
+            self.wait.begin();
+        }
+    }
+
+    /// Records that a wait suspends the stack, if waits are recorded: where, and the name of the type
+    /// of the future.
+    #[inline(always)]
+    pub(crate) fn note_suspension(
+        &self,
+        at: &'static Location<'static>,
+        what: fn() -> &'static str,
+    ) {
+        if self.track != Track::Off {
+            self.wait.suspends(self.track, at, what);
+        }
     }
 
     /// Makes the stack give way when it suspends next.

@@ -16,6 +16,7 @@ use crate::hub::Config;
 use crate::hub::interrupt::Listener;
 use crate::remote::{HubPool, HubThread};
 use crate::scheduler::{attach, driver, serve};
+use crate::shared::Track;
 
 /// Configures a hub that gets a runtime of its own.
 ///
@@ -24,6 +25,7 @@ use crate::scheduler::{attach, driver, serve};
 ///   addresses have 32 bits.
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
 /// * [`measure_stacks`](HubBuilder::measure_stacks): default false.
+/// * [`track`](HubBuilder::track): what is recorded about waits; default [`Track::Places`].
 /// * [`max_fibers`](HubBuilder::max_fibers) and [`max_queued`](HubBuilder::max_queued), of pools:
 ///   default no limit.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
@@ -82,6 +84,13 @@ impl HubBuilder {
     /// [`Hub::deepest_stacks`](crate::Hub::deepest_stacks).
     pub fn measure_stacks(mut self, measure: bool) -> HubBuilder {
         self.config.measure_stacks = measure;
+        self
+    }
+
+    /// Sets what is recorded about the waits of the hub's fibers, for [dumps](crate::Hub::dump):
+    /// by default [`Track::Places`]. What this costs is in `ci/cost.txt`.
+    pub fn track(mut self, track: Track) -> HubBuilder {
+        self.config.track = track;
         self
     }
 

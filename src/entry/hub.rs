@@ -12,6 +12,7 @@ use crate::handles::{Close, CloseWithin, HubHandle};
 #[cfg(unix)]
 use crate::hub::poll::Poller;
 use crate::hub::{Core, HubData};
+use crate::insight::HubDump;
 use crate::scheduler::{attach, callbacks};
 use crate::shared::HubMetrics;
 
@@ -103,6 +104,40 @@ impl Hub {
     /// ```
     pub async fn run_until<F: Future>(future: F) -> F::Output {
         attach::run_until(future).await
+    }
+
+    /// Returns what is known about the hub and its fibers now: who runs, who waits, where, for what,
+    /// and who waits for whom.
+    ///
+    /// It reads and does not wait, so it can be called anywhere on the hub's thread: in a fiber, a
+    /// destructor, a callback, a panic hook. It changes nothing that a fiber could notice. From
+    /// other threads, use [`HubHandle::dump`].
+    ///
+    /// A dump of a million fibers takes about half a second and 200 MB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{Builder, FiberState, Hub, prelude::*, sleep, yield_now};
+    ///
+    /// # switchback::run(|| {
+    /// let nap = || sleep(Duration::from_secs(60)).wait();
+    /// let napping = Builder::new().name("napping").spawn(nap).unwrap();
+    /// yield_now().wait();
+    ///
+    /// let dump = Hub::current().dump();
+    /// let fiber = dump.fiber(napping.id()).unwrap();
+    /// assert_eq!(fiber.state(), FiberState::Waiting);
+    /// assert!(fiber.wait().unwrap().at().file().ends_with(".rs"));
+    /// println!("{dump}");
+    /// # }).unwrap();
+    /// ```
+    #[doc(alias = "backtrace")]
+    #[doc(alias = "jstack")]
+    #[must_use]
+    pub fn dump(&self) -> HubDump {
+        HubDump::take(&self.0)
     }
 
     /// Closes the hub: it takes no new fibers and cancels the existing ones at each of their waits.

@@ -174,6 +174,12 @@
 //! destructor asked for something that was not ready at once. See [waiting in
 //! destructors](super::cancellation#waiting-in-destructors).
 //!
+//! **`there is no dump: the hub did not answer within DURATION, because its thread is kept by other
+//! code`**: a fiber, or other code on the hub's thread, computes or blocks. See
+//! [hangs](super::hangs#a-fiber-blocks-the-thread).
+//!
+//! **`there is no dump: the hub has ended`**: nothing is left to see.
+//!
 //! **`the hub did not close within DURATION`**, with `; still alive: NAMES` or `; busy threads:
 //! NAMES`: a [`CloseTimeout`](crate::CloseTimeout). These fibers wait in `shield`, catch their
 //! cancel, or compute; these threads do not come back to their hub. See
@@ -291,6 +297,19 @@
 //! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.
+//!
+//! # In a dump
+//!
+//! | text of a [dump](super::hangs#who-waits-and-where) | what it says |
+//! |---|---|
+//! | `hub 'NAME' on thread 'NAME' is open`, `is closing`, `is closing and has no fibers left`, `has ended` | the hub, and how far its close has come |
+//! | `N fibers wait for each other, each for the next:`, then `ID 'NAME' waits at PLACE` | a deadlock. `, with a time limit or for several things at once`: this fiber may go on by itself |
+//! | `waiting, with an interrupt put off` | a cancel comes to the fiber when the children of its scope have ended, or when nothing unwinds on its thread any more |
+//! | `, with a cancel pending` | it was cancelled, or its hub closes, and it has not noticed yet: it computes, or is in a [`shield`](crate::shield()) |
+//! | `, in a shield`, `, with a time limit` | it is in a call of `shield`, or of `with_timeout` or `try_scope`; the limit may be of the wait itself |
+//! | `for the end of fiber ID 'NAME'`, `for the end of a fiber`, `for N fibers of its scope: IDS`, `for a time, in TIME`, `for TYPE` | what it waits for: a join, the end of a scope, a sleep, or a future of this type |
+//! | `waited last at PLACE` | it does not wait now; this is its last wait |
+//! | `spawned at PLACE by fiber ID` | the call that made it, and in which fiber |
 //!
 //! # From tokio, std and futures
 //!

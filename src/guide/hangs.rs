@@ -57,6 +57,48 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Who waits, and where
+//!
+//! A dump says it: each fiber with its name, where it was spawned, where it waits, for what, and
+//! who waits for whom. Fibers that are alike are one entry.
+//!
+//! | call | from |
+//! |---|---|
+//! | [`Hub::current().dump()`](crate::Hub::dump) | the hub's thread: a fiber, async code, a panic hook |
+//! | [`HubHandle::dump`](crate::HubHandle::dump), [`dump_within`](crate::HubHandle::dump_within) | any thread |
+//!
+//! Let the program print one when it is asked to, on a signal or for a request to a port of its own,
+//! before you need it:
+//!
+//! ```
+//! use switchback::{Builder, Hub, SwitchBack, prelude::*, spawn, yield_now};
+//!
+//! # switchback::run(|| {
+//! let fetch = || {
+//!     let answer = SwitchBack::<u32>::new();
+//!     let _never_fired = answer.switcher();
+//!     drop(answer.wait());
+//! };
+//! let fetch = Builder::new().name("fetch").spawn(fetch).unwrap();
+//! spawn(move || drop(fetch.wait()));
+//! yield_now().wait();
+//! let dump = Hub::current().dump();
+//! println!("{dump}");
+//! # let text = dump.to_string();
+//! # assert!(text.contains("'fetch', waiting") && text.contains("SwitchBack<u32>"), "{text}");
+//! # assert!(text.contains("for the end of fiber"), "{text}");
+//! # }).unwrap();
+//! ```
+//!
+//! A place is that of the call that waits. For a read or a write through [`Blocking`](crate::io::Blocking),
+//! and for the other adapters of std's traits, it is in this crate.
+//! [`HubBuilder::track`](crate::HubBuilder::track) turns the records off, or adds for how long each
+//! fiber has waited.
+//!
+//! Joins and the ends of scopes are followed: fibers that wait for each other come first in the dump,
+//! and [`HubDump::cycles`](crate::HubDump::cycles) has them. A lock or a channel is not followed; its
+//! type is named.
+//!
 //! # Everybody waits
 //!
 //! A fiber that waits for what never comes is a deadlock like any other: two fibers that join
@@ -64,6 +106,7 @@
 //! whose sender is kept alive by its own receiver.
 //!
 //! * Give fibers names, with [`Builder::name`](crate::Builder::name).
+//! * Ask for [a dump](crate::Hub::dump), as above.
 //! * Ask who is left: the error of [`Hub::close_within`](crate::Hub::close_within) names the
 //!   fibers that did not end, and [`Hub::metrics`](crate::Hub::metrics) counts the living.
 //! * Put a limit around the suspects, [`with_timeout`](crate::with_timeout) or

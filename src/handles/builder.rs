@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Fiber, SpawnOn};
 use crate::base::contain;
+use crate::current::origin;
 use crate::scheduler::attach;
 use crate::scheduler::launch::{self, Settings};
 use crate::shared::{SpawnError, Start};
@@ -127,6 +128,7 @@ impl Builder {
     ///
     /// [`HubHandle::spawn`]: crate::HubHandle::spawn
     /// [`HubPool::spawn`]: crate::HubPool::spawn
+    #[track_caller]
     pub fn spawn_on<S, F, T>(self, on: &S, f: F) -> Result<Fiber<T>, SpawnError>
     where
         S: SpawnOn,
@@ -146,7 +148,8 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        match attach::with_current(|core| launch::spawn(core, self.0, start, f)) {
+        let origin = origin();
+        match attach::with_current(|core| launch::spawn(core, self.0, start, origin, f)) {
             Ok(made) => made.map(Fiber::from_receiver),
             Err(none) => {
                 contain::panic_once(&none);

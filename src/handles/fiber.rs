@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use super::join::{self, Join};
 use super::{CancelOnDrop, FiberHandle, JoinError};
 use crate::base::contain;
-use crate::current::{Place, with_place};
+use crate::current::{Place, origin, with_place};
 use crate::scheduler::launch::{self, Settings};
 use crate::scheduler::{attach, registry};
 use crate::shared::{
@@ -118,7 +118,9 @@ impl<T> Fiber<T> {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let made = attach::with_current(|core| launch::spawn(core, Settings::default(), start, f));
+        let origin = origin();
+        let made =
+            attach::with_current(|core| launch::spawn(core, Settings::default(), start, origin, f));
         let why = match made {
             Ok(Ok(receiver)) => return Fiber(receiver),
             Ok(Err(e)) => e.to_string(),
@@ -246,11 +248,12 @@ impl<T> Fiber<T> {
     }
 
     /// Creates a fiber that was cancelled before it was made.
+    #[track_caller]
     pub(crate) fn stillborn(why: String) -> Fiber<T> {
         let no_hub = Mailbox::without_hub();
         no_hub.end();
         let (_fiber, sender, receiver) =
-            result_channel(no_hub, FiberId::next(), None, Start::Later);
+            result_channel(no_hub, FiberId::next(), None, Start::Later, origin());
         sender.refuse(Cancelled::because(why));
         Fiber(receiver)
     }

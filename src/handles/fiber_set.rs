@@ -142,6 +142,7 @@ impl<T> FiberSet<T> {
     /// # Errors
     ///
     /// Returns an error if it takes no more fibers. `f` is then dropped.
+    #[track_caller]
     pub fn spawn_on<S, F>(&mut self, on: &S, f: F) -> Result<FiberHandle, SpawnError>
     where
         S: SpawnOn,

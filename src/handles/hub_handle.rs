@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pending_fiber::PendingFiber;
 use super::{Close, Fiber};
 use crate::base::executors;
-use crate::current::{Place, with_place};
+use crate::current::{Place, origin, with_place};
+use crate::insight::Dump;
 use crate::scheduler::launch::Settings;
 use crate::scheduler::{callbacks, closing, registry};
 use crate::shared::{HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
@@ -55,6 +57,7 @@ impl HubHandle {
     /// # Errors
     ///
     /// Returns an error if the hub is closed or has ended.
+    #[track_caller]
     pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -66,6 +69,7 @@ impl HubHandle {
 
     /// Like [`spawn`](HubHandle::spawn), for a fiber that runs `run(what)`. Returns `what` if the
     /// hub is closed.
+    #[track_caller]
     pub(crate) fn try_spawn<W, T>(
         &self,
         settings: Settings,
@@ -76,7 +80,7 @@ impl HubHandle {
         W: Send + 'static,
         T: Send + 'static,
     {
-        let (pending, receiver) = PendingFiber::new(&self.0, settings, what, run);
+        let (pending, receiver) = PendingFiber::new(&self.0, settings, origin(), what, run);
         let fiber = Fiber::from_receiver(receiver);
         let refused = match registry::local(&self.0) {
             Some(core) if core.takes_fibers() => {
@@ -136,6 +140,56 @@ impl HubHandle {
     #[track_caller]
     pub fn close(&self) -> Close {
         Close::new(&self.0)
+    }
+
+    /// Returns a future of what is known about the hub and its fibers: see
+    /// [`Hub::dump`](crate::Hub::dump).
+    ///
+    /// The hub reads it on its own thread, before anything else that other threads have sent, and
+    /// goes on as before. While other code keeps that thread, there is no answer: see
+    /// [`dump_within`](HubHandle::dump_within). On the hub's own thread the future is ready at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost if it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The future gives an error if the hub has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{HubThread, prelude::*};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let thread = HubThread::new()?;
+    /// thread.spawn(|| std::future::pending::<()>().wait())?;
+    /// let dump = thread.handle().dump().wait()?;
+    /// assert_eq!(dump.fibers().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dump(&self) -> Dump {
+        Dump::new(&self.0, None)
+    }
+
+    /// Like [`dump`](HubHandle::dump), but waits no longer than `limit`. The time is real time, also
+    /// on a virtual clock.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost if it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dump`](HubHandle::dump). Also gives an error if the hub has not answered in time.
+    ///
+    /// # Panics
+    ///
+    /// The first poll panics if the thread that keeps the time cannot be started.
+    pub fn dump_within(&self, limit: Duration) -> Dump {
+        Dump::new(&self.0, Some(limit))
     }
 
     /// Begins to close the hub, and does not wait for it.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::JoinError;
-use crate::current::{Place, with_place};
+use crate::current::{Blocker, Place, with_place};
 use crate::scheduler::registry;
 use crate::shared::{FiberRef, LocalJoiner, ResultReceiver};
 
@@ -62,6 +62,7 @@ fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
                 return false;
             };
             assert!(!FiberRef::ptr_eq(own, fiber), "{ITSELF}");
+            state.wait.note(Blocker::Join(fiber.id()));
             let registers = fiber.is_of(&core.token) && own.is_waker(cx.waker());
             if registers {
                 let joiner = LocalJoiner {

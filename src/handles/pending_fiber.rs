@@ -7,8 +7,8 @@ use crate::current::heritage::{self, SentInherited};
 use crate::scheduler::launch::{self, Settings};
 use crate::scheduler::registry;
 use crate::shared::{
-    Cancelled, FiberId, FiberRef, Mailbox, RemoteSpawn, ResultReceiver, ResultSender, Start,
-    result_channel,
+    Cancelled, FiberId, FiberRef, Mailbox, Origin, RemoteSpawn, ResultReceiver, ResultSender,
+    Start, result_channel,
 };
 
 /// A fiber on its way to its hub. Dropping it before it has arrived refuses it and tells its
@@ -33,12 +33,13 @@ impl<W, T> PendingFiber<W, T> {
     pub(crate) fn new(
         home: &Arc<Mailbox>,
         mut settings: Settings,
+        origin: Origin,
         what: W,
         run: fn(W) -> T,
     ) -> (Box<PendingFiber<W, T>>, ResultReceiver<T>) {
         let name = settings.name.take().map(String::into_boxed_str);
         let (fiber, sender, receiver) =
-            result_channel(home.clone(), FiberId::next(), name, Start::AtOnce);
+            result_channel(home.clone(), FiberId::next(), name, Start::AtOnce, origin);
         let pending = Pending {
             fiber,
             sender,

@@ -16,6 +16,7 @@ pub trait SpawnOn {
     // Nobody else can name the type, and so implement the trait.
     #[allow(private_interfaces)]
     #[doc(hidden)]
+    #[track_caller]
     fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -24,6 +25,7 @@ pub trait SpawnOn {
 
 impl SpawnOn for HubHandle {
     #[allow(private_interfaces)]
+    #[track_caller]
     fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::shared::Mailbox;
+use crate::shared::{Mailbox, Track};
 use crate::stack;
 
 #[derive(Clone, Debug)]
@@ -11,6 +11,7 @@ pub(crate) struct Config {
     pub(crate) stack_size: usize,
     pub(crate) max_cached_stacks: usize,
     pub(crate) measure_stacks: bool,
+    pub(crate) track: Track,
     /// The pool that the hub belongs to.
     pub(crate) pool: Option<Arc<Mailbox>>,
     /// How many fibers that it took from the pool's queue the hub may have at a time.
@@ -29,6 +30,7 @@ impl Default for Config {
             stack_size: stack::DEFAULT_SIZE,
             max_cached_stacks: stack::DEFAULT_MAX_CACHED,
             measure_stacks: false,
+            track: Track::default(),
             pool: None,
             max_fibers: usize::MAX,
             max_queued: usize::MAX,

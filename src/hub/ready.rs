@@ -110,6 +110,13 @@ impl ReadyQueue {
         self.any_other(|other| matches!(other, Ready::Callback(_)))
     }
 
+    /// Returns how many callbacks are in the queue.
+    pub(crate) fn callbacks(&self) -> usize {
+        (0..self.others.len())
+            .filter(|n| matches!(self.others.look(*n), Some(Some(Ready::Callback(_)))))
+            .count()
+    }
+
     fn any_other(&self, is_so: impl Fn(&Ready) -> bool) -> bool {
         (0..self.others.len())
             .filter_map(|n| self.others.look(n)?.as_ref())

@@ -118,6 +118,12 @@ impl Table {
             .collect()
     }
 
+    /// Calls `f`, which is our own code, with each entry, in no particular order.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Entry)) {
+        let entries = self.entries.borrow();
+        entries.iter().for_each(|(_, entry)| f(entry));
+    }
+
     /// Returns whether `is_so` holds for every fiber.
     pub(crate) fn all(&self, is_so: impl Fn(&FiberRef) -> bool) -> bool {
         let entries = self.entries.borrow();

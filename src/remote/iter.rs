@@ -29,6 +29,7 @@ pub struct PoolIter<T> {
 }
 
 impl<T: Send + 'static> PoolIter<T> {
+    #[track_caller]
     pub(super) fn new<I, F>(members: Arc<Members>, make: F) -> PoolIter<T>
     where
         I: IntoIterator<Item = T>,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::call::Call;
 use super::worker::Worker;
 use crate::cancel::Redeliver;
+use crate::current::origin;
 use crate::handles::{Fiber, PendingFiber};
 use crate::hub::Config;
 use crate::scheduler::launch::Settings;
-use crate::shared::{Lane, Mailbox, SpawnError};
+use crate::shared::{Lane, Mailbox, Origin, SpawnError};
 
 /// The hubs of a pool, which its calls and its streams share with it. These do not keep the
 /// pool open.
@@ -37,29 +38,36 @@ impl Members {
     }
 
     /// Spawns a fiber on the first hub that has room. Returns `f` if that is not possible.
+    #[track_caller]
     pub(super) fn spawn<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, (SpawnError, F)>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.send(settings, Lane::Limited, f)
+        self.send(settings, origin(), Lane::Limited, f)
     }
 
     /// Spawns a fiber that ends with the future that waits for it. If the pool is closed, the
     /// future says so.
-    pub(super) fn call<F, T>(&self, f: F) -> Call<T>
+    pub(super) fn call<F, T>(&self, origin: Origin, f: F) -> Call<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let sent = self.send(Settings::default(), Lane::Unlimited, f);
+        let sent = self.send(Settings::default(), origin, Lane::Unlimited, f);
         Call::new(sent.unwrap_or_else(|(_, f)| {
             Redeliver::default().run("the drop of a fiber's closure", || drop(f));
             Fiber::stillborn(CLOSED.to_owned())
         }))
     }
 
-    fn send<F, T>(&self, settings: Settings, lane: Lane, f: F) -> Result<Fiber<T>, (SpawnError, F)>
+    fn send<F, T>(
+        &self,
+        settings: Settings,
+        origin: Origin,
+        lane: Lane,
+        f: F,
+    ) -> Result<Fiber<T>, (SpawnError, F)>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -68,7 +76,7 @@ impl Members {
             true => Lane::Inner,
             false => lane,
         };
-        let (pending, receiver) = PendingFiber::new(&self.pool, settings, f, |f| f());
+        let (pending, receiver) = PendingFiber::new(&self.pool, settings, origin, f, |f| f());
         let fiber = Fiber::from_receiver(receiver);
         match self.pool.queue_start(fiber.id(), pending, lane) {
             Ok(()) => Ok(fiber),

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use super::call::LazyCall;
 use super::members::Members;
 use super::pipe::{Buffer, End, pipe};
+use crate::current::origin;
 use crate::handles::JoinError;
 
 /// The task's side of a fiber that fills a pipe. The fiber begins at the first poll.
@@ -32,13 +33,15 @@ where
     T: Send + 'static,
 {
     /// Creates a fiber that runs `body` with its end of the pipe.
+    #[track_caller]
     pub(super) fn new<F>(members: Arc<Members>, body: F) -> Outlet<B, T>
     where
         F: FnOnce(&End<B>) -> T + Send + 'static,
     {
+        let origin = origin();
         let (end, fibers_end) = pipe();
         Outlet {
-            call: LazyCall::new(move || members.call(move || body(&fibers_end))),
+            call: LazyCall::new(move || members.call(origin, move || body(&fibers_end))),
             end,
             returned: None,
         }

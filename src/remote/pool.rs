@@ -13,6 +13,7 @@ use super::members::Members;
 use super::reader::PoolReader;
 use super::worker::Worker;
 use super::writer::PoolWriter;
+use crate::current::origin;
 use crate::handles::{Fiber, HubHandle, SpawnOn};
 use crate::hub::Config;
 use crate::scheduler::launch::Settings;
@@ -127,6 +128,7 @@ impl HubPool {
     ///
     /// Returns an error if the pool or each of its hubs is closed, and if
     /// [`max_queued`](crate::HubBuilder::max_queued) fibers wait to begin. `f` is then dropped.
+    #[track_caller]
     pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -177,12 +179,13 @@ impl HubPool {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn call<F, T>(&self, f: F) -> Call<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.members.call(f)
+        self.members.call(origin(), f)
     }
 
     /// Reads from a synchronous [`Read`] in a fiber: a decoder, an archive that is made while
@@ -229,6 +232,7 @@ impl HubPool {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn reader<R, F>(&self, make: F) -> PoolReader
     where
         R: Read,
@@ -341,6 +345,7 @@ impl HubPool {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn writer<W, M, F>(&self, make: M, finish: F) -> PoolWriter
     where
         W: Write,
@@ -385,6 +390,7 @@ impl HubPool {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn iter<I, F>(&self, make: F) -> PoolIter<I::Item>
     where
         I: IntoIterator,
@@ -416,6 +422,7 @@ impl HubPool {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn spawn_by_key<F, T>(&self, key: impl Hash, f: F) -> Result<Fiber<T>, HubClosed>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -448,17 +455,19 @@ impl HubPool {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn run_on_all<F, T>(&self, f: F) -> Result<Vec<Fiber<T>>, HubClosed>
     where
         F: Fn() -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
         let f = Arc::new(f);
-        let spawned = self.workers().iter().filter_map(|worker| {
+        let mut fibers = Vec::new();
+        // Not in a closure, which would be the place where they are spawned.
+        for worker in self.workers() {
             let f = f.clone();
-            worker.hub.spawn(move || f()).ok()
-        });
-        let fibers: Vec<_> = spawned.collect();
+            fibers.extend(worker.hub.spawn(move || f()));
+        }
         match fibers.is_empty() {
             true => Err(HubClosed::new()),
             false => Ok(fibers),
@@ -530,6 +539,7 @@ impl Drop for HubPool {
 
 impl SpawnOn for HubPool {
     #[allow(private_interfaces)]
+    #[track_caller]
     fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,

@@ -32,6 +32,7 @@ pub struct PoolReader {
 }
 
 impl PoolReader {
+    #[track_caller]
     pub(super) fn new<R, F>(members: Arc<Members>, make: F) -> PoolReader
     where
         R: Read,

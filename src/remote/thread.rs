@@ -94,6 +94,7 @@ impl HubThread {
     /// # Errors
     ///
     /// Returns an error if the hub is closed.
+    #[track_caller]
     pub fn spawn<F, T>(&self, f: F) -> Result<Fiber<T>, HubClosed>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -155,6 +156,7 @@ impl Drop for HubThread {
 
 impl SpawnOn for HubThread {
     #[allow(private_interfaces)]
+    #[track_caller]
     fn send<F, T>(&self, settings: Settings, f: F) -> Result<Fiber<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,

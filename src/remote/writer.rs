@@ -15,6 +15,7 @@ use super::call::LazyCall;
 use super::members::Members;
 use super::outcome::Outcome;
 use super::pipe::{End, pipe};
+use crate::current::origin;
 use crate::wait::Wait as _;
 
 /// The sink that [`HubPool::writer`](crate::HubPool::writer) returns.
@@ -31,15 +32,19 @@ pub struct PoolWriter {
 }
 
 impl PoolWriter {
+    #[track_caller]
     pub(super) fn new<W, M, F>(members: Arc<Members>, make: M, finish: F) -> PoolWriter
     where
         W: Write,
         M: FnOnce() -> W + Send + 'static,
         F: FnOnce(W) -> io::Result<()> + Send + 'static,
     {
+        let origin = origin();
         let (end, fibers_end) = pipe();
         PoolWriter {
-            call: LazyCall::new(move || members.call(move || run(make, finish, &fibers_end))),
+            call: LazyCall::new(move || {
+                members.call(origin, move || run(make, finish, &fibers_end))
+            }),
             end,
             flush: None,
             is_finishing: false,

@@ -5,6 +5,7 @@
 //! before later mail. Wakes name fibers that have begun, so they do not wait behind requests that
 //! are left.
 
+use std::mem;
 use std::rc::Rc;
 
 use super::closing;
@@ -36,18 +37,21 @@ pub(crate) fn take(core: &Rc<Core>, least: usize) {
 
 #[cold]
 fn take_cold(core: &Rc<Core>, mut room: usize) {
-    let closes = {
+    let (closes, looks) = {
         let mut mail = core.mail.borrow_mut();
         core.mailbox.take_mail(&mut mail);
-        std::mem::take(&mut mail.close)
+        (mem::take(&mut mail.close), mem::take(&mut mail.looks))
     };
+    for look in looks {
+        look();
+    }
     if closes {
         // This comes before new fibers are taken in, so that they are refused without getting a
         // stack.
         closing::begin(core, None);
     }
     #[cfg(unix)]
-    if std::mem::take(&mut core.mail.borrow_mut().poll) && core.is_running() {
+    if mem::take(&mut core.mail.borrow_mut().poll) && core.is_running() {
         core.push(Ready::Poll);
     }
     for _ in 0..MAX_WAKES {

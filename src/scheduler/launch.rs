@@ -8,7 +8,7 @@ use crate::current::body;
 use crate::current::heritage::{self, Inherited};
 use crate::hub::{Children, Core, Entry};
 use crate::shared::{
-    FiberId, FiberRef, LocalPhase, Phase, ResultReceiver, ResultSender, Start, Uncounted,
+    FiberId, FiberRef, LocalPhase, Origin, Phase, ResultReceiver, ResultSender, Start, Uncounted,
 };
 use crate::stack::Stack;
 use crate::switch::Coroutine;
@@ -26,6 +26,7 @@ pub(crate) fn spawn<F, T>(
     core: &Rc<Core>,
     settings: Settings,
     start: Start,
+    origin: Origin,
     f: F,
 ) -> io::Result<ResultReceiver<T>>
 where
@@ -36,7 +37,7 @@ where
     let inherited = heritage::inherit();
     let stack = stack(core, settings.stack_size)?;
     let name = settings.name.map(String::into_boxed_str);
-    let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start);
+    let (fiber, sender, receiver) = channel(core, core.ids.next(), name, start, origin);
     launch(
         core,
         fiber,
@@ -65,8 +66,10 @@ pub(crate) fn channel<T>(
     id: FiberId,
     name: Option<Box<str>>,
     start: Start,
+    origin: Origin,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
-    core.recycler.result_channel(&core.mailbox, id, name, start)
+    let recycler = &core.recycler;
+    recycler.result_channel(&core.mailbox, id, name, start, origin)
 }
 
 /// Launches a new fiber that runs `f`, and queues it if it was started.

@@ -9,8 +9,8 @@ const SIZE: usize = match cfg!(all(
     target_pointer_width = "64",
     not(switchback_system_stacks)
 )) {
-    true => 192,
-    false => 256,
+    true => 256,
+    false => 320,
 };
 
 /// Uninitialized memory.

@@ -37,7 +37,7 @@
 //! | `unclaimed_panic` | set by the fiber at its end, cleared by its joiner |
 //! | `joiner_key` | any thread, under the lock of the mailbox's `joiners` |
 //! | `stack_used` | written by the hub, read by any thread |
-//! | `id` | any thread; never changes |
+//! | `id`, `origin` | any thread; they never change |
 //! | `name` | any thread; written once, when it is first given or asked for |
 //! | `cancel` | any thread, under its lock: the message of the cancel in `interrupts` |
 #![allow(unsafe_code)]
@@ -51,7 +51,7 @@ use std::task::Waker;
 
 use super::mailbox::Mailbox;
 use super::reference::Count;
-use super::{Cancelled, FiberId, HubPart, HubRest, HubToken};
+use super::{Cancelled, FiberId, HubPart, HubRest, HubToken, Origin};
 use crate::base::lock::{self, lock};
 use crate::base::{WakerKey, contain, prefetch};
 use crate::stack::{self, Stack};
@@ -139,6 +139,7 @@ pub(crate) struct Header {
     stack_used: AtomicU32,
     id: FiberId,
     name: OnceLock<Box<str>>,
+    origin: Origin,
     /// The message of the pending cancel. Its lock also orders the changes of `CANCEL`.
     cancel: Mutex<Option<Box<Cow<'static, str>>>>,
 }
@@ -203,6 +204,7 @@ impl Header {
         id: FiberId,
         name: Option<Box<str>>,
         start: Start,
+        origin: Origin,
     ) -> Header {
         Header {
             hub_part: HubPart::default(),
@@ -217,6 +219,7 @@ impl Header {
             unparked: AtomicBool::new(false),
             unclaimed_panic: AtomicBool::new(false),
             id,
+            origin,
             joiner_key: JoinerKey::new(),
             stack_used: AtomicU32::new(0),
             name: match name {
@@ -302,6 +305,14 @@ impl Header {
         self.hub_rest.limit.set(stack.extent().limit);
     }
 
+    /// Returns the size of the fiber's stack in bytes, and how much of it is in use, if the fiber is
+    /// suspended and that is known.
+    pub(crate) fn stack_size_and_use(&self, token: &HubToken) -> (usize, Option<usize>) {
+        let base = self.hub_part(token).base();
+        let in_use = self.hub_part(token).in_use();
+        (base.saturating_sub(self.hub_rest.limit.get()), in_use)
+    }
+
     /// Gives the system back the memory of the stack below everything that lives on it, if the fiber is
     /// suspended.
     pub(crate) fn trim_stack(&self, token: &HubToken) {
@@ -323,6 +334,11 @@ impl Header {
 
     pub(crate) fn id(&self) -> FiberId {
         self.id
+    }
+
+    /// Returns where the fiber was spawned.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -31,6 +31,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU8;
 
 use super::FiberId;
@@ -109,6 +110,18 @@ impl HubPart {
         self.used.set(lines.to_ne_bytes());
     }
 
+    pub(super) fn base(&self) -> usize {
+        self.base.get()
+    }
+
+    /// Returns how many bytes of the stack were in use at the last suspension, if the fiber is
+    /// suspended and that is known.
+    pub(super) fn in_use(&self) -> Option<usize> {
+        self.top_if_suspended()?;
+        let used = u16::from_ne_bytes(self.used.get());
+        Some((usize::from(used) + 1) * LINE)
+    }
+
     /// Returns an address below everything that lives on the stack, if the fiber is suspended and that is
     /// known.
     ///
@@ -149,6 +162,8 @@ pub(crate) struct HubRest {
     pub(crate) joiner: Cell<Option<LocalJoiner>>,
     /// The lowest address of the stack, where its guard begins.
     pub(super) limit: Cell<usize>,
+    /// The state at the root of the stack, from when the stack has begun.
+    pub(crate) state: Cell<Option<NonNull<()>>>,
     /// The number of its entry in the hub's table.
     pub(crate) slot: Cell<u32>,
     /// Whether an interrupt is put off until no stack of the thread is unwinding.

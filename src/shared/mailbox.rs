@@ -114,6 +114,9 @@ pub(crate) trait RemoteSpawn: Send {
     fn give_to(&self, hub: &Arc<Mailbox>);
 }
 
+/// Reads the state of a hub on its thread. It is our own code, and changes nothing.
+pub(crate) type Look = Box<dyn FnOnce() + Send>;
+
 /// A request from another thread. Requests are handled in the order in which they were sent.
 pub(crate) enum Request {
     /// Queue this callback behind everything that is ready.
@@ -127,6 +130,8 @@ struct Inbox {
     /// Fibers that were woken on other threads, each at most once.
     wakes: VecDeque<FiberRef>,
     requests: VecDeque<Request>,
+    /// Called on the hub's thread, before anything else.
+    looks: Vec<Look>,
     /// Whether a thread has asked the hub to close.
     close: bool,
     /// Whether the hub must check which descriptors are ready.
@@ -143,6 +148,7 @@ struct Inbox {
 pub(crate) struct Mail {
     pub(crate) wakes: VecDeque<FiberRef>,
     pub(crate) requests: VecDeque<Request>,
+    pub(crate) looks: Vec<Look>,
     pub(crate) close: bool,
     #[cfg(unix)]
     pub(crate) poll: bool,
@@ -277,6 +283,14 @@ impl Mailbox {
         let _ = self.send(HubState::Draining, (), |inbox, ()| inbox.poll = true);
     }
 
+    /// Sends a look. It is dropped, now or later, if the hub has ended before it.
+    pub(crate) fn send_look(&self, look: Look) {
+        let refused = self.send(HubState::Draining, look, |inbox, look| {
+            inbox.looks.push(look);
+        });
+        drop(refused);
+    }
+
     /// Makes the hub begin to close, unless it has ended. Later requests from the same thread take
     /// effect after that.
     pub(crate) fn send_close(&self) {
@@ -370,7 +384,12 @@ impl Mailbox {
 
     /// Returns whether the inbox holds new fibers or callbacks.
     pub(crate) fn has_requests(&self) -> bool {
-        !lock(&self.inbox).requests.is_empty()
+        self.requests() > 0
+    }
+
+    /// Returns how many new fibers and callbacks the inbox holds.
+    pub(crate) fn requests(&self) -> usize {
+        lock(&self.inbox).requests.len()
     }
 
     /// Takes everything that other threads have sent, with one exception: a queue is taken only if
@@ -383,6 +402,7 @@ impl Mailbox {
         if mail.requests.is_empty() {
             mem::swap(&mut mail.requests, &mut inbox.requests);
         }
+        mail.looks.append(&mut inbox.looks);
         mail.close |= mem::take(&mut inbox.close);
         #[cfg(unix)]
         {
@@ -564,6 +584,7 @@ impl Mailbox {
         Leftovers {
             wakes: mem::take(&mut inbox.wakes),
             requests: mem::take(&mut inbox.requests),
+            looks: mem::take(&mut inbox.looks),
             closing: inbox.closing.take(),
         }
     }
@@ -590,7 +611,7 @@ impl Inbox {
         if self.poll {
             return false;
         }
-        self.wakes.is_empty() && self.requests.is_empty() && !self.close
+        self.wakes.is_empty() && self.requests.is_empty() && self.looks.is_empty() && !self.close
     }
 }
 
@@ -598,12 +619,13 @@ impl Inbox {
 struct Leftovers {
     wakes: VecDeque<FiberRef>,
     requests: VecDeque<Request>,
+    looks: Vec<Look>,
     closing: Option<Arc<[FiberRef]>>,
 }
 
 impl Leftovers {
     fn refuse(self) {
-        drop((self.wakes, self.closing));
+        drop((self.wakes, self.looks, self.closing));
         for request in self.requests {
             contain::run("the drop of a callback", || drop(request));
         }

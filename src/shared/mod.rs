@@ -34,6 +34,7 @@ pub(crate) mod mailbox;
 #[cfg(all(test, switchback_loom))]
 mod mailbox_models;
 mod metrics;
+mod origin;
 mod recycler;
 mod reference;
 mod result;
@@ -41,6 +42,7 @@ mod result;
 mod result_models;
 mod spawn_error;
 mod start_queue;
+mod track;
 
 pub(crate) use block::Block;
 pub use cancelled::Cancelled;
@@ -56,8 +58,10 @@ pub(crate) use hub_state::{HubFailure, HubState};
 pub(crate) use mailbox::{Mailbox, RemoteSpawn, Request, Schedule};
 pub(crate) use metrics::Counters;
 pub use metrics::HubMetrics;
+pub(crate) use origin::Origin;
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
 pub use spawn_error::SpawnError;
 pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};
+pub use track::Track;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::block::Block;
 use super::mailbox::Mailbox;
 use super::result::{Memory, ResultReceiver, ResultSender, result_channel, result_channel_in};
-use super::{FiberId, FiberRef, Start};
+use super::{FiberId, FiberRef, Origin, Start};
 
 /// The maximum number of allocations that are kept. It covers the fibers that a program has at one
 /// time when it does its work in short-lived fibers.
@@ -43,14 +43,22 @@ impl Recycler {
         id: FiberId,
         name: Option<Box<str>>,
         start: Start,
+        origin: Origin,
     ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
         if ResultReceiver::<T>::is_recycled() {
             let spare = self.0.borrow_mut().pop();
             if let Some((mailbox, block)) = spare {
-                return result_channel_in(Memory::from_block(block), mailbox, id, name, start);
+                return result_channel_in(
+                    Memory::from_block(block),
+                    mailbox,
+                    id,
+                    name,
+                    start,
+                    origin,
+                );
             }
         }
-        result_channel(mailbox.clone(), id, name, start)
+        result_channel(mailbox.clone(), id, name, start, origin)
     }
 
     /// Keeps the remains of a fiber of the hub, if there is room.

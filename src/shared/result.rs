@@ -26,7 +26,7 @@ use super::block::Block;
 use super::header::{Header, Phase, Start};
 use super::mailbox::Mailbox;
 use super::reference::{Count, FiberRef, Uncounted};
-use super::{Cancelled, Cause, FiberId, HubFailure};
+use super::{Cancelled, Cause, FiberId, HubFailure, Origin};
 use crate::base::lock::Witness;
 use crate::base::report;
 
@@ -124,8 +124,9 @@ pub(crate) fn result_channel<T>(
     id: FiberId,
     name: Option<Box<str>>,
     start: Start,
+    origin: Origin,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
-    result_channel_in(Memory::new(), mailbox, id, name, start)
+    result_channel_in(Memory::new(), mailbox, id, name, start, origin)
 }
 
 /// Like [`result_channel`], in the given memory.
@@ -136,12 +137,13 @@ pub(super) fn result_channel_in<T>(
     id: FiberId,
     name: Option<Box<str>>,
     start: Start,
+    origin: Origin,
 ) -> (FiberRef, ResultSender<T>, ResultReceiver<T>) {
     // SAFETY: the memory is allocated, and no other code uses it.
     let contents = unsafe { memory.as_mut() };
     // This is built in place, not copied there.
     contents.write(Allocation::<T> {
-        header: Header::new(Count::two(free::<T>), mailbox, id, name, start),
+        header: Header::new(Count::two(free::<T>), mailbox, id, name, start, origin),
         result: UnsafeCell::new(ManuallyDrop::new(None)),
         witness: Witness::new(),
     });

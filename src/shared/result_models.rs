@@ -5,6 +5,7 @@
 //! the allocation is not freed: see [`Witness`](crate::base::lock::Witness).
 
 use std::future::poll_fn;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,8 +14,8 @@ use loom::future::block_on;
 use loom::thread;
 
 use super::{
-    Cause, FiberId, FiberRef, HubFailure, Mailbox, Phase, ResultReceiver, ResultSender, Start,
-    result_channel,
+    Cause, FiberId, FiberRef, HubFailure, Mailbox, Origin, Phase, ResultReceiver, ResultSender,
+    Start, result_channel,
 };
 
 /// A result that counts its drops.
@@ -41,8 +42,16 @@ struct Model {
 }
 
 fn fiber(hub: &Arc<Mailbox>) -> (FiberSide, ResultReceiver<Value>) {
-    let (fiber, sender, receiver) =
-        result_channel(hub.clone(), FiberId::next(), None, Start::AtOnce);
+    let (fiber, sender, receiver) = result_channel(
+        hub.clone(),
+        FiberId::next(),
+        None,
+        Start::AtOnce,
+        Origin {
+            place: Location::caller(),
+            parent: None,
+        },
+    );
     (FiberSide { sender, fiber }, receiver)
 }
 

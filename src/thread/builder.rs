@@ -110,6 +110,7 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// # }).unwrap().unwrap();
     /// ```
+    #[track_caller]
     pub fn spawn_scoped<'scope, 'env, F, T>(
         self,
         scope: &'scope Scope<'scope, 'env>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
@@ -48,7 +48,8 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let scope = Scope(scopes::Scope::new(scopes::hub("`thread::scope`")));
+    let hub = scopes::hub("`thread::scope`");
+    let scope = Scope(scopes::Scope::new(hub, Location::caller()));
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.0.finish(result)
 }
@@ -90,6 +91,7 @@ impl<'scope> Scope<'scope, '_> {
         ScopedJoinHandle::new(self.0.spawn(f))
     }
 
+    #[track_caller]
     pub(super) fn create<F, T>(
         &'scope self,
         settings: Settings,

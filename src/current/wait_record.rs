@@ -1,0 +1,83 @@
+//! [`WaitRecord`]: where a stack waits, and for what.
+//!
+//! A wait that is about to suspend writes it, if the hub [tracks](Track) waits. It stays there
+//! after the wait, as that of the last wait. What the future knows about itself, a [`Blocker`], is
+//! noted by its poll.
+
+use std::cell::Cell;
+use std::panic::Location;
+
+use tokio::time::Instant;
+
+use crate::shared::{FiberId, Track};
+
+/// What a wait waits for, where this crate knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocker {
+    /// The end of this fiber.
+    Join(FiberId),
+    /// The end of the fibers of a scope, whose children have this address.
+    Scope(usize),
+    /// This time.
+    Time(Instant),
+}
+
+/// Where a stack waits, or has waited last. The code on the stack writes it; the hub reads it while
+/// that code does not run.
+#[derive(Debug, Default)]
+pub(crate) struct WaitRecord {
+    at: Cell<Option<&'static Location<'static>>>,
+    /// Returns the name of the type of the future.
+    what: Cell<Option<fn() -> &'static str>>,
+    blocker: Cell<Option<Blocker>>,
+    since: Cell<Option<Instant>>,
+}
+
+impl WaitRecord {
+    /// Records that a wait begins. No future of it has been polled.
+    #[inline(always)]
+    pub(super) fn begin(&self) {
+        self.blocker.set(None);
+    }
+
+    /// Records that a wait suspends the stack.
+    #[inline(always)]
+    pub(super) fn suspends(
+        &self,
+        track: Track,
+        at: &'static Location<'static>,
+        what: fn() -> &'static str,
+    ) {
+        self.at.set(Some(at));
+        self.what.set(Some(what));
+        if track == Track::Times {
+            self.since.set(Some(Instant::now()));
+        }
+    }
+
+    /// Records what the future that is polled waits for.
+    #[inline]
+    pub(crate) fn note(&self, blocker: Blocker) {
+        self.blocker.set(Some(blocker));
+    }
+
+    /// Returns the place of the last wait that has suspended the stack.
+    pub(crate) fn at(&self) -> Option<&'static Location<'static>> {
+        self.at.get()
+    }
+
+    /// Returns the name of the type of the future of that wait.
+    pub(crate) fn what(&self) -> Option<&'static str> {
+        self.what.get().map(|name| name())
+    }
+
+    /// Returns what that future has noted.
+    pub(crate) fn blocker(&self) -> Option<Blocker> {
+        self.blocker.get()
+    }
+
+    /// Returns when that wait has suspended the stack last.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since.get()
+    }
+}

@@ -1,0 +1,301 @@
+//! [`FiberDump`]: what is known about a fiber at one moment.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::SourcePlace;
+use crate::current::{Blocker, StackState, place};
+use crate::hub::{Core, Entry};
+use crate::shared::{FiberId, LocalPhase, Phase, interrupt};
+
+/// What is known about a fiber at one moment: a part of a [`HubDump`](crate::HubDump).
+#[derive(Clone, Debug)]
+pub struct FiberDump {
+    pub(super) id: FiberId,
+    /// `None` for a fiber without a name of its own. A million of these should be small.
+    name: Option<Box<str>>,
+    parent: Option<FiberId>,
+    pub(super) spawned_at: SourcePlace,
+    pub(super) state: FiberState,
+    pub(super) wait: Option<WaitDump>,
+    pub(super) cancel_pending: bool,
+    pub(super) shields: u32,
+    pub(super) deadlines: u32,
+    stack_size: usize,
+    stack_in_use: Option<usize>,
+}
+
+/// What a fiber is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum FiberState {
+    /// It has the thread, or drives code that has it.
+    Running,
+    /// It waits.
+    Waiting,
+    /// It waits, and an interrupt is put off: the end of a scope's children, or of whatever unwinds
+    /// on its thread, comes first.
+    PutOff,
+    /// It was woken, or gave way, and has its turn when those before it have had theirs.
+    Ready,
+    /// It was made with [`Fiber::new`](crate::Fiber::new) and not started.
+    NotStarted,
+}
+
+/// Where a fiber waits, or has waited last, and for what: a part of a [`FiberDump`].
+#[derive(Clone, Debug)]
+pub struct WaitDump {
+    pub(super) at: SourcePlace,
+    pub(super) type_name: &'static str,
+    pub(super) waits_for: Option<WaitsFor>,
+    pub(super) lasts: Option<Duration>,
+}
+
+/// What a wait waits for, where this crate knows it.
+///
+/// If the future of the wait consists of several, this is the one that was polled last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitsFor {
+    /// A join: the end of this fiber.
+    Fiber(FiberId),
+    /// The end of a [`scope`](crate::scope()): the ends of these fibers.
+    Children(Vec<FiberId>),
+    /// A [`sleep`](crate::sleep()), of which this is left.
+    Time(Duration),
+}
+
+impl FiberDump {
+    /// Reads the state of a fiber of this hub, on the hub's thread. The children of a scope that it
+    /// waits for are not known yet: returns the scope's address instead.
+    pub(super) fn take(
+        core: &Core,
+        entry: &Entry,
+        now: Instant,
+    ) -> Option<(FiberDump, Option<usize>)> {
+        let fiber = &entry.fiber;
+        let part = core.part(fiber);
+        let state = match part.phase.get() {
+            LocalPhase::Absent | LocalPhase::Over => return None,
+            _ if part.coroutine.is_running() => FiberState::Running,
+            _ if part.queued.get() => FiberState::Ready,
+            LocalPhase::New if fiber.phase() == Phase::New => FiberState::NotStarted,
+            LocalPhase::New => FiberState::Ready,
+            LocalPhase::Begun if core.rest(fiber).put_off.get() => FiberState::PutOff,
+            LocalPhase::Begun => FiberState::Waiting,
+        };
+        let origin = fiber.origin();
+        let (stack_size, stack_in_use) = fiber.stack_size_and_use(&core.token);
+        let mut dump = FiberDump {
+            id: fiber.id(),
+            name: fiber.given_name().map(Into::into),
+            parent: origin.parent,
+            spawned_at: SourcePlace::new(origin.place),
+            state,
+            wait: None,
+            cancel_pending: fiber.interrupts() & (interrupt::CANCEL | interrupt::CLOSE) != 0,
+            shields: 0,
+            deadlines: 0,
+            stack_size,
+            stack_in_use,
+        };
+        let scope = place::look_at(core, fiber, |stack| dump.read_stack(stack, now));
+        Some((dump, scope.flatten()))
+    }
+
+    fn read_stack(&mut self, stack: &StackState, now: Instant) -> Option<usize> {
+        self.shields = stack.shields.get();
+        self.deadlines = u32::try_from(stack.deadlines.len()).unwrap_or(u32::MAX);
+        let wait = &stack.wait;
+        let lasts = wait
+            .since()
+            .map(|since| now.saturating_duration_since(since));
+        let mut dump = WaitDump {
+            at: SourcePlace::new(wait.at()?),
+            type_name: wait.what()?,
+            waits_for: None,
+            lasts: lasts.filter(|_| self.is_waiting()),
+        };
+        let mut scope = None;
+        if self.is_waiting() {
+            match wait.blocker() {
+                Some(Blocker::Join(fiber)) => dump.waits_for = Some(WaitsFor::Fiber(fiber)),
+                Some(Blocker::Time(end)) => {
+                    dump.waits_for = Some(WaitsFor::Time(end.saturating_duration_since(now)));
+                }
+                Some(Blocker::Scope(children)) => scope = Some(children),
+                None => {}
+            }
+        }
+        self.wait = Some(dump);
+        scope
+    }
+
+    /// Returns whether the fiber is suspended, and nothing has woken it.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, FiberState::Waiting | FiberState::PutOff)
+    }
+
+    /// Returns the fiber's ID.
+    #[must_use]
+    pub fn id(&self) -> FiberId {
+        self.id
+    }
+
+    /// Returns the fiber's name: the one it was given, or `Fiber-N` with its ID.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.name {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("Fiber-{}", self.id)),
+        }
+    }
+
+    /// Returns the fiber that spawned this one; `None` if async code or a plain thread did.
+    #[must_use]
+    pub fn parent(&self) -> Option<FiberId> {
+        self.parent
+    }
+
+    /// Returns where the fiber was spawned.
+    #[must_use]
+    pub fn spawned_at(&self) -> SourcePlace {
+        self.spawned_at
+    }
+
+    /// Returns what the fiber was doing.
+    #[must_use]
+    pub fn state(&self) -> FiberState {
+        self.state
+    }
+
+    /// Returns where the fiber waits, if it waits, and otherwise where it has waited last. Returns
+    /// `None` if it has not waited, or if its hub does not [track](crate::HubBuilder::track) waits.
+    #[must_use]
+    pub fn wait(&self) -> Option<&WaitDump> {
+        self.wait.as_ref()
+    }
+
+    /// Returns whether the fiber was cancelled, or its hub closes, and it has not noticed yet.
+    #[must_use]
+    pub fn is_cancel_pending(&self) -> bool {
+        self.cancel_pending
+    }
+
+    /// Returns how many calls of [`shield`](crate::shield()) the fiber is in.
+    #[must_use]
+    pub fn shields(&self) -> u32 {
+        self.shields
+    }
+
+    /// Returns how many calls of [`with_timeout`](crate::with_timeout()) and
+    /// [`try_scope`](crate::try_scope()) the fiber is in.
+    #[must_use]
+    pub fn deadlines(&self) -> u32 {
+        self.deadlines
+    }
+
+    /// Returns the size of the fiber's stack, in bytes of address space.
+    #[must_use]
+    pub fn stack_size(&self) -> usize {
+        self.stack_size
+    }
+
+    /// Returns how much of its stack the fiber uses while it waits, in bytes, rounded up to whole
+    /// cache lines. Returns `None` if it is running, and on other processors than x86-64.
+    #[must_use]
+    pub fn stack_in_use(&self) -> Option<usize> {
+        self.stack_in_use
+    }
+}
+
+impl WaitDump {
+    /// Returns the place of the call that waits: `.wait()`, `park()` and so on, or the function of
+    /// this crate that was called instead of these.
+    #[must_use]
+    pub fn at(&self) -> SourcePlace {
+        self.at
+    }
+
+    /// Returns the name of the type of the future, as [`std::any::type_name`] has it.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// Returns what the fiber waits for, if it waits and this crate knows it.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&WaitsFor> {
+        self.waits_for.as_ref()
+    }
+
+    /// Returns for how long the fiber has waited, by the runtime's clock. It is counted from when the
+    /// fiber was last suspended. Returns `None` if it is not waiting, or if its hub does not
+    /// [track](crate::Track::Times) times.
+    #[must_use]
+    pub fn lasts(&self) -> Option<Duration> {
+        self.lasts
+    }
+}
+
+/// What the name of the type says. These names are made by the compiler and may change; then the whole
+/// name is shown.
+impl WaitDump {
+    const LIMIT: &'static str = "switchback::base::timer::Timeout<";
+
+    /// Returns a number for the kind of what the fiber waits for.
+    pub(super) fn kind(&self) -> u8 {
+        match &self.waits_for {
+            None => 0,
+            Some(WaitsFor::Fiber(_)) => 1,
+            Some(WaitsFor::Children(_)) => 2,
+            Some(WaitsFor::Time(_)) => 3,
+        }
+    }
+
+    /// Returns whether the wait has a time limit of its own.
+    pub(super) fn has_limit(&self) -> bool {
+        self.type_name.starts_with(Self::LIMIT)
+    }
+
+    /// Returns the name of the type, without what a time limit adds.
+    pub(super) fn inner_type(&self) -> &'static str {
+        let inner = self.type_name.strip_prefix(Self::LIMIT);
+        let inner = inner.and_then(|inner| inner.strip_suffix('>'));
+        inner.unwrap_or(self.type_name)
+    }
+
+    pub(super) fn is_park(&self) -> bool {
+        self.type_name.ends_with("::park::Parked")
+    }
+
+    /// Returns whether the future is nothing else than the one that `waits_for` is about.
+    pub(super) fn is_of_one(&self) -> bool {
+        const JOINS: [&str; 7] = [
+            "switchback::handles::join::Join<",
+            "switchback::handles::fiber::Fiber<",
+            "switchback::handles::cancel_on_drop::CancelOnDrop<",
+            "switchback::scope::ScopedFiber<",
+            "switchback::scope::Scope",
+            "switchback::thread::join_handle::JoinHandle<",
+            "switchback::thread::scope::ScopedJoinHandle<",
+        ];
+        let name = self.type_name.trim_start_matches("&mut ");
+        JOINS.iter().any(|join| name.starts_with(join))
+    }
+}
+
+impl fmt::Display for FiberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FiberState::Running => "running",
+            FiberState::Waiting => "waiting",
+            FiberState::PutOff => "waiting, with an interrupt put off",
+            FiberState::Ready => "ready",
+            FiberState::NotStarted => "not started",
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! [`HubDump`]: what is known about a hub and its fibers at one moment.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::{Cycle, FiberDump, WaitsFor};
+use crate::hub::Core;
+use crate::shared::{FiberId, HubMetrics, HubState};
+
+/// What is known about a hub and its fibers at one moment: see [`Hub::dump`](crate::Hub::dump) and
+/// [`HubHandle::dump`](crate::HubHandle::dump).
+///
+/// Its [`Display`](std::fmt::Display) is meant for people: what needs a look comes first, and fibers
+/// that are alike are one entry.
+///
+/// ```text
+/// hub 'Hub' on thread 'main' is open; 4,098 fibers: 1 running, 1 ready, 4,096 waiting
+///
+/// fiber 1 'Root', running
+///     spawned at src/main.rs:12:5
+/// 4,096 fibers, waiting for up to 2.5 s
+///     for tokio::sync::oneshot::Receiver<()>
+///     at src/main.rs:30:22
+///     spawned at src/main.rs:28:9 by fiber 1
+///     they are 2 'Fiber-2', 3 'Fiber-3' and 4,094 more
+/// fiber 4098 'Fiber-4098', ready
+///     spawned at src/main.rs:34:9 by fiber 1
+/// ```
+///
+/// The fibers of a [bridge](crate::bridge()), which belongs to the future that polls it, are not in
+/// a dump, and neither are fibers that were abandoned.
+#[derive(Clone, Debug)]
+pub struct HubDump {
+    pub(super) name: Box<str>,
+    pub(super) thread: String,
+    pub(super) state: HubState,
+    pub(super) queued: usize,
+    pub(super) metrics: HubMetrics,
+    pub(super) fibers: Vec<FiberDump>,
+}
+
+impl HubDump {
+    /// Reads the state of a hub, on its thread.
+    pub(crate) fn take(core: &Rc<Core>) -> HubDump {
+        let now = Instant::now();
+        let mut fibers = Vec::with_capacity(core.table.len());
+        // The scope that a fiber waits for, and the children of each scope.
+        let mut scopes = Vec::new();
+        let mut children: HashMap<usize, Vec<FiberId>> = HashMap::new();
+        core.table.for_each(|entry| {
+            let Some((fiber, scope)) = FiberDump::take(core, entry, now) else {
+                return;
+            };
+            if let Some(of) = &entry.children {
+                let of = children.entry(Rc::as_ptr(of).addr()).or_default();
+                of.push(fiber.id);
+            }
+            if let Some(scope) = scope {
+                scopes.push((fibers.len(), scope));
+            }
+            fibers.push(fiber);
+        });
+        for (fiber, scope) in scopes {
+            let children = children.remove(&scope).unwrap_or_default();
+            if let Some(wait) = &mut fibers[fiber].wait {
+                wait.waits_for = Some(WaitsFor::Children(children));
+            }
+        }
+        let left = core.mail.borrow().requests.len();
+        fibers.sort_unstable_by_key(|fiber| fiber.id);
+        HubDump {
+            name: core.mailbox.name().into(),
+            thread: core.mailbox.thread_label(),
+            state: core.state.get(),
+            queued: core.ready.callbacks() + left + core.mailbox.requests(),
+            metrics: core.metrics(),
+            fibers,
+        }
+    }
+
+    /// Returns the hub's name: the one it was given, or `Hub`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the name of the hub's thread in quotes, or its ID.
+    #[must_use]
+    pub fn thread(&self) -> &str {
+        &self.thread
+    }
+
+    /// Returns whether the hub takes new fibers.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == HubState::Open
+    }
+
+    /// Returns how many callbacks, and fibers from other threads that have not begun, are queued.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Returns the hub's figures.
+    #[must_use]
+    pub fn metrics(&self) -> HubMetrics {
+        self.metrics
+    }
+
+    /// Returns the fibers that have not ended, in the order of their IDs.
+    #[must_use]
+    pub fn fibers(&self) -> &[FiberDump] {
+        &self.fibers
+    }
+
+    /// Returns the fiber with this ID.
+    #[must_use]
+    pub fn fiber(&self, id: FiberId) -> Option<&FiberDump> {
+        let found = self.fibers.binary_search_by_key(&id, |fiber| fiber.id);
+        Some(&self.fibers[found.ok()?])
+    }
+
+    /// Returns fibers of the hub that wait for each other: deadlocks, unless something from outside
+    /// helps. Only joins and the ends of scopes are followed, and only if the hub
+    /// [tracks](crate::HubBuilder::track) waits.
+    #[must_use]
+    pub fn cycles(&self) -> Vec<Cycle> {
+        Cycle::find(self.fibers.iter())
+    }
+}

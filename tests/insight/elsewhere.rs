@@ -1,0 +1,103 @@
+//! Dumps from other threads than the hub's.
+
+use std::future::pending;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use switchback::{FiberState, HubPool, HubThread, prelude::*};
+
+#[test]
+fn a_dump_from_another_thread_and_from_async_code() {
+    let thread = HubThread::new().unwrap();
+    let (running, has_run) = mpsc::channel();
+    let stuck = thread.spawn(move || {
+        running.send(()).unwrap();
+        pending::<()>().wait();
+    });
+    let stuck = stuck.unwrap();
+    has_run.recv().unwrap();
+    let dump = loop {
+        let dump = thread.handle().dump().wait().unwrap();
+        if dump.fiber(stuck.id()).unwrap().state() == FiberState::Waiting {
+            break dump;
+        }
+    };
+    assert_eq!(dump.fiber(stuck.id()).unwrap().parent(), None);
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let dump = thread.handle().dump();
+    let dump = runtime.block_on(runtime.spawn(dump)).unwrap().unwrap();
+    assert_eq!(dump.fibers().len(), 1);
+    stuck.cancel();
+    thread.close().wait();
+    let gone = thread.handle().dump().wait().unwrap_err();
+    assert!(!gone.is_blocked());
+    assert!(gone.to_string().contains("the hub has ended"));
+}
+
+#[test]
+fn a_blocked_hub_does_not_answer_in_time_and_later_does() {
+    let thread = HubThread::new().unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    let (running, has_run) = mpsc::channel();
+    let blocks = thread.spawn(move || {
+        running.send(()).unwrap();
+        held.recv().unwrap();
+    });
+    has_run.recv().unwrap();
+    let limit = Duration::from_millis(1);
+    let error = thread.handle().dump_within(limit).wait().unwrap_err();
+    assert!(error.is_blocked());
+    assert_eq!(
+        std::io::Error::from(error).kind(),
+        std::io::ErrorKind::TimedOut
+    );
+    let late = thread.handle().dump();
+    release.send(()).unwrap();
+    assert!(late.wait().is_ok());
+    blocks.unwrap().wait().unwrap();
+}
+
+#[test]
+fn a_dump_overtakes_what_has_not_begun() {
+    let thread = HubThread::new().unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    let blocks = thread.spawn(move || held.recv().unwrap()).unwrap();
+    for _ in 0..10_000 {
+        thread.spawn(|| ()).unwrap();
+    }
+    let hub = thread.handle();
+    let (told, tells) = mpsc::channel();
+    let asks = std::thread::spawn(move || {
+        // The first poll asks.
+        let mut dump = Box::pin(hub.dump());
+        let once = std::future::poll_fn(|cx| {
+            assert!(dump.as_mut().poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        });
+        once.wait();
+        told.send(()).unwrap();
+        dump.wait().unwrap()
+    });
+    tells.recv().unwrap();
+    release.send(()).unwrap();
+    let dump = asks.join().unwrap();
+    assert!(dump.queued() > 5000, "{}", dump.queued());
+    drop(blocks);
+}
+
+#[test]
+fn fibers_of_a_pool_know_who_called() {
+    let pool = HubPool::new(1).unwrap();
+    const LINE: u32 = line!() + 1;
+    let call = pool.call(|| pending::<()>().wait());
+    let hub = pool.handles().next().unwrap();
+    let dump = loop {
+        let dump = hub.dump().wait().unwrap();
+        if dump.fibers().len() == 1 {
+            break dump;
+        }
+    };
+    assert_eq!(dump.fibers()[0].spawned_at().line(), LINE);
+    assert_eq!(dump.fibers()[0].spawned_at().file(), file!());
+    drop(call);
+}

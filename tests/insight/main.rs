@@ -1,0 +1,5 @@
+//! What can be seen of hubs and fibers from outside.
+
+mod cycles;
+mod dump;
+mod elsewhere;
