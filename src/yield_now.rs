@@ -1,8 +1,6 @@
 //! [`yield_now`], which is also what a sleep of zero uses.
 
-use std::any::type_name;
 use std::mem;
-use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -106,14 +104,14 @@ impl YieldNow {
 /// A fiber that has none is queued behind everything that is ready, and the hub resumes it when that
 /// entry's turn has come, so the fiber need not look at the queue again. (The end of the hub resumes
 /// it earlier, with an interrupt.)
+///
+/// It is not recorded as a wait, which would touch one more line of the stack.
 #[inline(always)]
-#[track_caller]
 fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
     // Read from the stack's state, which a resume uses anyway, so that no pointer is kept in the frame.
     let is_calm = || state.resumer.interrupts() == 0 && state.deadlines.is_empty();
     let part = hub.part(fiber);
     if is_calm() && !part.queued.get() && hub.is_running() && !panicking() {
-        state.note_suspension(Location::caller(), type_name::<YieldNow>);
         suspend::give_way_calmly(state, part);
         if !is_calm() {
             gave_way_to_interrupt(state);

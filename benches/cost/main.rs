@@ -11,12 +11,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use switchback::{prelude::*, spawn, yield_now};
+use switchback::{Hub, HubBuilder, Track, prelude::*, spawn, yield_now};
 
 /// An operation, by name, and the function that repeats it.
 type Thing = (&'static str, fn(u64));
 
-const THINGS: [Thing; 8] = [
+const THINGS: [Thing; 10] = [
     ("yield", |count| yields(10, count)),
     ("yield-of-1000", |count| yields(1000, count)),
     ("wake-self", |count| wakes_of_self(10, count)),
@@ -25,6 +25,12 @@ const THINGS: [Thing; 8] = [
     ("spawn-join-async", spawns_and_joins_async),
     ("wake", wakes),
     ("ready-wait", ready_waits),
+    ("wake-self-track-off", |count| {
+        wakes_of_self_tracked(Track::Off, count)
+    }),
+    ("wake-self-track-times", |count| {
+        wakes_of_self_tracked(Track::Times, count)
+    }),
 ];
 
 fn main() -> ExitCode {
@@ -54,12 +60,20 @@ fn main() -> ExitCode {
 }
 
 fn in_fiber(f: impl FnOnce() + 'static) {
-    switchback::run(f).expect("the fiber does not panic");
+    in_fiber_of(Hub::builder(), f);
+}
+
+fn in_fiber_of(hub: HubBuilder, f: impl FnOnce() + 'static) {
+    hub.run(f).expect("the fiber does not panic");
 }
 
 /// Runs `f` in each of `fibers` fibers.
 fn in_fibers(fibers: u64, f: impl Fn() + Copy + 'static) {
-    in_fiber(move || {
+    in_fibers_of(Hub::builder(), fibers, f);
+}
+
+fn in_fibers_of(hub: HubBuilder, fibers: u64, f: impl Fn() + Copy + 'static) {
+    in_fiber_of(hub, move || {
         let fibers: Vec<_> = (0..fibers).map(|_| spawn(f)).collect();
         for mut fiber in fibers {
             fiber.join().wait().expect("the fiber does not panic");
@@ -76,7 +90,16 @@ fn yields(fibers: u64, count: u64) {
 
 /// A number of fibers wait for futures that wake them at once, `count` times in total.
 fn wakes_of_self(fibers: u64, count: u64) {
-    in_fibers(fibers, move || {
+    wakes_of_self_on(Hub::builder(), fibers, count);
+}
+
+/// The same, of ten fibers on a hub that tracks this.
+fn wakes_of_self_tracked(track: Track, count: u64) {
+    wakes_of_self_on(Hub::builder().track(track), 10, count);
+}
+
+fn wakes_of_self_on(hub: HubBuilder, fibers: u64, count: u64) {
+    in_fibers_of(hub, fibers, move || {
         for _ in 0..count / fibers {
             let mut woken = false;
             let wakes = poll_fn(|cx| {

@@ -90,6 +90,7 @@ pub(crate) struct StackState {
 }
 
 const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>() <= 64);
+const _: () = assert!(mem::offset_of!(StackState, wait) + WaitRecord::WRITTEN <= 128);
 
 impl StackState {
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! noted by its poll.
 
 use std::cell::Cell;
+use std::mem::offset_of;
 use std::panic::Location;
 
 use tokio::time::Instant;
@@ -24,7 +25,10 @@ pub(crate) enum Blocker {
 
 /// Where a stack waits, or has waited last. The code on the stack writes it; the hub reads it while
 /// that code does not run.
+///
+/// What every wait writes comes first, in the second line of the [`StackState`](super::StackState).
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct WaitRecord {
     at: Cell<Option<&'static Location<'static>>>,
     /// Returns the name of the type of the future.
@@ -34,6 +38,9 @@ pub(crate) struct WaitRecord {
 }
 
 impl WaitRecord {
+    /// The size of the fields that every wait writes.
+    pub(super) const WRITTEN: usize = offset_of!(WaitRecord, since);
+
     /// Records that a wait begins. No future of it has been polled.
     #[inline(always)]
     pub(super) fn begin(&self) {

@@ -172,7 +172,8 @@ impl FiberDump {
         self.state
     }
 
-    /// Returns where the fiber waits, if it waits, and otherwise where it has waited last. Returns
+    /// Returns where the fiber waits, if it waits, and otherwise where it has waited last. A
+    /// [`yield_now`](crate::yield_now()) and a wait that was ready at once do not count. Returns
     /// `None` if it has not waited, or if its hub does not [track](crate::HubBuilder::track) waits.
     #[must_use]
     pub fn wait(&self) -> Option<&WaitDump> {
