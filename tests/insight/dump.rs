@@ -214,7 +214,7 @@ fn the_end_of_a_try_scope() {
             s.spawn(|| -> Result<(), ()> { Ok(park()) });
             Ok(())
         });
-        drop(ended)
+        let _: Result<(), ()> = ended;
     };
     says(begin, Some(line!()), "Scope");
 }
