@@ -12,8 +12,8 @@ use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use switchback::io::Blocking;
 use switchback::{
-    Builder, Fiber, FiberDump, FiberSet, FiberState, Hub, HubDump, SourcePlace, SwitchBack, Track,
-    WaitsFor, park, prelude::*, scope, shield, sleep, spawn, try_scope, with_timeout, yield_now,
+    Builder, Fiber, FiberDump, FiberSet, FiberState, Hub, HubDump, SwitchBack, Track, WaitsFor,
+    park, prelude::*, scope, shield, sleep, spawn, try_scope, with_timeout, yield_now,
 };
 use tokio::sync::oneshot;
 
@@ -211,7 +211,10 @@ fn the_end_of_a_scope() {
 fn the_end_of_a_try_scope() {
     let begin = || {
         let ended = try_scope(|s| {
-            s.spawn(|| -> Result<(), ()> { Ok(park()) });
+            s.spawn(|| -> Result<(), ()> {
+                park();
+                Ok(())
+            });
             Ok(())
         });
         let _: Result<(), ()> = ended;
@@ -383,7 +386,6 @@ fn spawn_places_are_the_callers() {
     fn here() -> u32 {
         Location::caller().line()
     }
-    let places: Rc<Cell<Vec<(SourcePlace, u32, &str)>>> = Rc::default();
     on_hub(Track::Places, move || {
         let nap = || pending::<()>().wait();
         let mut all = Vec::new();
@@ -415,7 +417,6 @@ fn spawn_places_are_the_callers() {
                 "{what}"
             );
         }
-        drop(places);
     });
 }
 
