@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use switchback::{
-    Builder, Fiber, FiberSet, Hub, HubPool, HubThread, JoinError, SpawnError, current_fiber,
-    prelude::*, sleep, spawn, yield_now,
+    Builder, Fiber, FiberSet, Hub, HubPool, HubThread, JoinError, SpawnError, catch_cancel,
+    current_fiber, prelude::*, shield, sleep, spawn, yield_now,
 };
 
 use crate::support::ending::{Count, in_paused_fiber, settle};
@@ -429,4 +429,183 @@ fn a_cancel_in_the_destructor_of_a_result_is_not_lost() {
             assert!(fiber.wait().unwrap_err().is_cancelled(), "{how:?}");
         });
     }
+}
+
+// The product of what happens first, what the others do, and how the set ends.
+
+/// What happens first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Returns,
+    Errs,
+    Panics,
+    IsCancelled,
+    /// Nothing, and whoever waits gives up.
+    TimesOut,
+}
+
+/// What the other fibers do when they are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Wait,
+    AreShielded,
+    WaitInDrop,
+    CatchAndGoOn,
+    CatchAndPanic,
+}
+
+/// How the set ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Shutdown,
+    Drop,
+    Unwind,
+    CancelAndJoins,
+    CancelAndJoinAll,
+}
+
+const FIRSTS: [First; 5] = [
+    First::Returns,
+    First::Errs,
+    First::Panics,
+    First::IsCancelled,
+    First::TimesOut,
+];
+const OTHERS: [Others; 5] = [
+    Others::Wait,
+    Others::AreShielded,
+    Others::WaitInDrop,
+    Others::CatchAndGoOn,
+    Others::CatchAndPanic,
+];
+const ENDS: [End; 5] = [
+    End::Shutdown,
+    End::Drop,
+    End::Unwind,
+    End::CancelAndJoins,
+    End::CancelAndJoinAll,
+];
+
+fn other(others: Others) -> Result<(), &'static str> {
+    match others {
+        Others::Wait => forever(),
+        Others::AreShielded => shield(|| sleep(ms(50)).wait()),
+        Others::WaitInDrop => {
+            let _slow = OnDrop(|| sleep(ms(50)).wait());
+            forever();
+        }
+        Others::CatchAndGoOn => {
+            catch_cancel(forever).unwrap_err();
+            sleep(ms(50)).wait();
+        }
+        Others::CatchAndPanic => {
+            catch_cancel(forever).unwrap_err();
+            resume_unwind(Box::new("late"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_set_ends_all_its_fibers_whatever_comes_first_and_whatever_they_do() {
+    in_paused_fiber(|| {
+        for first in FIRSTS {
+            for others in OTHERS {
+                for end in ENDS {
+                    check_end(
+                        &format!("{first:?}, {others:?}, {end:?}"),
+                        first,
+                        others,
+                        end,
+                    );
+                }
+            }
+        }
+    });
+}
+
+fn check_end(case: &str, first: First, others: Others, end: End) {
+    const OTHER_FIBERS: usize = 3;
+    let (ended, drops) = (Count::new(), Drops::new());
+    let mut set = FiberSet::new();
+    for _ in 0..OTHER_FIBERS {
+        let (told, token) = (ended.clone(), drops.token());
+        set.spawn(move || {
+            let _ended = OnDrop(move || told.add());
+            other(others).map(|()| token)
+        });
+    }
+    let (told, token) = (ended.clone(), drops.token());
+    let fails = set.spawn(move || {
+        let _ended = OnDrop(move || told.add());
+        sleep(ms(10)).wait();
+        match first {
+            First::Returns => Ok(token),
+            First::Errs => Err("first"),
+            First::Panics => resume_unwind(Box::new("first")),
+            First::IsCancelled | First::TimesOut => {
+                forever();
+                Err("never")
+            }
+        }
+    });
+    if first == First::IsCancelled {
+        sleep(ms(5)).wait();
+        fails.cancel_with("first");
+    }
+    // Those that are shielded end by themselves, later.
+    let joined = set.join_next().wait_timeout(ms(20));
+    let joined = joined.map(|joined| joined.unwrap());
+    match (first, joined) {
+        (First::Returns, Ok(Ok(Ok(_)))) | (First::Errs, Ok(Ok(Err("first")))) => {}
+        (First::Panics, Ok(Err(error))) => assert_eq!(text(&*error.into_panic()), "first"),
+        (First::IsCancelled, Ok(Err(error))) => {
+            assert_eq!(
+                error.cancelled().unwrap().message(),
+                Some("first"),
+                "{case}"
+            );
+        }
+        (First::TimesOut, Err(_)) => {}
+        (_, joined) => panic!("{case}: {:?}", joined.map(|result| result.map(drop))),
+    }
+    let left = OTHER_FIBERS + usize::from(first == First::TimesOut);
+    assert_eq!(set.len(), left, "{case}");
+    match end {
+        End::Shutdown => {
+            set.shutdown().wait();
+            assert_eq!(ended.get(), OTHER_FIBERS + 1, "{case}");
+        }
+        End::Drop => drop(set),
+        End::Unwind => {
+            let unwound = catch_unwind(AssertUnwindSafe(move || {
+                let _set = set;
+                resume_unwind(Box::new("elsewhere"));
+            }));
+            unwound.unwrap_err();
+        }
+        End::CancelAndJoins => {
+            set.cancel_all();
+            let mut count = 0;
+            while let Some(result) = set.join_next().wait() {
+                count += 1;
+                if let Err(error) = result {
+                    let is_late = others == Others::CatchAndPanic && error.is_panic();
+                    assert!(is_late || error.is_cancelled(), "{case}: {error}");
+                }
+            }
+            assert_eq!((count, ended.get()), (left, OTHER_FIBERS + 1), "{case}");
+        }
+        End::CancelAndJoinAll => {
+            set.cancel_all();
+            let all = catch_unwind(AssertUnwindSafe(|| set.join_all().wait()));
+            // One that shields itself is cancelled only at a later wait, of which it has none.
+            let come_to_their_end = matches!(others, Others::AreShielded | Others::CatchAndGoOn);
+            let is_well = come_to_their_end && first != First::TimesOut;
+            assert_eq!(all.is_ok(), is_well, "{case}");
+        }
+    }
+    sleep(ms(200)).wait();
+    assert_eq!(ended.get(), OTHER_FIBERS + 1, "{case}");
+    assert_eq!(drops.count(), OTHER_FIBERS + 1, "{case}");
 }
