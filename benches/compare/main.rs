@@ -28,6 +28,7 @@
 //! The tables of `BENCHMARKS.md` are copies of such tables. `cargo bench -p compare -- draw`
 //! measures nothing, and draws the plots in `benches` anew from these tables.
 
+mod bodies;
 mod calls;
 mod copy;
 mod echo;
@@ -127,6 +128,7 @@ fn all_rows() -> Vec<Row> {
     rows.extend(calls::rows());
     rows.extend(offload::rows());
     rows.extend(copy::rows());
+    rows.extend(bodies::rows());
     rows.extend(growth::rows());
     rows.extend(load::rows());
     rows

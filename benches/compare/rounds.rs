@@ -14,6 +14,10 @@ pub(crate) enum Column {
     May,
     SpawnBlocking,
     LocalPool,
+    /// Tokio's `duplex` between a fiber and a task.
+    Duplex,
+    /// An `AsyncReader`, in the task that reads it.
+    InPlace,
     Threads,
     Corosensei,
 }

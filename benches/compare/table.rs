@@ -7,12 +7,14 @@ use std::num::NonZero;
 use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
 
 const OURS: &str = "switchback";
-const RIVALS: [(Column, &str); 7] = [
+const RIVALS: [(Column, &str); 9] = [
     (Column::Otherwise, "switchback otherwise"),
     (Column::TokioTasks, "tokio tasks"),
     (Column::May, "may"),
     (Column::SpawnBlocking, "spawn_blocking"),
     (Column::LocalPool, "LocalPoolHandle"),
+    (Column::Duplex, "tokio's duplex"),
+    (Column::InPlace, "AsyncReader"),
     (Column::Threads, "std threads"),
     (Column::Corosensei, "bare corosensei"),
 ];

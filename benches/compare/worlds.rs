@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use switchback::HubBuilder;
-use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime};
+use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 
 /// Creates a runtime on this thread, for fibers and tasks alike. `spawn_local` puts a task
 /// straight into its queue, without a `LocalSet` in between. Its blocking pool is large
@@ -22,16 +22,26 @@ pub(crate) fn on_runtime<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
 
+/// Creates a runtime with two worker threads.
+fn multi_thread_runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.expect("a runtime can be made")
+}
+
 /// Runs `body` in a task of a runtime with two worker threads.
 pub(crate) fn in_multi_thread_task<F>(body: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let mut builder = Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a runtime can be made");
+    let runtime = multi_thread_runtime();
     let task = runtime.spawn(body);
     runtime.block_on(task).expect("the task does not panic")
+}
+
+/// Runs `body` as the main future of such a runtime, on this thread.
+pub(crate) fn on_multi_thread<F: Future>(body: F) -> F::Output {
+    multi_thread_runtime().block_on(body)
 }
 
 /// Runs `body` in a fiber.
