@@ -28,6 +28,8 @@ export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export RUSTFLAGS="-Zsanitizer=address --cfg switchback_no_spares"
 export RUSTDOCFLAGS="-Zsanitizer=address"
 
+# Fewer of the requests of `examples/libraries/tests/axum`, which take long here.
+export SWITCHBACK_REQUESTS=1000
 "${under_asan[@]}"
 
 # These tests abandon no stack, so they must not leak.

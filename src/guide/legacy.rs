@@ -78,21 +78,37 @@
 //!
 //! # Crates that were tried
 //!
-//! These were tested unmodified on 2026-11-22, on x86-64 Linux.
+//! These are run unmodified by tests and examples in `examples/libraries`. What reads and writes runs
+//! in ten fibers at once, over a `Blocking` whose bytes come a few at a time, whole and cut off, and
+//! is cancelled half way.
 //!
 //! | crate | where | what was tried |
 //! |---|---|---|
-//! | `tungstenite` 0.30 | fiber | `accept` and `client` over a `Blocking`: 2,000 at once |
-//! | `rustls` 0.23 | fiber | `StreamOwned` over a `Blocking`: 200 handshakes at once, and a deadline that unwinds one of them |
-//! | `imap` 3.0.0-alpha.15 | fiber | `Client::new` over a `Blocking`: 100 at once |
-//! | `flate2` 1.1, `tar` 0.4 | fiber | decoders and encoders over a `Blocking`; in an `AsyncReader` and an `AsyncWriter` |
-//! | `csv` 1.4, `serde_json` 1.0, `quick-xml` 0.38 | fiber | their readers over a `Blocking` whose bytes come a few at a time |
+//! | `flate2` 1.1, `zstd` 0.13 | fiber | decoders and encoders over a `Blocking`, and bodies; `flate2` also in an `AsyncReader` and an `AsyncWriter` |
+//! | `tar` 0.4, `zip` 7 | fiber | written, as bodies too, and read; `zip` reads only what it can seek in: a file, or memory |
+//! | `csv` 1.4, `serde_json` 1.0, `quick-xml` 0.41 | fiber | their readers, those of the last two through a `BufReader`, and writers |
+//! | `ciborium` 0.2, `rmp-serde` 1.3, `bincode` 2.0, `postcard` 1.1, `protobuf` 3.7, `capnp` 0.27 | fiber | read and written; data that is nested too deep for `ciborium` is an error, as on a thread |
+//! | `png` 0.18 | fiber | written; it reads only what it can seek in |
+//! | `httparse` 1.10, `postgres-protocol` 0.6 | fiber | their parsers, fed from a `Blocking` |
+//! | `axum` 0.8, `hyper` 1 | fiber | bodies out of a pool and into it, and an upgrade whose connection goes on in a fiber |
+//! | `minijinja` 3.1 | fiber | functions of a template that wait |
+//! | `tungstenite` 0.30 | fiber | `accept` and `client` over a `Blocking`, many at once |
+//! | `rustls` 0.23 | fiber | `StreamOwned` over a `Blocking`: many handshakes at once, and a deadline that unwinds one of them |
+//! | `imap` 3.0.0-alpha.15 | fiber | `Client::new` over a `Blocking`, many at once |
+//! | `r2d2` 0.8 | `blocking` | `pool.get()`; the connection is used, and given back, in the fiber |
+//!
+//! These were tried by hand on 2026-11-22, on x86-64 Linux:
+//!
+//! | crate | where | what was tried |
+//! |---|---|---|
 //! | `redis` 1.8 | either | its `Parser` and packed commands over a `Blocking` in a fiber; its own connections open sockets: `blocking` |
 //! | `ureq` 3.5 | either | with a `Transport` of 15 lines over a `Blocking`: 50 requests at once in fibers; without it, it blocks the thread and needs `blocking` |
 //! | `mlua` 0.11 | fiber | Rust functions that wait, called by a script; a cancel unwinds through the script, but its `pcall` catches it like any error |
 //! | `rusqlite` 0.37 | `blocking` | SQL functions that wait work in a fiber, but a database in a file blocks the thread |
 //! | `reqwest::blocking` 0.12 | `blocking` | in a fiber it panics: "Cannot drop a runtime in a context where blocking is not allowed" |
 //! | `postgres` 0.19 | `blocking` | in a fiber it panics: "Cannot start a runtime from within a runtime" |
+//! | `wasmtime` | *not* | host functions that wait: an assertion, or an abort |
+//! | `stacker`, `serde_stacker` | *not* over waits | another fiber overflows its stack |
 //! | `std::fs`, `std::net`, `std::process` | `blocking` | they block the thread; tokio's equivalents, with `.wait()`, do not |
 //!
 //! # Crates that need care
@@ -237,7 +253,7 @@
 //! ```
 //!
 //! The example `sandwich` is a complete program of this kind, and so are `websocket`, `tls`,
-//! `csv`, `gzip` and `imap` in `examples/libraries`.
+//! `csv`, `gzip` and `imap` in `examples/libraries`; `archive` there is an axum server.
 //!
 //! # Callbacks from C
 //!
