@@ -1,7 +1,7 @@
 //! [`fiber_local!`](crate::fiber_local): statics with a separate value in each fiber.
 //!
 //! A key is a static, identified by its address and its type. The values of a fiber or
-//! bridge are stored with its stack, in the [`Locals`] of its state, those of a thread in a
+//! bridge are stored with its stack, in the `Locals` of its state, those of a thread in a
 //! `thread_local!`.
 
 use std::any::{Any, TypeId, type_name};

@@ -46,7 +46,7 @@ use crate::wait::block_on_io;
 ///
 /// # Cancel safety
 ///
-/// A cancel unwinds with [`Cancelled`]; it is not an [`io::Error`]. Each call is as cancel
+/// A cancel unwinds with [`Cancelled`](crate::Cancelled); it is not an [`io::Error`]. Each call is as cancel
 /// safe as tokio's call of the same name: `read`, `fill_buf` and `write` lose nothing.
 /// `read_exact` and `write_all` consist of several calls, and lose their progress.
 ///

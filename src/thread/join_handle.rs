@@ -57,7 +57,7 @@ impl<T> JoinHandle<T> {
     /// # Errors
     ///
     /// Returns the payload of the fiber's panic. If the fiber was cancelled, or could not run to its
-    /// end, this is a [`Cancelled`](crate::Cancelled), whose message says which it was.
+    /// end, this is a [`Cancelled`], whose message says which it was.
     ///
     /// # Panics
     ///

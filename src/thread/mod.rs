@@ -52,6 +52,10 @@
 //! assert_eq!(sum, 14);
 //! # }).unwrap();
 //! ```
+//!
+//! [`park`]: fn@park
+//! [`scope`]: fn@scope
+//! [`sleep`]: fn@sleep
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! [`Condvar`] for a [`Mutex`](super::Mutex) without poisoning.
+//! [`Condvar`] for a [`Mutex`] without poisoning.
 
 use std::time::Duration;
 
