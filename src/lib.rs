@@ -179,6 +179,8 @@
 //!
 //! No feature is on by default.
 //!
+//! * `fs`: adds the module `fs`, files in the shape of std's.
+//! * `process`: adds the module `process`, child processes in the shape of std's.
 //! * `compute`: adds the function `compute`, which runs a closure on a pool of threads for
 //!   computations (rayon's).
 //! * `tracing`: sends reports and warnings to `tracing` instead of stderr, and makes the spans that
@@ -200,6 +202,9 @@ mod bridge;
 mod cancel;
 mod current;
 mod entry;
+#[cfg(feature = "fs")]
+#[cfg_attr(docsrs, doc(cfg(feature = "fs")))]
+pub mod fs;
 mod generator;
 pub mod guide;
 mod handles;
@@ -207,8 +212,12 @@ mod hub;
 mod insight;
 pub mod io;
 mod local;
+pub mod net;
 mod offload;
 mod overflow;
+#[cfg(feature = "process")]
+#[cfg_attr(docsrs, doc(cfg(feature = "process")))]
+pub mod process;
 mod remote;
 mod scheduler;
 mod scope;

@@ -184,15 +184,57 @@ pub(crate) fn block_on<F: Future>(
     Ok(block_thread(site, future))
 }
 
-/// Waits for a call that can return I/O errors. `call` is its name. A cancel unwinds; where waiting
+/// A call that waits: its name, and what to use instead in async code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) instead: &'static str,
+}
+
+impl Call {
+    const fn new(name: &'static str, instead: &'static str) -> Call {
+        Call { name, instead }
+    }
+
+    /// A call of a socket.
+    pub(crate) const fn net(name: &'static str) -> Call {
+        Call::new(name, "use tokio's sockets")
+    }
+
+    /// A call of a file.
+    #[cfg(feature = "fs")]
+    pub(crate) const fn fs(name: &'static str) -> Call {
+        Call::new(name, "use `tokio::fs`")
+    }
+
+    /// A call that waits for a child process.
+    #[cfg(feature = "process")]
+    pub(crate) const fn process(name: &'static str) -> Call {
+        Call::new(name, "use `tokio::process`")
+    }
+
+    /// A call that reads the standard input.
+    pub(crate) const fn stdin(name: &'static str) -> Call {
+        Call::new(name, "use `tokio::io::stdin`")
+    }
+}
+
+impl From<&'static str> for Call {
+    fn from(name: &'static str) -> Call {
+        Call::new(name, "use `.await`")
+    }
+}
+
+/// Waits for a call that can return I/O errors. A cancel unwinds; where waiting
 /// is impossible, an error says so.
 #[track_caller]
 #[inline]
-pub(crate) fn block_on_io<F, R>(call: &str, operation: F) -> io::Result<R>
+pub(crate) fn block_on_io<F, R>(call: impl Into<Call>, operation: F) -> io::Result<R>
 where
     F: Future<Output = io::Result<R>>,
 {
-    let Some(site) = WaitSite::here_or_error(call) else {
+    let Call { name, instead } = call.into();
+    let Some(site) = WaitSite::here_or_error_unless_async(name, instead) else {
         return Err(refused(Interrupt::Unwinding));
     };
     match block_on(site, operation, OnInterrupt::UnwindOrError) {
@@ -202,8 +244,9 @@ where
     }
 }
 
+/// Returns the error of a wait that was refused.
 #[cold]
-fn refused(interrupt: Interrupt) -> io::Error {
+pub(crate) fn refused(interrupt: Interrupt) -> io::Error {
     let cancelled: Cancelled = interrupt.into_cancelled();
     io::Error::from(cancelled)
 }

@@ -1,4 +1,4 @@
-//! The helper runtime: timers and blocking jobs for threads that drive no runtime.
+//! The helper runtime: timers, I/O and blocking jobs for threads that drive no runtime.
 
 use std::future::pending;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::runtime::{self, Handle};
 use super::contain;
 use super::lock::lock;
 
-/// Returns the runtime that provides timers and a blocking pool to plain threads. It is started on
+/// Returns the runtime that provides timers, I/O and a blocking pool to plain threads. It is started on
 /// first use, on a thread of its own, and lives as long as the process.
 ///
 /// # Panics
@@ -28,7 +28,8 @@ pub(crate) fn runtime() -> &'static Handle {
     }
 }
 
-fn try_runtime() -> io::Result<&'static Handle> {
+/// Like [`runtime`], but returns an error if it cannot be started.
+pub(crate) fn try_runtime() -> io::Result<&'static Handle> {
     static HELPER: OnceLock<Handle> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(helper) = HELPER.get() {
@@ -42,7 +43,7 @@ fn try_runtime() -> io::Result<&'static Handle> {
     thread::Builder::new()
         .name("switchback-timer".into())
         .spawn(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
                 Ok(runtime) => {
                     let _ = send.send(Ok(runtime.handle().clone()));

@@ -81,8 +81,18 @@ impl WaitSite {
 
     /// Like [`here_or_error`](WaitSite::here_or_error), with what to do `instead` in async code.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn here_or_error_unless_async(call: &str, instead: &str) -> Option<WaitSite> {
+        let frame = Frame::new();
+        match frame.place() {
+            Place::Stack(state) if may_switch(state) => Some(WaitSite::Stack),
+            _ => WaitSite::find_or_error(call, instead),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn find_or_error(call: &str, instead: &str) -> Option<WaitSite> {
         match WaitSite::find() {
             Ok(site) => Some(site),
             Err(_) if panicking() => None,

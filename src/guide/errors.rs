@@ -35,7 +35,9 @@
 //! `` await a `switchback::sleep` ``, `` await a `switchback::sleep_until` ``,
 //! `` await a `switchback::yield_now` ``, `` await a `tokio::sync::Notify` ``, `` await `lock_async` ``,
 //! `` await `read_async` ``, `` await `write_async` ``, `` await `wait_async` ``,
-//! `` await `wait_while_async` ``, `` await `send_async` ``, `` await `recv_async` ``.
+//! `` await `wait_while_async` ``, `` await `send_async` ``, `` await `recv_async` ``,
+//! `use tokio's sockets`, `` use `tokio::fs` ``, `` use `tokio::process` ``,
+//! `` use `tokio::io::stdin` ``.
 //!
 //! **`` CALL inside a future's `poll`, or a destructor that it runs, would suspend the executor
 //! half way; use `.await` there, or wait outside of the future ``**: the fiber is polling a future,
@@ -200,7 +202,21 @@
 //!
 //! # Streams
 //!
-//! **`` a timeout of zero cannot be set; `None` is for ever ``**: as with std's sockets.
+//! **`` a timeout of zero cannot be set; `None` is for ever ``**, **`a timeout of zero cannot be set`**:
+//! as with std's sockets.
+//!
+//! **`the socket has clones, whose fibers would block their thread if it blocked; drop them before it
+//! is converted`**: a socket of [`net`](crate::net) becomes one of std's or tokio's only when nobody
+//! else has it.
+//!
+//! **`there is no address to use: the list is empty`**: what was given as an address has none.
+//!
+//! **`an unnamed socket cannot be connected to`**: the address of a Unix socket that was not bound.
+//!
+//! **`the file is not valid UTF-8`**: read it as bytes.
+//!
+//! **`a pipe cannot be made blocking for another program: ERROR`**, **`a file cannot be cloned for
+//! another program: ERROR`**: the system refused it when a pipe or file became a `Stdio`.
 //!
 //! **`` an `AsyncBufRead` had data and was pending when it was asked for it ``**, **`` the reader of
 //! an `AsyncReader` says that it has read more than there was room for ``**, **`` the reader of a

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 use tokio::task::coop;
 
-use super::blocking::complete;
 use super::capacity::DEFAULT_CAPACITY;
+use super::complete::complete;
 use crate::base::lock::lock;
 use crate::generator::{Generator, Requests};
 

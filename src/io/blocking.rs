@@ -5,7 +5,6 @@ use std::future::{poll_fn, ready};
 use std::io::{self, BufRead, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Context, Poll};
 use std::time::Duration;
 
@@ -13,10 +12,9 @@ use tokio::io::{
     AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf, ReadHalf, WriteHalf, split,
 };
 
+use super::complete::complete;
+use super::limit::Limit;
 use super::shared::{SharedRead, SharedWrite, read_shared, write_shared};
-use crate::base::{Timeout, Unwinding, deadline_after};
-use crate::current::{Place, with_place};
-use crate::wait::block_on_io;
 
 /// Wraps a stream with tokio's I/O traits and implements std's: [`Read`], [`Write`],
 /// [`BufRead`] and [`Seek`], wherever `T` implements their async counterpart.
@@ -241,42 +239,6 @@ impl<T> Blocking<T> {
     }
 }
 
-/// Waits for one call of an I/O trait. `call` is its name.
-#[track_caller]
-#[inline]
-pub(super) fn complete<F, R>(call: &str, limit: Option<Duration>, operation: F) -> io::Result<R>
-where
-    F: Future<Output = io::Result<R>>,
-{
-    match limit {
-        // An unwinding fiber polls once, which needs no timer.
-        Some(limit) if !unwinding() => complete_within(call, limit, operation),
-        _ => block_on_io(call, operation),
-    }
-}
-
-fn unwinding() -> bool {
-    with_place(|place| match place {
-        Place::Stack(state) => state.unwinding() == Unwinding::Yes,
-        _ => false,
-    })
-}
-
-/// Waits with a timeout. The timer is set only if the operation is not ready at once.
-#[track_caller]
-fn complete_within<F, R>(call: &str, limit: Duration, operation: F) -> io::Result<R>
-where
-    F: Future<Output = io::Result<R>>,
-{
-    let mut operation = pin!(operation);
-    let first = poll_fn(|cx| Poll::Ready(Ok(operation.as_mut().poll(cx))));
-    if let Poll::Ready(result) = block_on_io(call, first)? {
-        return result;
-    }
-    let timeout = Timeout::new(operation, deadline_after(limit));
-    block_on_io(call, async { timeout.await? })
-}
-
 impl<T: AsyncRead + Unpin> Read for Blocking<T> {
     #[track_caller]
     #[inline]
@@ -327,7 +289,7 @@ impl<T: AsyncRead + Unpin> Read for Blocking<T> {
 #[track_caller]
 #[inline]
 fn read_into<T>(
-    call: &str,
+    call: &'static str,
     inner: &mut T,
     limit: Option<Duration>,
     buf: &mut ReadBuf<'_>,
@@ -601,41 +563,6 @@ mod windows {
     impl<T: AsRawSocket> AsRawSocket for Blocking<T> {
         fn as_raw_socket(&self) -> RawSocket {
             self.inner.as_raw_socket()
-        }
-    }
-}
-
-/// A timeout, in nanoseconds, that is set through a shared reference. Zero, which callers
-/// cannot set, means that there is none. A timeout that is too large is stored as the
-/// maximum, some 584 years.
-struct Limit(AtomicU64);
-
-impl Limit {
-    fn none() -> Limit {
-        Limit(AtomicU64::new(0))
-    }
-
-    fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let nanos = match timeout {
-            Some(Duration::ZERO) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "a timeout of zero cannot be set; `None` is for ever",
-                ));
-            }
-            Some(timeout) => u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX),
-            None => 0,
-        };
-        // Ordering: the value protects no other data.
-        self.0.store(nanos, Ordering::Relaxed);
-        Ok(())
-    }
-
-    #[inline]
-    fn get(&self) -> Option<Duration> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Duration::from_nanos(nanos)),
         }
     }
 }

@@ -39,20 +39,47 @@
 //! * An encoder writes its last bytes only when it is finished. Call `shutdown` on an
 //!   [`AsyncWriter`], and `flush` on any buffer over a [`Blocking`]. A destructor cannot do
 //!   it for you, because it may run while the fiber unwinds.
+//!
+//! # Compared with std
+//!
+//! `use switchback::io` can take the place of `use std::io`, whose items it re-exports. It differs in
+//! these:
+//!
+//! | std | here |
+//! |---|---|
+//! | `stdin`, `Stdin`, `StdinLock` | different: types of their own, which block the fiber. A thread reads ahead for them |
+//! | `Stdin::lock`, `Stdin::read_line`, `Stdin::lines`, `Read` of `Stdin`, `&Stdin`, `Read`, `BufRead` of `StdinLock` | same |
+//! | `IsTerminal` of `Stdin`: `Stdin::is_terminal` | same, as a method of the type |
+//! | `AsFd`, `AsRawFd` of `Stdin` | same |
+//! | `read_to_string(stdin())` | same |
+//! | `stdout`, `stderr` | std's own: a write blocks the thread while a pipe is full. Do not hold their locks across a wait |
+//! | `Sink` | different: that of [`AsyncWriter`]; std's is what `sink` returns |
 #![forbid(unsafe_code)]
+
+#[doc(no_inline)]
+pub use std::io::*;
 
 mod async_reader;
 mod async_writer;
 mod blocking;
 mod capacity;
+mod complete;
+mod limit;
 #[cfg(unix)]
 mod ready;
+mod runtime;
 mod shared;
+mod stdin;
 
+pub(crate) use crate::wait::Call;
 pub use async_reader::AsyncReader;
 pub use async_writer::{AsyncWriter, Sink};
 pub use blocking::Blocking;
+pub(crate) use complete::{blocking_call, complete, try_now};
+pub(crate) use limit::Limit;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use ready::{Ready, UntilReady, ready, until_ready};
+pub(crate) use runtime::{Driver, in_runtime, with_driver};
 pub use shared::{SharedRead, SharedWrite};
+pub use stdin::{Stdin, StdinLock, stdin};

@@ -5,7 +5,65 @@ use std::fs;
 use crate::{sources, surface};
 
 /// The stable items of std's modules, with the methods of their types, as of Rust 1.95.
-const STD: [(&str, &str); 2] = [
+const STD: [(&str, &str); 5] = [
+    (
+        "fs",
+        "canonicalize copy create_dir create_dir_all exists hard_link metadata read read_dir \
+         read_link read_to_string remove_dir remove_dir_all remove_file rename set_permissions \
+         soft_link symlink_metadata write ReadDir File File::open File::create File::create_new \
+         File::options File::sync_all File::sync_data File::set_len File::metadata \
+         File::try_clone File::set_permissions File::set_times File::set_modified File::lock \
+         File::lock_shared File::try_lock File::try_lock_shared File::unlock OpenOptions \
+         OpenOptions::new OpenOptions::read OpenOptions::write OpenOptions::append \
+         OpenOptions::truncate OpenOptions::create OpenOptions::create_new OpenOptions::open \
+         DirBuilder DirBuilder::new DirBuilder::recursive DirBuilder::create DirEntry \
+         DirEntry::path DirEntry::metadata DirEntry::file_type DirEntry::file_name",
+    ),
+    (
+        "net",
+        "ToSocketAddrs ToSocketAddrs::to_socket_addrs ToSocketAddrs::Iter Incoming TcpStream \
+         TcpStream::connect TcpStream::connect_timeout TcpStream::peer_addr \
+         TcpStream::local_addr TcpStream::shutdown TcpStream::try_clone \
+         TcpStream::set_read_timeout TcpStream::set_write_timeout TcpStream::read_timeout \
+         TcpStream::write_timeout TcpStream::peek TcpStream::set_nodelay TcpStream::nodelay \
+         TcpStream::set_ttl TcpStream::ttl TcpStream::take_error TcpStream::set_nonblocking \
+         TcpListener TcpListener::bind TcpListener::local_addr TcpListener::try_clone \
+         TcpListener::accept TcpListener::incoming TcpListener::set_ttl TcpListener::ttl \
+         TcpListener::set_only_v6 TcpListener::only_v6 TcpListener::take_error \
+         TcpListener::set_nonblocking UdpSocket UdpSocket::bind UdpSocket::recv_from \
+         UdpSocket::peek_from UdpSocket::send_to UdpSocket::peer_addr UdpSocket::local_addr \
+         UdpSocket::try_clone UdpSocket::set_read_timeout UdpSocket::set_write_timeout \
+         UdpSocket::read_timeout UdpSocket::write_timeout UdpSocket::set_broadcast \
+         UdpSocket::broadcast UdpSocket::set_multicast_loop_v4 UdpSocket::multicast_loop_v4 \
+         UdpSocket::set_multicast_ttl_v4 UdpSocket::multicast_ttl_v4 \
+         UdpSocket::set_multicast_loop_v6 UdpSocket::multicast_loop_v6 UdpSocket::set_ttl \
+         UdpSocket::ttl UdpSocket::join_multicast_v4 UdpSocket::join_multicast_v6 \
+         UdpSocket::leave_multicast_v4 UdpSocket::leave_multicast_v6 UdpSocket::take_error \
+         UdpSocket::connect UdpSocket::send UdpSocket::recv UdpSocket::peek \
+         UdpSocket::set_nonblocking UnixStream UnixStream::connect UnixStream::connect_addr \
+         UnixStream::pair UnixStream::try_clone UnixStream::local_addr UnixStream::peer_addr \
+         UnixStream::set_read_timeout UnixStream::set_write_timeout UnixStream::read_timeout \
+         UnixStream::write_timeout UnixStream::set_nonblocking UnixStream::take_error \
+         UnixStream::shutdown UnixListener UnixListener::bind UnixListener::bind_addr \
+         UnixListener::accept UnixListener::try_clone UnixListener::local_addr \
+         UnixListener::set_nonblocking UnixListener::take_error UnixListener::incoming \
+         UnixDatagram UnixDatagram::bind UnixDatagram::bind_addr UnixDatagram::unbound \
+         UnixDatagram::pair UnixDatagram::connect UnixDatagram::connect_addr \
+         UnixDatagram::try_clone UnixDatagram::local_addr UnixDatagram::peer_addr \
+         UnixDatagram::recv_from UnixDatagram::recv UnixDatagram::send_to \
+         UnixDatagram::send_to_addr UnixDatagram::send UnixDatagram::set_read_timeout \
+         UnixDatagram::set_write_timeout UnixDatagram::read_timeout UnixDatagram::write_timeout \
+         UnixDatagram::set_nonblocking UnixDatagram::take_error UnixDatagram::shutdown",
+    ),
+    (
+        "process",
+        "ChildStdin ChildStdout ChildStderr Command Command::new Command::arg Command::args \
+         Command::env Command::envs Command::env_remove Command::env_clear Command::current_dir \
+         Command::stdin Command::stdout Command::stderr Command::spawn Command::output \
+         Command::status Command::get_program Command::get_args Command::get_envs \
+         Command::get_current_dir Child Child::kill Child::id Child::wait Child::try_wait \
+         Child::wait_with_output",
+    ),
     (
         "thread",
         "available_parallelism current panicking park park_timeout park_timeout_ms scope sleep \

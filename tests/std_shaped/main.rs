@@ -1,8 +1,14 @@
 //! The modules in std's shape. Scripts run on std's threads and on fibers, with the same results; and
 //! what is only ours is tested by itself.
 
+#[cfg(feature = "fs")]
+mod fs;
 mod locks;
 mod mpsc;
+mod net;
+#[cfg(all(unix, feature = "process"))]
+mod process;
+mod stdin;
 mod stress;
 #[path = "../support/mod.rs"]
 mod support;

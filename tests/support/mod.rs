@@ -401,3 +401,25 @@ fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> 
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
+
+/// A new folder, which is removed when it is dropped.
+pub(crate) struct Folder(std::path::PathBuf);
+
+/// Makes a folder for the test of this name.
+pub(crate) fn folder(name: &str) -> Folder {
+    let path = env::temp_dir().join(format!("switchback-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    Folder(path)
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

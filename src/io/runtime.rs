@@ -1,0 +1,87 @@
+//! [`Driver`]: the runtime that tells the running code of I/O and time.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::Context;
+
+use tokio::runtime::{self, Handle};
+
+use crate::base::{contain, helper};
+use crate::current::{Place, with_place};
+
+/// The runtime that tells the running code of I/O and time.
+pub(crate) enum Driver<'a> {
+    /// That of the hub whose fiber is running.
+    Hub(&'a Handle),
+    /// The current one, in a bridge.
+    Current(Handle),
+    /// The helper runtime, on a plain thread or in an executor other than tokio's.
+    Helper(&'static Handle),
+}
+
+impl Driver<'_> {
+    #[inline]
+    pub(crate) fn handle(&self) -> &Handle {
+        match self {
+            Driver::Hub(handle) => handle,
+            Driver::Current(handle) => handle,
+            Driver::Helper(handle) => handle,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> runtime::Id {
+        self.handle().id()
+    }
+}
+
+/// Calls `f` with the driver of the running code.
+///
+/// # Errors
+///
+/// Returns an error if the helper runtime is needed and cannot be started.
+#[inline]
+pub(crate) fn with_driver<R>(f: impl FnOnce(Driver<'_>) -> R) -> io::Result<R> {
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => match state.hub() {
+            Some(hub) => Ok(f(Driver::Hub(&hub.runtime))),
+            None => match Handle::try_current() {
+                Ok(handle) => Ok(f(Driver::Current(handle))),
+                Err(_) => with_helper(f),
+            },
+        },
+        // A thread that blocks drives no runtime, even if one is current on it.
+        _ => with_helper(f),
+    })
+}
+
+#[cold]
+fn with_helper<R>(f: impl FnOnce(Driver<'_>) -> R) -> io::Result<R> {
+    Ok(f(Driver::Helper(helper::try_runtime()?)))
+}
+
+/// Polls a future of tokio's where its runtime is current.
+///
+/// # Errors
+///
+/// Returns an error if the helper runtime is needed and cannot be started.
+pub(crate) async fn in_runtime<F: Future>(future: F) -> io::Result<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = with_driver(|driver| match driver {
+            Driver::Hub(_) | Driver::Current(_) => future.as_mut().poll(cx),
+            Driver::Helper(helper) => {
+                let _helper = helper.enter();
+                // A panic of the waker would end the helper's thread.
+                let waker = contain::contained(contain::clone_waker(cx.waker()));
+                future.as_mut().poll(&mut Context::from_waker(&waker))
+            }
+        });
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(e) => Err(e).into(),
+        }
+    })
+    .await
+}
