@@ -29,7 +29,7 @@ run() {
 }
 
 cargo build --release --examples
-for file in examples/*.rs; do
+for file in examples/*.rs examples/*/main.rs; do
     run switchback "$file"
 done
 

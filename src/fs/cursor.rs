@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::lock::lock;
+use crate::io::contained;
 
 /// An open file, and what belongs to its position.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Cursor {
 
     /// Waits for the calls before this one.
     pub(super) async fn turn(self: Arc<Cursor>) -> io::Result<Turn> {
-        let permit = self.turn.clone().acquire_owned().await;
+        let permit = contained(self.turn.clone().acquire_owned()).await;
         Ok(Turn {
             _permit: permit.map_err(io::Error::other)?,
             cursor: self,

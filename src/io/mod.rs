@@ -80,6 +80,8 @@ pub(crate) use limit::Limit;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use ready::{Ready, UntilReady, ready, until_ready};
+#[cfg(feature = "fs")]
+pub(crate) use runtime::contained;
 pub(crate) use runtime::{Driver, in_runtime, with_driver};
 pub use shared::{SharedRead, SharedWrite};
 pub use stdin::{Stdin, StdinLock, stdin};

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::task::Context;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use tokio::runtime::{self, Handle};
 
@@ -70,12 +70,11 @@ pub(crate) async fn in_runtime<F: Future>(future: F) -> io::Result<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let polled = with_driver(|driver| match driver {
-            Driver::Hub(_) | Driver::Current(_) => future.as_mut().poll(cx),
+            Driver::Hub(_) => future.as_mut().poll(cx),
+            Driver::Current(_) => poll_contained(future.as_mut(), cx),
             Driver::Helper(helper) => {
                 let _helper = helper.enter();
-                // A panic of the waker would end the helper's thread.
-                let waker = contain::contained(contain::clone_waker(cx.waker()));
-                future.as_mut().poll(&mut Context::from_waker(&waker))
+                poll_contained(future.as_mut(), cx)
             }
         });
         match polled {
@@ -84,4 +83,16 @@ pub(crate) async fn in_runtime<F: Future>(future: F) -> io::Result<F::Output> {
         }
     })
     .await
+}
+
+/// Waits for a future of tokio's, in which a waker that panics would do harm, such as ending the
+/// thread of the helper runtime.
+pub(crate) async fn contained<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| poll_contained(future.as_mut(), cx)).await
+}
+
+fn poll_contained<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    let waker = contain::contained(contain::clone_waker(cx.waker()));
+    future.poll(&mut Context::from_waker(&waker))
 }

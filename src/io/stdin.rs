@@ -16,6 +16,7 @@ use std::{fmt, mem, thread};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::complete::complete;
+use super::runtime::contained;
 use crate::base::contain;
 use crate::base::lock::lock;
 use crate::wait::Call;
@@ -221,7 +222,7 @@ impl StdinLock<'_> {
     #[track_caller]
     fn take_turn(&mut self, call: Call) -> io::Result<()> {
         let turn = complete(call, None, async {
-            TURN.acquire().await.map_err(io::Error::other)
+            contained(TURN.acquire()).await.map_err(io::Error::other)
         })?;
         self.turn = Some(turn);
         let mut state = lock(&STATE);

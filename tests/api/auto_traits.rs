@@ -175,6 +175,26 @@ fn locks_and_channels_go_where_their_values_may_go() {
 #[test]
 fn adapters_go_where_what_they_wrap_may_go() {
     facts! {
+        switchback::net::TcpStream: true Send, true Sync, true Unpin;
+        switchback::net::TcpListener: true Send, true Sync, true Unpin;
+        switchback::net::UdpSocket: true Send, true Sync, true Unpin;
+        switchback::io::Stdin: true Send, true Sync, true Unpin;
+    }
+    #[cfg(feature = "fs")]
+    facts! {
+        switchback::fs::File: true Send, true Sync, true Unpin;
+        switchback::fs::OpenOptions: true Send, true Sync, true Unpin;
+        switchback::fs::ReadDir: true Send, true Sync, true Unpin;
+        switchback::fs::DirEntry: true Send, true Sync, true Unpin;
+    }
+    #[cfg(feature = "process")]
+    facts! {
+        switchback::process::Command: true Send, true Sync, true Unpin;
+        switchback::process::Child: true Send, true Sync, true Unpin;
+        switchback::process::ChildStdin: true Send, true Sync, true Unpin;
+        switchback::process::ChildStdout: true Send, true Sync, true Unpin;
+    }
+    facts! {
         Blocking<u8>: true Send, true Sync, true Unpin;
         Blocking<Cell>: true Send, false Sync, true Unpin;
         Blocking<Local>: false Send, false Sync, true Unpin;

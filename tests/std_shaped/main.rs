@@ -8,6 +8,7 @@ mod mpsc;
 mod net;
 #[cfg(all(unix, feature = "process"))]
 mod process;
+mod programs;
 mod stdin;
 mod stress;
 #[path = "../support/mod.rs"]

@@ -65,7 +65,7 @@ fn handle(room: &mut Room, event: Event) {
             }
             let name = room.name(id);
             match text.split_once(' ').unwrap_or((&text, "")) {
-                ("/nick", new) if new.is_empty() => room.send(id, "! a name is missing"),
+                ("/nick", "") => room.send(id, "! a name is missing"),
                 ("/nick", new) if room.is_taken(new) => room.send(id, &format!("! {new} is taken")),
                 ("/nick", new) => {
                     if let Some(member) = room.members.get_mut(&id) {

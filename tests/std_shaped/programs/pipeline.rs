@@ -52,11 +52,8 @@ fn run_pipeline(stages: &[Stage], input: Vec<u8>) -> io::Result<Outcome> {
 
     let first = children.first_mut().expect("there are stages");
     let mut sink = first.stdin.take().expect("it is a pipe");
-    let feeder = thread::spawn(move || match io::copy(&mut &input[..], &mut sink) {
-        Ok(fed) => fed,
-        // A stage need not read everything.
-        Err(_) => 0,
-    });
+    // A stage need not read everything, so an error is none.
+    let feeder = thread::spawn(move || io::copy(&mut &input[..], &mut sink).unwrap_or_default());
     let last = children.last_mut().expect("there are stages");
     let mut output = String::new();
     last.stdout.take().expect("it is a pipe").read_to_string(&mut output)?;

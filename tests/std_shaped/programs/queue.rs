@@ -134,18 +134,16 @@ impl Queue {
     }
 }
 
-/// What all workers read, and the first one makes.
-static TABLE: OnceLock<Vec<u64>> = OnceLock::new();
-
-fn table() -> &'static [u64] {
-    TABLE.get_or_init(|| {
-        let mut table = vec![0, 1];
-        while table.len() < 64 {
-            table.push(table[table.len() - 1] + table[table.len() - 2]);
-        }
-        table
-    })
-}
+/// What all workers read.
+const TABLE: [u64; 64] = {
+    let mut table = [1; 64];
+    let mut at = 2;
+    while at < table.len() {
+        table[at] = table[at - 1] + table[at - 2];
+        at += 1;
+    }
+    table
+};
 
 /// Runs a job. Each seventh fails at its first attempt.
 fn run_job(job: &Job) -> Result<u64, String> {
@@ -153,7 +151,7 @@ fn run_job(job: &Job) -> Result<u64, String> {
     if job.id % 7 == 0 && job.attempts == 0 {
         return Err(format!("job {} failed", job.id));
     }
-    Ok(table()[job.id % 64])
+    Ok(TABLE[job.id % 64])
 }
 
 #[derive(Debug, Default)]
@@ -162,8 +160,7 @@ struct Tally {
     failures: Vec<String>,
 }
 
-fn worker(queue: &Queue, start: &Barrier, tally: &Mutex<Tally>) -> usize {
-    start.wait();
+fn worker(queue: &Queue, tally: &Mutex<Tally>) -> usize {
     let mut ran = 0;
     while let Some(mut job) = queue.pop() {
         ran += 1;
@@ -189,18 +186,16 @@ pub(crate) fn run() -> String {
     const WORKERS: usize = 4;
     const EACH: usize = 40;
     let queue = Queue::new(5);
-    let start = Barrier::new(PRODUCERS + WORKERS);
     let tally = Mutex::new(Tally::default());
     let mut output = Vec::new();
     let ran: usize = thread::scope(|scope| {
-        let (queue, start, tally) = (&queue, &start, &tally);
+        let (queue, tally) = (&queue, &tally);
         let workers: Vec<_> = (0..WORKERS)
-            .map(|_| scope.spawn(|| worker(queue, start, tally)))
+            .map(|_| scope.spawn(|| worker(queue, tally)))
             .collect();
         let producers: Vec<_> = (0..PRODUCERS)
             .map(|producer| {
                 scope.spawn(move || {
-                    start.wait();
                     for number in 0..EACH {
                         let id = producer * EACH + number;
                         let job = Job { id, urgent: number % 10 == 0, attempts: 0 };
