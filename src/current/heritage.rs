@@ -97,6 +97,11 @@ impl SentInherited {
 /// Runs the body of a fiber or bridge, which inherits this, on its stack.
 #[inline(always)]
 pub(crate) fn run_with(mut inherited: Inherited, state: &StackState, body: impl FnOnce()) {
+    #[cfg(feature = "tracing")]
+    let own = match spans::any() {
+        true => own_span(&mut inherited, state),
+        false => None,
+    };
     if let Some(heritage) = &mut inherited.0 {
         heritage.enter(state);
     }
@@ -104,6 +109,32 @@ pub(crate) fn run_with(mut inherited: Inherited, state: &StackState, body: impl 
     if ambient::any() {
         ambient::discard();
     }
+    #[cfg(feature = "tracing")]
+    if let Some(span) = own {
+        span.release();
+    }
+}
+
+/// Enters a span of the fiber's own, in place of the one that it inherits, if there is to be one.
+#[cfg(feature = "tracing")]
+#[cold]
+fn own_span(inherited: &mut Inherited, state: &StackState) -> Option<Inheritable> {
+    let heritage = inherited.0.as_mut();
+    let inherited = heritage.and_then(|heritage| heritage.sent.span.take());
+    let own = state
+        .resumer
+        .fiber()
+        .and_then(|fiber| spans::of_fiber(fiber, inherited.as_ref()));
+    let span = match own {
+        Some(own) => {
+            // The new one keeps it open.
+            inherited.into_iter().for_each(Inheritable::release);
+            own
+        }
+        None => inherited?,
+    };
+    span.enter();
+    Some(span)
 }
 
 impl Heritage {
@@ -113,10 +144,6 @@ impl Heritage {
 
     #[cold]
     fn enter(&mut self, state: &StackState) {
-        #[cfg(feature = "tracing")]
-        if let Some(span) = &self.sent.span {
-            span.enter();
-        }
         self.sent.enters.drain(..).for_each(|enter| enter());
         let sent = self.sent.locals.drain(..);
         let sent = sent.map(|(id, passing, make)| Local {

@@ -6,11 +6,15 @@
 //! Subscribers keep the spans of a thread in a stack, and have no call for it as a whole. So the current
 //! span is exited until there is none, and the spans are entered again in the opposite order, on the
 //! same subscriber. They stay open meanwhile, because the frames on the suspended stack have them.
+//!
+//! A fiber has a span of its own too, the outermost, if the subscriber wants it: see [`of_fiber`]. It is
+//! entered whenever the fiber runs, so it tells how often and for how long that is.
 
 use tracing::span::{Id, Span};
 use tracing::{Dispatch, dispatcher};
 
 use super::hook;
+use crate::shared::FiberRef;
 
 /// How many spans are exited at most. A subscriber may not exit what it calls the current span.
 const MOST: usize = 256;
@@ -74,13 +78,35 @@ impl Drop for Reenter {
     }
 }
 
-/// A span that a new fiber begins in.
+/// A span that a fiber begins in.
 pub(super) struct Inheritable(Span);
 
 /// Returns the span that is current.
 pub(super) fn inherit() -> Option<Inheritable> {
     let span = hook::call("a subscriber", Span::current)?;
     (!span.is_none()).then_some(Inheritable(span))
+}
+
+/// Makes a span for a fiber that begins, as a child of the one that it inherits, if the subscriber
+/// wants one. Its name, and those of its fields, are those of tokio's tasks, so that what shows tasks
+/// shows fibers too.
+#[cold]
+pub(super) fn of_fiber(fiber: &FiberRef, inherited: Option<&Inheritable>) -> Option<Inheritable> {
+    let span = hook::call("a subscriber", || {
+        let place = fiber.origin().place;
+        tracing::trace_span!(
+            target: "switchback::fiber",
+            parent: inherited.and_then(|parent| parent.0.id()),
+            "runtime.spawn",
+            kind = "fiber",
+            task.name = fiber.name(),
+            task.id = fiber.id().as_u64(),
+            loc.file = place.file(),
+            loc.line = place.line(),
+            loc.col = place.column(),
+        )
+    })?;
+    (!span.is_disabled()).then_some(Inheritable(span))
 }
 
 impl Inheritable {

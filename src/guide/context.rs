@@ -38,6 +38,27 @@
 //! Initialisers and destructors may wait. The values are dropped when the fiber's body has ended,
 //! on its stack.
 //!
+//! # Spans
+//!
+//! With the feature `tracing`, the spans that code of a fiber has entered are taken off the thread
+//! while the fiber is suspended, also those of `#[tracing::instrument]` on plain functions. A new fiber
+//! begins in the span that is current where it is made.
+//!
+//! Each fiber also has a span of its own, the child of that one, at level `TRACE`. It has the name and
+//! the fields of those of tokio's tasks: `runtime.spawn` with `kind`, `task.name`, `task.id`, and the
+//! place of the spawn in `loc.file`, `loc.line` and `loc.col`. It begins when the fiber first runs, and is
+//! entered whenever the fiber runs, so a subscriber that shows tasks shows fibers too. The target is
+//! `switchback::fiber`; a subscriber that prints all spans is spared these by a filter:
+//!
+//! ```ignore
+//! // Needs tracing-subscriber.
+//! let no_fibers = filter_fn(|metadata| metadata.target() != "switchback::fiber");
+//! tracing_subscriber::registry().with(no_fibers).with(fmt::layer()).init();
+//! ```
+//!
+//! Not covered: a guard of `set_default` that is held over a wait, and spans where another subscriber is
+//! the default when the fiber goes on than when it stopped.
+//!
 //! # The identity of a request
 //!
 //! An `#[inherited]` fiber-local reaches every fiber below the code that sets it, also those that are

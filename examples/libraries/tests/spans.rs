@@ -14,6 +14,7 @@ use switchback::{
 };
 use tracing::span::{Attributes, EnteredSpan, Id, Span};
 use tracing::{Subscriber, info, info_span, instrument};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -70,7 +71,10 @@ fn subscribe() {
             .with_ansi(false)
             .without_time()
             .with_target(false);
+        // A thread has no span of its own.
+        let no_fibers = filter_fn(|metadata| metadata.target() != "switchback::fiber");
         tracing_subscriber::registry()
+            .with(no_fibers)
             .with(lines)
             .with(Account)
             .init();
