@@ -399,3 +399,56 @@ fn a_lookup_holds_up_no_fiber() {
         );
     });
 }
+
+#[test]
+fn sockets_outlive_hubs_that_end_while_they_wait() {
+    watched(|| {
+        let (near, far) = pair();
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for round in 0..20 {
+            let (near, datagrams) = (near.try_clone().unwrap(), datagrams.try_clone().unwrap());
+            switchback::run(move || {
+                for _ in 0..3 {
+                    let (near, datagrams) =
+                        (near.try_clone().unwrap(), datagrams.try_clone().unwrap());
+                    spawn(move || (&near).read(&mut [0; 1]).map(drop));
+                    let receiver = spawn(move || datagrams.recv(&mut [0; 1]).map(drop));
+                    if round % 2 == 0 {
+                        std::mem::forget(receiver);
+                    }
+                }
+                switchback::yield_now().wait();
+                // It ends with six fibers that wait.
+            })
+            .unwrap();
+        }
+        // Nothing was taken, and every place to wait is free again.
+        (&far).write_all(b"x").unwrap();
+        let reader = near.try_clone().unwrap();
+        switchback::run(move || assert_eq!((&reader).read(&mut [0; 2]).unwrap(), 1)).unwrap();
+        datagrams
+            .send_to(b"y", datagrams.local_addr().unwrap())
+            .unwrap();
+        assert_eq!(datagrams.recv(&mut [0; 2]).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_socket_in_a_thread_local_is_dropped_at_the_end_of_its_thread() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Option<TcpStream>> = const { std::cell::RefCell::new(None) };
+    }
+    watched(|| {
+        let far = std::thread::spawn(|| {
+            switchback::run(|| {
+                let (near, far) = pair();
+                echoes(&near, &far); // a runtime watches it
+                KEPT.set(Some(near));
+                far
+            })
+            .unwrap()
+        });
+        let far = far.join().unwrap();
+        assert_eq!((&far).read(&mut [0; 1]).unwrap(), 0);
+    });
+}
