@@ -137,6 +137,11 @@
 //! [`io`] and [`stream`] hold the adapters between std's traits and tokio's. [`thread`] has std's names
 //! and signatures, for threaded code whose `use` lines change and nothing else.
 //!
+//! # Seeing inside
+//!
+//! [`Hub::dump`] and [`dump_all`] say what every fiber waits for, where and for whom; [`watch`] tells of
+//! a fiber that blocks its hub's thread, while it does. [My program hangs](guide::hangs) has the rest.
+//!
 //! # Scheduling
 //!
 //! A hub has one first-in first-out ready queue for starts, wakes and cancels. A fiber runs
@@ -253,8 +258,12 @@ pub use hub::HubData;
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use hub::poll::{Events, PollHandle, Poller};
 pub use insight::{
-    Cycle, Dump, DumpError, FiberDump, FiberState, HubDump, SourcePlace, WaitDump, WaitsFor,
+    BlockedHub, Cycle, Dump, DumpAll, DumpError, FiberDump, FiberState, HubDump, ProcessDump,
+    Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor, WatchGuard, dump_all, watch,
 };
+#[cfg(unix)]
+#[cfg_attr(docsrs, doc(cfg(unix)))]
+pub use insight::{SignalGuard, dump_on_signal};
 pub use local::{LocalKey, LocalScope};
 pub use offload::{Offload, blocking};
 #[cfg(feature = "compute")]

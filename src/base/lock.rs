@@ -9,12 +9,12 @@ use std::sync::{LockResult, PoisonError};
 #[cfg(all(test, switchback_loom))]
 pub(crate) use loom::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, fence},
+    atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence},
 };
 #[cfg(not(all(test, switchback_loom)))]
 pub(crate) use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, fence},
+    atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, fence},
 };
 
 #[cfg(all(test, switchback_loom))]

@@ -176,8 +176,8 @@
 //! destructor asked for something that was not ready at once. See [waiting in
 //! destructors](super::cancellation#waiting-in-destructors).
 //!
-//! **`there is no dump: the hub did not answer within DURATION, because its thread is kept by other
-//! code`**: a fiber, or other code on the hub's thread, computes or blocks. See
+//! **`there is no dump: hub 'NAME' on thread 'NAME' did not answer within DURATION, because its thread is
+//! kept by`**, and the fiber or `code that is no fiber`: it computes or blocks. See
 //! [hangs](super::hangs#a-fiber-blocks-the-thread).
 //!
 //! **`there is no dump: the hub has ended`**: nothing is left to see.
@@ -313,6 +313,21 @@
 //! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.
+//!
+//! **`hub 'NAME' on thread 'NAME' stands still: fiber ID 'NAME', spawned at PLACE has had its thread for
+//! DURATION`**, and on Linux `; the thread is` `computing`, `stopped` or ``asleep in `CALL` ``: from
+//! [`watch`](crate::watch()). See [hangs](super::hangs#a-fiber-blocks-the-thread). With some calls of
+//! the system it says what in a program makes them: `` : a lock, a channel or a `park` of std? ``,
+//! `` : std's `thread::sleep`? ``, `: a read that blocks?`, `: a write that blocks?`, `: a socket of
+//! std's?`, `: another event loop or executor?`, `: the end of a process?`; others have only a number,
+//! `asleep in system call NUMBER`.
+//!
+//! **`a limit of zero: every fiber has its thread for longer`**: the error of `watch` with no time at all.
+//!
+//! **`` the closure of `watch` panicked, which is ignored ``**: the closure that was given to it.
+//!
+//! **`signal NUMBER cannot be handled: use another, such as SIGQUIT`**: the error of
+//! [`dump_on_signal`](crate::dump_on_signal()).
 //!
 //! # In a dump
 //!

@@ -23,39 +23,27 @@
 //! | `futures::executor::block_on`, `pollster::block_on` | [`.wait()`](crate::Wait::wait) |
 //! | a pool of connections that is empty | `blocking`, or a semaphore of tokio's around it |
 //!
-//! To find the place without a debugger, run a task that says when it was late:
+//! To find the place without a debugger, [`watch`](crate::watch()) the hubs. It tells of a fiber that
+//! keeps its hub's thread, while it does: its name, where it was spawned, for how long, and on Linux
+//! what the thread does.
 //!
 //! ```
 //! use std::time::Duration;
-//! use switchback::{prelude::*, sleep, spawn};
-//! use tokio::time::Instant;
+//! use switchback::{BlockedHub, watch};
 //!
-//! fn watch(period: Duration, report: impl Fn(Duration) + 'static) {
-//!     spawn(move || {
-//!         loop {
-//!             let due = Instant::now() + period;
-//!             sleep(period).wait();
-//!             let late = Instant::now() - due;
-//!             if late > period {
-//!                 report(late);
-//!             }
-//!         }
-//!     });
-//! }
-//!
-//! # switchback::run(|| {
-//! # let was_late = std::rc::Rc::new(std::cell::Cell::new(false));
-//! # let told = was_late.clone();
-//! watch(Duration::from_millis(10), move |late| {
-//!     eprintln!("the hub stood still for {late:?}");
-//! #   told.set(true);
-//! });
-//! # switchback::yield_now().wait();
-//! std::thread::sleep(Duration::from_millis(100)); // a call that blocks the thread
-//! # sleep(Duration::from_millis(50)).wait();
-//! # assert!(was_late.get());
-//! # }).unwrap();
+//! # fn main() -> std::io::Result<()> {
+//! let _guard = watch(Duration::from_secs(1), BlockedHub::report)?; // to stderr, or to `tracing`
+//! // run the program
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! ```text
+//! switchback: hub 'Hub' on thread 'main' stands still: fiber 7 'import', spawned at src/main.rs:30:9
+//! has had its thread for 1.0s; the thread is asleep in `futex`: a lock, a channel or a `park` of std?
+//! ```
+//!
+//! [`HubHandle::running`](crate::HubHandle::running) answers the same question at once.
 //!
 //! # Who waits, and where
 //!
@@ -66,9 +54,11 @@
 //! |---|---|
 //! | [`Hub::current().dump()`](crate::Hub::dump) | the hub's thread: a fiber, async code, a panic hook |
 //! | [`HubHandle::dump`](crate::HubHandle::dump), [`dump_within`](crate::HubHandle::dump_within) | any thread |
+//! | [`dump_all`](crate::dump_all()) | any thread, of every hub of the process |
+//! | [`dump_on_signal`](crate::dump_on_signal()) | outside: `kill -QUIT` prints all of it |
 //!
-//! Let the program print one when it is asked to, on a signal or for a request to a port of its own,
-//! before you need it:
+//! A hub whose thread is blocked does not answer; the error of `dump_within` and `dump_all` names the
+//! fiber that blocks it. Make the program print a dump when it is asked to before you need it.
 //!
 //! ```
 //! use switchback::{Builder, Hub, SwitchBack, prelude::*, spawn, yield_now};

@@ -5,21 +5,23 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::shared::FiberNames;
+
 /// A hub, or a hub of a pool, did not close in time, because some of its fibers had not ended or
 /// its thread was busy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseTimeout {
     duration: Duration,
-    fibers: Vec<String>,
+    fibers: FiberNames,
     busy: Vec<String>,
 }
 
 impl CloseTimeout {
     pub(crate) fn new(duration: Duration) -> CloseTimeout {
-        CloseTimeout::of_fibers(duration, Vec::new())
+        CloseTimeout::of_fibers(duration, FiberNames::default())
     }
 
-    pub(super) fn of_fibers(duration: Duration, fibers: Vec<String>) -> CloseTimeout {
+    pub(super) fn of_fibers(duration: Duration, fibers: FiberNames) -> CloseTimeout {
         CloseTimeout {
             duration,
             fibers,
@@ -29,9 +31,9 @@ impl CloseTimeout {
 
     /// Adds a hub that has not closed. `thread` is the name of its thread, and `fibers` are the
     /// names of its live fibers, if known.
-    pub(crate) fn add(&mut self, thread: &str, fibers: Option<Vec<String>>) {
+    pub(crate) fn add(&mut self, thread: &str, fibers: Option<FiberNames>) {
         match fibers {
-            Some(fibers) if !fibers.is_empty() => self.fibers.extend(fibers),
+            Some(fibers) if !fibers.is_empty() => self.fibers.append(fibers),
             _ => self.busy.push(thread.to_owned()),
         }
     }
@@ -39,7 +41,7 @@ impl CloseTimeout {
     /// Returns the names of the fibers that had not ended.
     #[must_use]
     pub fn fibers(&self) -> &[String] {
-        &self.fibers
+        self.fibers.names()
     }
 
     /// Returns the names of the threads of a [`HubThread`](crate::HubThread) or
@@ -55,7 +57,7 @@ impl fmt::Display for CloseTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the hub did not close within {:?}", self.duration)?;
         if !self.fibers.is_empty() || self.busy.is_empty() {
-            write!(f, "; still alive: {}", self.fibers.join(", "))?;
+            write!(f, "; still alive: {}", self.fibers)?;
         }
         if !self.busy.is_empty() {
             write!(f, "; busy threads: {}", self.busy.join(", "))?;

@@ -8,10 +8,10 @@ use super::pending_fiber::PendingFiber;
 use super::{Close, Fiber};
 use crate::base::executors;
 use crate::current::{Place, origin, with_place};
-use crate::insight::Dump;
+use crate::insight::{Dump, Running};
 use crate::scheduler::launch::Settings;
 use crate::scheduler::{callbacks, closing, registry};
-use crate::shared::{HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
+use crate::shared::{FiberNames, HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
 
 /// A handle to a hub, for any thread and any runtime.
 ///
@@ -192,6 +192,38 @@ impl HubHandle {
         Dump::new(&self.0, Some(limit))
     }
 
+    /// Returns the fiber that has the hub's thread now, at once and from any thread, also while the
+    /// fiber blocks the thread. Returns `None` while no fiber runs.
+    ///
+    /// It takes no lock of the hub's. A fiber that waits in another hub that it drives itself, or in a
+    /// [bridge](crate::bridge()) that it polls, is running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use switchback::{HubThread, prelude::*};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let thread = HubThread::new()?;
+    /// let (begun, begins) = mpsc::channel();
+    /// let (end, ends) = mpsc::channel::<()>();
+    /// let blocks = thread.spawn(move || {
+    ///     begun.send(()).unwrap();
+    ///     ends.recv().unwrap();
+    /// })?;
+    /// begins.recv().unwrap();
+    /// assert_eq!(thread.handle().running().unwrap().id(), blocks.id());
+    /// end.send(()).unwrap();
+    /// blocks.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn running(&self) -> Option<Running> {
+        Running::of(&self.0)
+    }
+
     /// Begins to close the hub, and does not wait for it.
     pub(crate) fn start_close(&self) {
         match registry::local(&self.0) {
@@ -202,10 +234,10 @@ impl HubHandle {
 
     /// Returns the names of the fibers that the close has still to end; `None` if it has not begun,
     /// or is over.
-    pub(crate) fn closing_names(&self) -> Option<Vec<String>> {
+    pub(crate) fn closing_names(&self) -> Option<FiberNames> {
         let fibers = self.0.closing()?;
         let left = fibers.iter().filter(|fiber| fiber.is_alive());
-        Some(left.map(|fiber| fiber.name().to_owned()).collect())
+        Some(left.collect())
     }
 
     /// Returns whether the caller is a fiber of this hub, or a future that one polls.
@@ -245,12 +277,16 @@ impl HubHandle {
     }
 
     /// Returns figures about the hub. On another thread than the hub's, they are those at the end
-    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile.
+    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile. Only
+    /// [`switches`](HubMetrics::switches) is that of now.
     #[must_use]
     pub fn metrics(&self) -> HubMetrics {
         match registry::local(&self.0) {
             Some(core) => core.metrics(),
-            None => self.0.counters.read(),
+            None => HubMetrics {
+                switches: self.0.running.resumes(),
+                ..self.0.counters.read()
+            },
         }
     }
 }

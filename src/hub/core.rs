@@ -51,7 +51,8 @@ use crate::stack::{Stack, StackPool};
 /// | `member`, `taken` | the making of the hub; fibers from the queue of its pool | intake |
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
-/// | `switches`, `callbacks_run` | turns | metrics |
+/// | `callbacks_run` | turns | metrics |
+/// | `kept` | the ends of fibers, turns | the same |
 pub(crate) struct Core {
     pub(crate) mailbox: Arc<Mailbox>,
     /// The right to use the hub parts of this hub's fibers.
@@ -104,8 +105,9 @@ pub(crate) struct Core {
     pub(crate) data: HubData,
     #[cfg(unix)]
     pub(crate) poll: Poller,
-    pub(crate) switches: Cell<u64>,
     pub(crate) callbacks_run: Cell<u64>,
+    /// Fibers that have ended while another thread read which fiber runs.
+    kept: RefCell<Vec<FiberRef>>,
 }
 
 /// What a hub needs from the layers above it.
@@ -163,7 +165,7 @@ impl Core {
             root_waits: Cell::new(false),
             interrupts: OnceCell::new(),
             data: HubData::default(),
-            switches: Cell::new(0),
+            kept: RefCell::default(),
             callbacks_run: Cell::new(0),
         })
     }
@@ -369,6 +371,29 @@ impl Core {
         }
     }
 
+    /// Keeps a fiber that leaves the table for as long as other threads may use it: the Reader
+    /// Invariant of [`RunningFiber`](crate::shared::RunningFiber).
+    #[inline]
+    pub(crate) fn keep_if_read(&self, fiber: &FiberRef) {
+        self.mailbox.running.leave();
+        if self.mailbox.running.is_read() {
+            self.keep(fiber);
+        }
+    }
+
+    #[cold]
+    fn keep(&self, fiber: &FiberRef) {
+        self.kept.borrow_mut().push(fiber.clone());
+    }
+
+    /// Lets go of the fibers that were kept, if no thread uses them any more.
+    #[inline]
+    pub(crate) fn let_go_of_kept(&self) {
+        if !self.kept.borrow().is_empty() && !self.mailbox.running.is_read() {
+            drop(self.kept.take());
+        }
+    }
+
     /// Queues an entry and makes sure that the hub runs.
     pub(crate) fn push(&self, entry: Ready) {
         self.ready.push(entry);
@@ -460,8 +485,17 @@ impl Core {
             cached_stacks: self.stacks.cached(),
             deepest_stack: self.depths.deepest(),
             spawned: self.table.added(),
-            switches: self.switches.get(),
+            switches: self.mailbox.running.resumes(),
             callbacks: self.callbacks_run.get(),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if self.mailbox.running.is_read() {
+            // Whoever reads has to be done first, and takes some nanoseconds.
+            std::mem::forget(self.kept.take());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::Children;
-use crate::shared::{FiberRef, HubToken, LocalJoiner, LocalPhase, Phase, Uncounted};
+use crate::shared::{FiberNames, FiberRef, HubToken, LocalJoiner, LocalPhase, Phase, Uncounted};
 
 /// The fibers of a hub. The table holds each fiber from its launch until its stack has returned or
 /// was left for ever, and while it is in the ready queue: the Table Invariant of [`FiberRef`].
@@ -131,19 +131,21 @@ impl Table {
     }
 
     /// Returns the names of the fibers that have not ended and for which `choose` returns true.
-    pub(crate) fn names_of(&self, choose: impl Fn(&FiberRef) -> bool) -> Vec<String> {
+    pub(crate) fn names_of(&self, choose: impl Fn(&FiberRef) -> bool) -> FiberNames {
         let mut fibers = self.fibers();
         fibers.retain(|fiber| matches!(fiber.phase(), Phase::New | Phase::Started));
         fibers.retain(|fiber| choose(fiber));
-        fibers.iter().map(|fiber| fiber.name().to_owned()).collect()
+        fibers.iter().collect()
     }
 
     /// Drops every fiber's reference. Suspended fibers are leaked (Live Stack Invariant). Fibers
     /// that are running are forgotten instead, because their code may continue: `exit` called in a
     /// fiber runs the destructors of the thread's variables on that fiber's stack.
-    pub(crate) fn clear(&self, token: &HubToken) {
+    ///
+    /// So are all, if another thread may use one: `is_read`.
+    pub(crate) fn clear(&self, token: &HubToken, is_read: bool) {
         for (_, entry) in self.entries.take() {
-            if entry.fiber.hub_part(token).coroutine.is_running() {
+            if is_read || entry.fiber.hub_part(token).coroutine.is_running() {
                 mem::forget(entry.fiber);
             }
         }

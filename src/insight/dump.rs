@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 
-use super::HubDump;
+use super::{HubDump, Running};
 use crate::base::contain;
 use crate::base::helper::{self, HelperSleep};
 use crate::scheduler::registry;
@@ -77,8 +77,12 @@ impl Future for Dump {
         }
         if let Some(timer) = &mut asked.timer {
             if Pin::new(timer).poll(cx).is_ready() {
-                let error = DumpError(Kind::Blocked(this.limit.unwrap_or_default()));
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(DumpError(Kind::Blocked(Box::new(Blocked {
+                    name: this.hub.name().into(),
+                    thread: this.hub.thread_label(),
+                    limit: this.limit.unwrap_or_default(),
+                    running: Running::of(&this.hub),
+                })))));
             }
         }
         Poll::Pending
@@ -101,7 +105,15 @@ pub struct DumpError(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     Ended,
-    Blocked(Duration),
+    Blocked(Box<Blocked>),
+}
+
+#[derive(Clone, Debug)]
+struct Blocked {
+    name: Box<str>,
+    thread: String,
+    limit: Duration,
+    running: Option<Running>,
 }
 
 impl DumpError {
@@ -111,18 +123,36 @@ impl DumpError {
     pub fn is_blocked(&self) -> bool {
         matches!(self.0, Kind::Blocked(_))
     }
+
+    /// Returns the fiber that had the thread of a hub that has not answered.
+    #[must_use]
+    pub fn running(&self) -> Option<&Running> {
+        match &self.0 {
+            Kind::Blocked(blocked) => blocked.running.as_ref(),
+            Kind::Ended => None,
+        }
+    }
 }
 
 impl fmt::Display for DumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Kind::Ended => f.write_str("there is no dump: the hub has ended"),
-            Kind::Blocked(limit) => {
-                write!(
-                    f,
-                    "there is no dump: the hub did not answer within {limit:?}, because its thread is kept by other code"
-                )
-            }
+        let Kind::Blocked(blocked) = &self.0 else {
+            return f.write_str("there is no dump: the hub has ended");
+        };
+        let Blocked {
+            name,
+            thread,
+            limit,
+            running,
+        } = &**blocked;
+        write!(
+            f,
+            "there is no dump: hub '{name}' on thread {thread} did not answer within {limit:?}, \
+             because its thread is kept by "
+        )?;
+        match running {
+            Some(running) => running.fmt(f),
+            None => f.write_str("code that is no fiber"),
         }
     }
 }

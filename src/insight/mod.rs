@@ -7,19 +7,39 @@
 //! | [`cycles`] | fibers that wait for each other |
 //! | [`hub_dump`] | what is known about a hub and its fibers at one moment |
 //! | [`text`] | a dump as text |
+//! | [`running`] | the fiber that has the thread of a hub |
 //! | [`dump`] | asks a hub for its dump, from any thread |
+//! | [`mod@dump_all`] | asks all hubs |
+//! | `signal` | prints the dumps of all hubs when a signal comes |
+//! | [`thread_activity`] | what the system says about a thread |
+//! | [`blocked_hub`] | a hub whose thread one fiber has had for too long |
+//! | [`mod@watch`] | tells of such hubs |
 //!
 //! Nothing here changes a hub, and nothing runs code of the user's.
 
+mod blocked_hub;
 mod cycles;
 mod dump;
+mod dump_all;
 mod fiber_dump;
 mod hub_dump;
+mod running;
+#[cfg(unix)]
+mod signal;
 mod source_place;
 mod text;
+mod thread_activity;
+mod watch;
 
+pub use blocked_hub::BlockedHub;
 pub use cycles::Cycle;
 pub use dump::{Dump, DumpError};
+pub use dump_all::{DumpAll, ProcessDump, dump_all};
 pub use fiber_dump::{FiberDump, FiberState, WaitDump, WaitsFor};
 pub use hub_dump::HubDump;
+pub use running::Running;
+#[cfg(unix)]
+pub use signal::{SignalGuard, dump_on_signal};
 pub use source_place::SourcePlace;
+pub use thread_activity::ThreadActivity;
+pub use watch::{WatchGuard, watch};

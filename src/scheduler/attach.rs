@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use super::driver::{self, DriverTask};
 use super::end::end_abruptly;
 use super::registry::{self, Registry};
-use super::{NoHub, closed, retired};
+use super::{NoHub, closed, hubs, retired};
 use crate::base::executors;
 use crate::base::lock::lock;
 use crate::base::thread_end;
@@ -250,6 +250,7 @@ fn add(config: Config, runtime: &Handle) -> Rc<Core> {
         drop(looked_at);
     }
     registry::add(&core);
+    hubs::add(&core.mailbox);
     retired::remove(runtime);
     core
 }

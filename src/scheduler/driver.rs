@@ -230,7 +230,7 @@ pub(crate) async fn close(core: &Rc<Core>, deadline: Option<Instant>) {
     if Timeout::new(closed, deadline).await.is_err() {
         report::warn(format_args!(
             "fibers did not end within the hub's `close_timeout`, so they are ended by force: {}",
-            core.table.names_of(|_| true).join(", "),
+            core.table.names_of(|_| true),
         ));
         end_abruptly(core);
     }

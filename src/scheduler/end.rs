@@ -47,11 +47,13 @@ pub(super) fn leak(core: &Rc<Core>) {
     if !names.is_empty() {
         report::warn(format_args!(
             "a thread ended with suspended fibers on its hub; their stacks are leaked: {}",
-            names.join(", "),
+            names,
         ));
     }
     mem::forget(core.ready.take());
-    core.table.clear(&core.token);
+    core.mailbox.running.leave();
+    core.table
+        .clear(&core.token, core.mailbox.running.is_read());
     core.mailbox.fail(HubFailure::Lost);
     closing::drop_mail(core);
 }

@@ -9,6 +9,7 @@
 //! | [`launch`] | puts fibers into the table |
 //! | [`end`] | how a hub ends without a close |
 //! | [`registry`] | the hubs of this thread |
+//! | [`hubs`] | the hubs of all threads |
 //! | [`retired`] | the runtimes on which a thread has closed its hub for good |
 //! | [`closed`] | waits until a hub has closed |
 //! | [`standby`] | looks after the hub of a `run_until` |
@@ -24,6 +25,7 @@ pub(crate) mod closed;
 pub(crate) mod closing;
 pub(crate) mod driver;
 mod end;
+pub(crate) mod hubs;
 pub(crate) mod intake;
 pub(crate) mod launch;
 mod no_hub;

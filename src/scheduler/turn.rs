@@ -20,6 +20,7 @@
 //! after which it does so (its `event_interval`). If other tasks give way for ever too, the fibers
 //! get 128 resumes for each 61 polls of those tasks, however many fibers there are.
 
+use std::ptr;
 use std::rc::Rc;
 use std::task::Context;
 
@@ -54,10 +55,13 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     // A hub may be driven from inside one of its own fibers.
     let outer = core.driven_in.get();
     let outer_end = core.turn_end.get();
+    let outer_fiber = core.mailbox.running.now();
     core.driven_in.set(driven_in);
     let handled = unwinding::while_resuming(|| run(core));
     core.driven_in.set(outer);
     core.turn_end.set(outer_end);
+    core.mailbox.running.set(outer_fiber);
+    core.let_go_of_kept();
     let added = core.table.added();
     thread_end::stacks_have_begun(added - core.noticed.replace(added));
     core.mailbox.counters.publish(&core.metrics());
@@ -158,6 +162,7 @@ fn left_without_run(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
 /// descriptors can give way as a fiber does.
 #[cold]
 fn step_other(core: &Rc<Core>) -> bool {
+    core.mailbox.running.set(ptr::null_mut());
     #[cfg(unix)]
     if core.ready.polls_next() && core.poll.is_over_in(core.turn.get()) {
         core.ready.put_back_other();
@@ -182,7 +187,7 @@ fn step_other(core: &Rc<Core>) -> bool {
 /// checked for it.
 #[inline(always)]
 fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
-    core.switches.set(core.switches.get() + 1);
+    core.mailbox.running.resume(fiber.as_ptr().cast());
     let gave_way = match place::resume(&part.coroutine) {
         Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
             let gives_way = how == Suspension::Yielding;
@@ -254,6 +259,7 @@ fn retire(
     tell_scope: impl FnOnce(&Children, FiberRef),
 ) {
     part.phase.set(LocalPhase::Over);
+    core.keep_if_read(fiber);
     let over = core.table.retire(&core.token, fiber);
     core.wake_joiner(&over.fiber);
     over.fiber.tell_joiner();
@@ -276,6 +282,8 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
         let outer = core.driven_in.get();
         core.driven_in.set(Surroundings::in_task());
         resume(core, fiber, part);
+        // What was there before may have been this fiber.
+        core.mailbox.running.set(ptr::null_mut());
         core.driven_in.set(outer);
     }
 }

@@ -546,6 +546,7 @@ impl fmt::Debug for Header {
             .field("id", &format_args!("{}", self.id))
             .field("name", &self.name())
             .field("phase", &self.phase())
+            .field("spawned_at", &format_args!("{}", self.origin.place))
             .finish_non_exhaustive()
     }
 }

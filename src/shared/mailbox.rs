@@ -11,8 +11,8 @@
 //! | `driven` | written under the lock of `inbox`, read by any thread |
 //! | `failure` | set once by any thread ([`fail`](Mailbox::fail) takes no lock for it), read by any thread |
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
-//! | `counters` | written by the hub, read by any thread |
-//! | `name`, `pool` | any thread; they never change |
+//! | `counters`, `running` | written by the hub, read by any thread |
+//! | `name`, `pool`, `task` | any thread; they never change |
 //! | `starts`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
@@ -51,7 +51,7 @@ use super::block::Block;
 use super::drivers::{Drivers, SharedWaker, SoleDriver};
 use super::reference::FiberRef;
 use super::start_queue::{Awaken, Lane, StartQueue};
-use super::{Counters, FiberId, HubFailure, HubState, HubToken, SpawnError};
+use super::{Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, SpawnError};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{WakerList, contain};
 
@@ -96,6 +96,10 @@ pub(crate) struct Mailbox {
     /// Counts the changes of `inbox.drivers`.
     drivers_version: AtomicU64,
     pub(crate) counters: Counters,
+    /// The fiber that has the hub's thread.
+    pub(crate) running: RunningFiber,
+    /// The path of the thread below `/proc`, on Linux.
+    task: Option<Box<str>>,
     inbox: Mutex<Inbox>,
     /// The wakers of all that wait for fibers of the hub to end, except fibers of the same hub.
     /// They are kept here and not with each fiber. So the thread that finds out that the hub has
@@ -180,6 +184,7 @@ impl Mailbox {
     ) -> (Arc<Mailbox>, HubToken) {
         let mailbox = Arc::new(Mailbox {
             runtime: Some(runtime),
+            task: task(),
             name,
             pool,
             ..Mailbox::with_schedule(schedule)
@@ -216,6 +221,8 @@ impl Mailbox {
             failure: AtomicU8::new(0),
             drivers_version: AtomicU64::new(1),
             counters: Counters::default(),
+            running: RunningFiber::new(),
+            task: None,
             inbox: Mutex::new(Inbox::default()),
             joiners: WakerList::new(),
             close_waiters: WakerList::new(),
@@ -229,6 +236,11 @@ impl Mailbox {
 
     pub(crate) fn runtime(&self) -> Option<runtime::Id> {
         self.runtime
+    }
+
+    /// Returns the path of the hub's thread below `/proc`, where there is one.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.task.as_deref()
     }
 
     /// Returns the hub's name.
@@ -588,6 +600,15 @@ impl Mailbox {
             closing: inbox.closing.take(),
         }
     }
+}
+
+/// Returns the path of this thread below `/proc`, on Linux.
+fn task() -> Option<Box<str>> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let path = std::fs::read_link("/proc/thread-self").ok()?;
+    path.to_str().map(Into::into)
 }
 
 impl fmt::Debug for Mailbox {

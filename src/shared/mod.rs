@@ -12,6 +12,7 @@
 //! | [`mailbox`] | what other threads ask of a hub and may know about it |
 //! | [`drivers`] | who polls a hub |
 //! | [`close_waiter`] | a task that waits for a hub to close |
+//! | [`running_fiber`] | which fiber has the thread of a hub |
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
 //! | [`metrics`] | the figures that a hub counts |
@@ -25,6 +26,7 @@ mod cause;
 mod close_waiter;
 mod drivers;
 mod fiber_id;
+mod fiber_names;
 pub(crate) mod header;
 pub(crate) mod held_locks;
 mod hub_closed;
@@ -40,6 +42,7 @@ mod reference;
 mod result;
 #[cfg(all(test, switchback_loom))]
 mod result_models;
+mod running_fiber;
 mod spawn_error;
 mod start_queue;
 mod track;
@@ -51,6 +54,7 @@ pub(crate) use close_waiter::CloseWaiter;
 pub(crate) use drivers::SoleDriver;
 pub use fiber_id::FiberId;
 pub(crate) use fiber_id::FiberIds;
+pub(crate) use fiber_names::FiberNames;
 pub(crate) use header::{Header, Phase, Start, interrupt};
 pub use hub_closed::HubClosed;
 pub(crate) use hub_part::{HubPart, HubRest, HubToken, LocalJoiner, LocalPhase};
@@ -62,6 +66,7 @@ pub(crate) use origin::Origin;
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
+pub(crate) use running_fiber::RunningFiber;
 pub use spawn_error::SpawnError;
 pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};
 pub use track::Track;

@@ -32,7 +32,8 @@
 //! these hold an [`Uncounted`]: the code on the fiber's stack, its entry in the ready queue, and
 //! the hub while it resumes, launches or wakes it. Before the launch, a
 //! [`ResultSender`](super::ResultSender) has one too; the reference that was made with it stays
-//! with it until then. No other code makes one.
+//! with it until then. No other code makes one. (For [`FiberRef::running`], see the Reader Invariant of
+//! [`super::RunningFiber`].)
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
@@ -46,6 +47,7 @@ use std::sync::atomic::Ordering;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::header::Header;
+use super::mailbox::Mailbox;
 use crate::base::lock::{AtomicUsize, fence};
 
 /// The number of references, and the function that frees the allocation when there are none.
@@ -104,6 +106,16 @@ impl FiberRef {
     #[inline]
     pub(crate) fn lend(&self) -> Uncounted {
         Uncounted(ManuallyDrop::new(FiberRef(self.0)))
+    }
+
+    /// Returns the fiber that has the thread of the hub of this mailbox, on any thread.
+    pub(crate) fn running(hub: &Mailbox) -> Option<FiberRef> {
+        hub.running.read(|header| {
+            // Count Invariant: by the Reader Invariant of `RunningFiber` a counted reference exists
+            // while this runs, so the header is allocated, and may be counted once more.
+            let fiber = ManuallyDrop::new(FiberRef(header.cast()));
+            FiberRef::clone(&fiber)
+        })
     }
 
     /// Makes the fiber ready, on any thread.

@@ -3,3 +3,4 @@
 mod cycles;
 mod dump;
 mod elsewhere;
+mod watch;

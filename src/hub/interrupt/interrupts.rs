@@ -23,7 +23,7 @@ use std::thread;
 
 use super::sys;
 use crate::base::report;
-use crate::shared::FiberRef;
+use crate::shared::{FiberNames, FiberRef};
 
 /// The interrupts that a hub listens for.
 #[derive(Debug)]
@@ -146,12 +146,12 @@ impl Listener {
     pub(crate) async fn beside_close<F: Future>(
         &self,
         future: F,
-        names: impl Fn() -> Vec<String>,
+        names: impl Fn() -> FiberNames,
     ) -> F::Output {
         self.beside_with(future, |interrupts| {
             if interrupts.signal.has_come() {
                 interrupts.warn_late(|| {
-                    let names = names().join(", ");
+                    let names = names();
                     format!("; its hub closes, pressed again it ends the process; alive: {names}")
                 });
             }
