@@ -6,6 +6,7 @@
 //! model.
 
 use std::future::poll_fn;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,8 +16,8 @@ use loom::thread;
 
 use super::mailbox::Mail;
 use super::{
-    CloseWaiter, FiberId, FiberRef, HubFailure, HubState, Mailbox, RemoteSpawn, Request, Start,
-    result_channel,
+    CloseWaiter, FiberId, FiberRef, HubFailure, HubState, Mailbox, Origin, RemoteSpawn, Request,
+    Start, result_channel,
 };
 
 fn hub() -> (Arc<Mailbox>, usize) {
@@ -27,7 +28,12 @@ fn hub() -> (Arc<Mailbox>, usize) {
 
 /// A fiber of this hub.
 fn fiber(hub: &Arc<Mailbox>) -> FiberRef {
-    let (fiber, _, _) = result_channel::<()>(hub.clone(), FiberId::next(), None, Start::Later);
+    let origin = Origin {
+        place: Location::caller(),
+        parent: None,
+    };
+    let id = FiberId::next();
+    let (fiber, _, _) = result_channel::<()>(hub.clone(), id, None, Start::Later, origin);
     fiber
 }
 

@@ -202,7 +202,13 @@ fn a_dump_of_all_hubs_names_those_that_do_not_answer() {
     begins.recv().unwrap();
     assert_eq!(thread.handle().running().unwrap().id(), blocks.id());
     let waits = HubThread::new().unwrap();
-    let waiting = waits.spawn(|| std::future::pending::<()>().wait()).unwrap();
+    let (told, tells) = mpsc::channel();
+    let waits_for_ever = move || {
+        told.send(()).unwrap();
+        std::future::pending::<()>().wait();
+    };
+    let waiting = waits.spawn(waits_for_ever).unwrap();
+    tells.recv().unwrap();
     let dump = dump_all().wait();
     let error = dump.blocked().find(|error| {
         error
