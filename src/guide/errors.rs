@@ -183,7 +183,8 @@
 //! **`there is no dump: the hub has ended`**: nothing is left to see.
 //!
 //! **`the hub did not close within DURATION`**, with `; still alive: NAMES` or `; busy threads:
-//! NAMES`: a [`CloseTimeout`](crate::CloseTimeout). These fibers wait in `shield`, catch their
+//! NAMES`: a [`CloseTimeout`](crate::CloseTimeout). Each fiber is `NAME (spawned at PLACE)`; at most a
+//! dozen are named. These fibers wait in `shield`, catch their
 //! cancel, or compute; these threads do not come back to their hub. See
 //! [it hangs at the end](super::hangs#it-hangs-at-the-end).
 //!
