@@ -134,8 +134,8 @@
 //! * [Errors](guide::errors) by their text.
 //! * [Gruvi's names](guide::ancestor).
 //!
-//! [`io`] and [`stream`] hold the adapters between std's traits and tokio's. [`thread`] has std's names
-//! and signatures, for threaded code whose `use` lines change and nothing else.
+//! [`io`] and [`stream`] hold the adapters between std's traits and tokio's. [`thread`] and [`sync`] have
+//! std's names and signatures, for threaded code whose `use` lines change and nothing else.
 //!
 //! # Seeing inside
 //!

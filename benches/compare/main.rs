@@ -37,6 +37,7 @@ mod figures;
 mod growth;
 mod heap;
 mod load;
+mod locks;
 mod memory;
 mod offload;
 mod pingpong;
@@ -120,6 +121,7 @@ fn all_rows() -> Vec<Row> {
     rows.extend([10, 1_000].map(yields::wait_row));
     rows.extend(spawn_join::rows());
     rows.extend(pingpong::rows());
+    rows.extend(locks::rows());
     rows.extend(echo::rows());
     rows.extend(sleeps::rows());
     rows.extend(memory::rows());

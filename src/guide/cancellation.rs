@@ -51,7 +51,13 @@
 //! | `next` of a [`WaitIter`](crate::stream::WaitIter) | no item |
 //! | [`wait_send`, `wait_feed`](crate::stream::WaitSink) | the item, unless it was sent |
 //! | [`sleep`](crate::sleep), [`sleep_until`](crate::sleep_until), [`yield_now`](crate::yield_now()) | nothing |
-//! | [`park`](crate::park) | nothing: the token is not taken |
+//! | [`park`](crate::park), [`thread::park`](crate::thread::park) | nothing: the token is not taken |
+//! | `lock`, `read`, `write`, `acquire` of [`sync`](crate::sync) | nothing; a guard that is held meanwhile [poisons its lock](super::synchronisation#cancels-and-poison) |
+//! | `recv`, `get` of [`sync::mpsc`](crate::sync::mpsc) and the queues | nothing: the message goes to the next |
+//! | `send`, `put` of these | the message, unless it was sent |
+//! | [`sync::Condvar::wait`](crate::sync::Condvar::wait) | the guard; a notification goes to the next |
+//! | [`sync::Barrier::wait`](crate::sync::Barrier::wait) | the arrival is taken back |
+//! | [`thread::JoinHandle::join`](crate::thread::JoinHandle::join) | the handle, so the fiber is detached |
 //! | [`SwitchBack`](crate::SwitchBack) | the `SwitchBack` and the value it was fired with; its cleanups run; `(&mut switch_back).wait()` loses nothing |
 //! | [`Fiber::join`](crate::Fiber::join) | nothing: join again |
 //! | awaiting or waiting for a [`Fiber`](crate::Fiber) itself | the handle, so the fiber is detached; wait for `&mut fiber` or `join()` to keep it |

@@ -36,6 +36,8 @@
 //! `` await a `switchback::yield_now` ``, `` await a `tokio::sync::Notify` ``, `` await `lock_async` ``,
 //! `` await `read_async` ``, `` await `write_async` ``, `` await `wait_async` ``,
 //! `` await `wait_while_async` ``, `` await `send_async` ``, `` await `recv_async` ``,
+//! `` await `acquire_async` ``, `` await `put_async` ``, `` await `get_async` ``, `` await `join_async` ``,
+//! `` await `LazyLock::force_async` `` (for `` a use of a `LazyLock` ``), `` await a `Mutex::lock_async` ``,
 //! `use tokio's sockets`, `` use `tokio::fs` ``, `` use `tokio::process` ``,
 //! `` use `tokio::io::stdin` ``.
 //!
@@ -380,6 +382,13 @@
 //! suspended in a destructor while it unwound. See
 //! [waiting in destructors](super::cancellation#waiting-in-destructors).
 //!
+//! **`` a `Once` was poisoned: what it ran before has panicked ``**, **`` a `LazyLock` was poisoned: what makes
+//! its value has panicked ``**: as with std's; a cancel does not poison them.
+//!
+//! **`` `task_done` was called more often than items were put into the queue ``**, **`` a `Semaphore` has no
+//! more than `usize::MAX` permits ``**, **`` a `ReentrantLock` was locked 2^32 times by its owner ``**: an
+//! error of the program.
+//!
 //! **`the lock is held, and the call does not wait`**: the error of a `try_` call of
 //! [`sync::nonpoison`](crate::sync::nonpoison).
 //!
@@ -432,7 +441,9 @@
 //! the first poll sets the timer
 //! it is not polled again after it was ready
 //! they were counted
-//! one was added
+//! the `Once` has run
+//! a new lock is empty
+//! a queue has no end
 //! it is sent once
 //! it is used first
 //! the writer gives it back with its answer

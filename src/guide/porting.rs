@@ -34,21 +34,32 @@
 //! * Fibers that are left when `run` returns are cancelled, where threads would be killed.
 //!
 //! ```
+//! use switchback::sync::{Arc, Mutex, mpsc}; // was: std::sync
 //! use switchback::thread; // was: std::thread
-//! use std::time::Duration;
 //!
 //! fn main() {
 //!     switchback::run(|| {
+//!         let (send, jobs) = mpsc::channel::<u32>();
+//!         let jobs = Arc::new(Mutex::new(jobs));
 //!         let workers: Vec<_> = (0..3)
-//!             .map(|n| {
+//!             .map(|_| {
+//!                 let jobs = jobs.clone();
 //!                 thread::spawn(move || {
-//!                     thread::sleep(Duration::from_millis(3 - n));
-//!                     n
+//!                     let mut sum = 0;
+//!                     loop {
+//!                         let job = jobs.lock().unwrap().recv(); // waits with the lock
+//!                         match job {
+//!                             Ok(job) => sum += job,
+//!                             Err(_) => return sum,
+//!                         }
+//!                     }
 //!                 })
 //!             })
 //!             .collect();
-//!         let sum: u64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
-//!         assert_eq!(sum, 3);
+//!         (1..=10).for_each(|job| send.send(job).unwrap());
+//!         drop(send);
+//!         let sum: u32 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+//!         assert_eq!(sum, 55);
 //!     })
 //!     .unwrap();
 //! }

@@ -20,6 +20,11 @@ impl FiberId {
         FiberId::new(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Returns the number, which is not zero.
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+
     fn new(id: u64) -> FiberId {
         FiberId(NonZeroU64::new(id).expect("2^64 fibers were made"))
     }

@@ -7,7 +7,7 @@
 //! the lock was taken in that mode, holds a borrow of the cell, and gives the lock back when it is
 //! dropped. [`RawLock`] grants the lock exclusively to one at a time, while nobody shares it. So a
 //! reference that an exclusive one lends is the only one to the value, and those of shared ones are
-//! shared. (One that is forgotten keeps the lock for ever.)
+//! shared. (One that is forgotten keeps the lock for ever.) For an [`Entered`] see [`ReentrantCell`].
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -16,9 +16,13 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use super::raw_lock::{Acquire, Mode, RawLock};
+use crate::current::WaitSite;
+use crate::thread;
+use crate::wait::wait_at;
 
 /// A value that is used by one at a time.
 pub(super) struct MutexCell<T: ?Sized> {
@@ -213,5 +217,93 @@ impl<T: ?Sized> Deref for HeldToRead<'_, T> {
         // SAFETY: by the Lock Invariant there are only other holds to read, which lend shared
         // references.
         unsafe { &*self.cell.value.get() }
+    }
+}
+
+/// A value that is read by its owner, a fiber or a plain thread, which may enter again.
+pub(super) struct ReentrantCell<T: ?Sized> {
+    lock: RawLock,
+    /// The number of the owner; zero if there is none. Only the owner sets it, or finds itself in it.
+    owner: AtomicU64,
+    /// How often the owner is in.
+    depth: AtomicU32,
+    value: T,
+}
+
+// SAFETY: references to the value are lent by an `Entered` only, which stays on its thread. While there is
+// one, the lock is held for it, so all that exist at a time were made for one owner, and so on one thread.
+// That thread may be another one later: `T: Send`.
+unsafe impl<T: ?Sized + Send> Sync for ReentrantCell<T> {}
+
+/// One entry of the owner. It stays on its thread. (On its thread it may get to another fiber; the lock is
+/// given back with the last one.)
+pub(super) struct Entered<'a, T: ?Sized> {
+    cell: &'a ReentrantCell<T>,
+    stays: PhantomData<*const ()>,
+}
+
+// SAFETY: a shared `Entered` lends shared references to the value only.
+unsafe impl<T: ?Sized + Sync> Sync for Entered<'_, T> {}
+
+impl<T> ReentrantCell<T> {
+    pub(super) const fn new(value: T) -> ReentrantCell<T> {
+        ReentrantCell {
+            lock: RawLock::new(),
+            owner: AtomicU64::new(0),
+            depth: AtomicU32::new(0),
+            value,
+        }
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T: ?Sized> ReentrantCell<T> {
+    pub(super) fn get_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+
+    /// Enters, after waiting at this site if necessary.
+    #[track_caller]
+    pub(super) fn enter(&self, site: WaitSite) -> Entered<'_, T> {
+        let own = thread::current_number();
+        // Ordering: nobody else writes the own number, so if it is there, it was written here.
+        if self.owner.load(Ordering::Relaxed) == own {
+            let depth = self.depth.load(Ordering::Relaxed).checked_add(1);
+            let depth = depth.expect("a `ReentrantLock` was locked 2^32 times by its owner");
+            self.depth.store(depth, Ordering::Relaxed);
+        } else {
+            if !self.lock.try_acquire(Mode::Exclusive) {
+                wait_at(site, Acquire::new(&self.lock, Mode::Exclusive));
+            }
+            self.lock.note_holder(Mode::Exclusive);
+            self.owner.store(own, Ordering::Relaxed);
+            self.depth.store(1, Ordering::Relaxed);
+        }
+        Entered {
+            cell: self,
+            stays: PhantomData,
+        }
+    }
+}
+
+impl<T: ?Sized> Deref for Entered<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.cell.value
+    }
+}
+
+impl<T: ?Sized> Drop for Entered<'_, T> {
+    fn drop(&mut self) {
+        let depth = self.cell.depth.load(Ordering::Relaxed) - 1;
+        self.cell.depth.store(depth, Ordering::Relaxed);
+        if depth == 0 {
+            self.cell.owner.store(0, Ordering::Relaxed);
+            self.cell.lock.release(Mode::Exclusive);
+        }
     }
 }

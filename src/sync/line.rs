@@ -127,3 +127,40 @@ impl Drop for Notification<'_> {
         }
     }
 }
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::sync::Arc;
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_notification_for_one_who_ends_goes_to_the_next() {
+        loom::model(|| {
+            let line = Arc::new(Line::new());
+            // Both are in the line when the notification is given.
+            let (first, second) = (line.join(), line.join());
+            let other = line.clone();
+            let notifies = thread::spawn(move || other.notify_one());
+            drop(first);
+            block_on(second).keep();
+            notifies.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn all_who_are_in_the_line_are_notified() {
+        loom::model(|| {
+            let line = Arc::new(Line::new());
+            let (first, second) = (line.join(), line.join());
+            let other = line.clone();
+            let notifies = thread::spawn(move || other.notify_all());
+            block_on(first).keep();
+            block_on(second).keep();
+            notifies.join().unwrap();
+        });
+    }
+}

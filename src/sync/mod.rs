@@ -27,8 +27,26 @@
 //! | [`Condvar`], [`Condvar::new`], [`Condvar::wait`], [`Condvar::wait_while`], [`Condvar::wait_timeout`], [`Condvar::wait_timeout_ms`], [`Condvar::wait_timeout_while`], [`Condvar::notify_one`], [`Condvar::notify_all`] | same; nobody is woken without a notification, those who wait are notified first in, first out, and one may be used with several mutexes |
 //! | no counterpart | [`Condvar::wait_async`], [`Condvar::wait_while_async`] |
 //! | [`WaitTimeoutResult`], [`WaitTimeoutResult::timed_out`] | same |
+//! | [`Barrier`], [`Barrier::new`], [`Barrier::wait`], [`BarrierWaitResult`], [`BarrierWaitResult::is_leader`] | same; one who is cancelled takes its arrival back |
+//! | no counterpart | [`Barrier::wait_async`] |
+//! | [`Once`], [`Once::new`], [`Once::call_once`], [`Once::call_once_force`], [`Once::is_completed`], [`Once::wait`], [`Once::wait_force`], [`OnceState`], [`OnceState::is_poisoned`] | same; a cancel waits until what it runs is done |
+//! | no counterpart | [`Once::wait_async`] |
+//! | `ONCE_INIT` | same, and deprecated too |
+//! | [`OnceLock`], [`OnceLock::new`], [`OnceLock::get`], [`OnceLock::get_mut`], [`OnceLock::set`], [`OnceLock::get_or_init`], [`OnceLock::into_inner`], [`OnceLock::take`], [`OnceLock::wait`] | same |
+//! | no counterpart | [`OnceLock::wait_async`] |
+//! | [`LazyLock`], [`LazyLock::new`], [`LazyLock::force`], [`LazyLock::get`], [`LazyLock::get_mut`], [`LazyLock::force_mut`] | same; a cancel waits until the value is made |
+//! | no counterpart | [`LazyLock::force_async`] |
 //! | `Arc`, `Weak`, `PoisonError`, `TryLockError`, `LockResult`, `TryLockResult`, `atomic` | same: std's |
 //! | no counterpart | [`nonpoison`]: these locks without poisoning, with its `WouldBlock` |
+//!
+//! What std has not, or not in its stable part:
+//!
+//! | here | |
+//! |---|---|
+//! | [`Semaphore`], [`Semaphore::new`], [`Semaphore::acquire`], [`Semaphore::acquire_many`], [`Semaphore::try_acquire`], [`Semaphore::try_acquire_many`], [`Semaphore::acquire_async`], [`Semaphore::acquire_many_async`], [`Semaphore::add_permits`], [`Semaphore::available_permits`], [`SemaphoreGuard`], [`SemaphoreGuard::forget`] | as tokio's, without its end |
+//! | [`Event`], [`Event::new`], [`Event::set`], [`Event::clear`], [`Event::is_set`], [`Event::wait`], [`Event::wait_timeout`], [`Event::wait_async`] | Gruvi's and Python's |
+//! | [`ReentrantLock`], [`ReentrantLock::new`], [`ReentrantLock::lock`], [`ReentrantLock::into_inner`], [`ReentrantLock::get_mut`], [`ReentrantLockGuard`] | std's, which is unstable |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], each with `new`, `with_capacity`, `put`, `put_async`, `try_put`, `get`, `get_async`, `get_timeout`, `try_get`, `task_done`, `join`, `join_async`, `unfinished`, `len` and `is_empty` | Gruvi's and Python's |
 //!
 //! The module [`mpsc`]:
 //!
@@ -48,20 +66,39 @@
 //! What is unstable in std is absent, such as guards that are mapped, `mpmc` and `ReentrantLock::try_lock`,
 //! except where the table has it.
 
+mod barrier;
 mod cell;
+mod channel;
 mod condvar;
+mod event;
 mod holder;
+mod lazy_lock;
 mod line;
 pub mod mpsc;
 mod mutex;
 pub mod nonpoison;
+mod once;
+mod once_lock;
 mod poisoning;
+mod queue;
 mod raw_lock;
+mod reentrant_lock;
 mod rwlock;
+mod semaphore;
 mod waiters;
 
-pub use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult, Weak, atomic};
+pub use std::sync::*;
 
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
+pub use lazy_lock::LazyLock;
 pub use mutex::{Mutex, MutexGuard};
+#[allow(deprecated)]
+pub use once::ONCE_INIT;
+pub use once::{Once, OnceState};
+pub use once_lock::OnceLock;
+pub use queue::{LifoQueue, PriorityQueue, Queue};
+pub use reentrant_lock::{ReentrantLock, ReentrantLockGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphoreGuard};

@@ -339,7 +339,7 @@ impl RawLock {
 /// Returns whether the first in the line is to be handed the lock, by the calling thread.
 fn hands_over(line: &mut Waiters<Request>, first: Key) -> bool {
     let passed = line.get(first).passed_since;
-    if passed.is_some_and(|since| since.elapsed() >= PATIENCE) {
+    if passed.is_some_and(is_out_of_patience) {
         return true;
     }
     let here = this_thread();
@@ -353,6 +353,17 @@ fn hands_over(line: &mut Waiters<Request>, first: Key) -> bool {
         }
         next = line.after(key);
     }
+    true
+}
+
+#[cfg(not(all(test, switchback_loom)))]
+fn is_out_of_patience(since: Instant) -> bool {
+    since.elapsed() >= PATIENCE
+}
+
+/// A model has no time: the first in the line is passed once.
+#[cfg(all(test, switchback_loom))]
+fn is_out_of_patience(_: Instant) -> bool {
     true
 }
 
@@ -432,5 +443,129 @@ impl Drop for Acquire<'_> {
         if let Some(key) = self.key {
             self.lock.leave(key, self.mode);
         }
+    }
+}
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Context;
+
+    use loom::cell::UnsafeCell;
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    /// A lock with a value, whose use at the same time the model finds.
+    struct Locked {
+        lock: RawLock,
+        value: UnsafeCell<usize>,
+    }
+
+    // SAFETY: this is what the models check.
+    #[allow(unsafe_code)]
+    unsafe impl Sync for Locked {}
+
+    impl Locked {
+        fn new() -> Arc<Locked> {
+            Arc::new(Locked {
+                lock: RawLock::new(),
+                value: UnsafeCell::new(0),
+            })
+        }
+
+        fn add(&self) {
+            block_on(Acquire::new(&self.lock, Mode::Exclusive));
+            self.value.with_mut(|value| {
+                #[allow(unsafe_code)]
+                // SAFETY: the lock is held, which the model checks.
+                let value = unsafe { &mut *value };
+                *value += 1;
+            });
+            self.lock.release(Mode::Exclusive);
+        }
+
+        fn read(&self) -> usize {
+            block_on(Acquire::new(&self.lock, Mode::Shared));
+            let read = self.value.with(|value| {
+                #[allow(unsafe_code)]
+                // SAFETY: the lock is held, which the model checks.
+                let value = unsafe { &*value };
+                *value
+            });
+            self.lock.release(Mode::Shared);
+            read
+        }
+
+        /// Joins the line at most, and leaves it.
+        fn give_up(&self, mode: Mode) {
+            let mut acquire = pin!(Acquire::new(&self.lock, mode));
+            let polled = acquire
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            if polled.is_ready() {
+                self.lock.release(mode);
+            }
+        }
+    }
+
+    #[test]
+    fn one_has_it_at_a_time_and_all_get_it() {
+        loom::model(|| {
+            let locked = Locked::new();
+            let others = [(); 2].map(|()| {
+                let locked = locked.clone();
+                thread::spawn(move || locked.add())
+            });
+            locked.add();
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(locked.read(), 3);
+        });
+    }
+
+    #[test]
+    fn readers_and_a_writer_get_it() {
+        loom::model(|| {
+            let locked = Locked::new();
+            let (writer, reader) = (locked.clone(), locked.clone());
+            let writer = thread::spawn(move || writer.add());
+            let reader = thread::spawn(move || reader.read());
+            assert!(locked.read() <= 1);
+            assert!(reader.join().unwrap() <= 1);
+            writer.join().unwrap();
+            assert_eq!(locked.read(), 1);
+        });
+    }
+
+    #[test]
+    fn one_who_gives_up_loses_the_wake_of_nobody() {
+        for mode in [Mode::Exclusive, Mode::Shared] {
+            loom::model(move || {
+                let locked = Locked::new();
+                let (gives_up, adds) = (locked.clone(), locked.clone());
+                let gives_up = thread::spawn(move || gives_up.give_up(mode));
+                let adds = thread::spawn(move || adds.add());
+                locked.add();
+                gives_up.join().unwrap();
+                adds.join().unwrap();
+                assert_eq!(locked.read(), 2);
+            });
+        }
+    }
+
+    #[test]
+    fn a_writer_that_becomes_a_reader_lets_readers_in() {
+        loom::model(|| {
+            let locked = Locked::new();
+            let other = locked.clone();
+            let reader = thread::spawn(move || other.read());
+            block_on(Acquire::new(&locked.lock, Mode::Exclusive));
+            locked.lock.downgrade();
+            reader.join().unwrap();
+            locked.lock.release(Mode::Shared);
+            locked.add();
+        });
     }
 }

@@ -45,6 +45,16 @@ pub fn current() -> Thread {
     })
 }
 
+/// Returns the number of the fiber that is running, or else of the bridge or plain thread. No other has
+/// the same.
+pub(crate) fn current_number() -> u64 {
+    let fiber = with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => state.fiber().map(|fiber| fiber.id()),
+        _ => None,
+    });
+    fiber.unwrap_or_else(|| parker::current().id()).number()
+}
+
 /// Returns whether the calling code's own stack is unwinding: because of a panic, or because its
 /// fiber is cancelled.
 ///

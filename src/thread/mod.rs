@@ -72,6 +72,7 @@ pub use std::thread::*;
 pub use crate::current::AccessError;
 pub use crate::local::LocalKey;
 pub use builder::{Builder, spawn};
+pub(crate) use handle::current_number;
 pub use handle::{Thread, ThreadId, current, panicking};
 pub use join_handle::JoinHandle;
 #[allow(deprecated)]

@@ -166,6 +166,29 @@ fn locks_and_channels_go_where_their_values_may_go() {
         Sender<Local>: false Send, false Sync, true Unpin;
         Receiver<Local>: false Send, false Sync, true Unpin;
     }
+    use switchback::sync::{
+        Barrier, Event, LazyLock, LifoQueue, Once, OnceLock, PriorityQueue, Queue,
+    };
+    use switchback::sync::{ReentrantLock, ReentrantLockGuard, Semaphore, SemaphoreGuard};
+    facts! {
+        Barrier: true Send, true Sync, true Unpin;
+        Event: true Send, true Sync, true Unpin;
+        Once: true Send, true Sync, true Unpin;
+        OnceLock<u8>: true Send, true Sync, true Unpin;
+        OnceLock<Cell>: true Send, false Sync, true Unpin;
+        LazyLock<u8>: true Send, true Sync, true Unpin;
+        LazyLock<Cell>: true Send, false Sync, true Unpin;
+        Semaphore: true Send, true Sync, true Unpin;
+        SemaphoreGuard<'static>: true Send, true Sync, true Unpin;
+        ReentrantLock<Cell>: true Send, true Sync, true Unpin;
+        ReentrantLock<Local>: false Send, false Sync, true Unpin;
+        ReentrantLockGuard<'static, u8>: false Send, true Sync, true Unpin;
+        ReentrantLockGuard<'static, Cell>: false Send, false Sync, true Unpin;
+        Queue<Cell>: true Send, true Sync, true Unpin;
+        LifoQueue<Cell>: true Send, true Sync, true Unpin;
+        PriorityQueue<u8>: true Send, true Sync, true Unpin;
+        Queue<Local>: false Send, false Sync, true Unpin;
+    }
     let (mutex, lock) = (Mutex::new(Cell::new(0)), RwLock::new(0));
     assert!(of_value(&mutex.lock_async()).send());
     assert!(of_value(&lock.read_async()).send());

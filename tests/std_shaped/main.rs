@@ -6,9 +6,11 @@ mod fs;
 mod locks;
 mod mpsc;
 mod net;
+mod once;
 #[cfg(all(unix, feature = "process"))]
 mod process;
 mod programs;
+mod queues;
 mod stdin;
 mod stress;
 #[path = "../support/mod.rs"]
@@ -30,6 +32,7 @@ pub(crate) struct Script {
 /// ported. `scripts` returns them.
 macro_rules! scripts {
     ($file:literal: $($name:ident)*) => {
+        #[allow(clippy::incompatible_msrv)] // the tests need not build with the oldest Rust
         mod with_std {
             #[allow(unused_imports)]
             use std::thread_local as local;

@@ -53,7 +53,6 @@
 //! }
 //! ```
 
-mod channel;
 mod receiver;
 mod sender;
 

@@ -1,13 +1,14 @@
 //! [`Receiver`] and its iterators.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvError, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use super::channel::Channel;
 use crate::base::deadline_after;
 use crate::current::WaitSite;
+use crate::sync::channel::Channel;
 use crate::wait::{block_until, wait_at};
 
 /// Receives what is sent into a channel: [`std::sync::mpsc::Receiver`].
@@ -37,10 +38,10 @@ use crate::wait::{block_until, wait_at};
 /// assert_eq!(sums.iter().sum::<u32>(), 55);
 /// # }).unwrap();
 /// ```
-pub struct Receiver<T>(Arc<Channel<T>>);
+pub struct Receiver<T>(Arc<Channel<VecDeque<T>>>);
 
 impl<T> Receiver<T> {
-    pub(super) fn new(channel: Arc<Channel<T>>) -> Receiver<T> {
+    pub(super) fn new(channel: Arc<Channel<VecDeque<T>>>) -> Receiver<T> {
         Receiver(channel)
     }
 

@@ -1,12 +1,13 @@
 //! [`Sender`] and [`SyncSender`].
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{SendError, TrySendError};
 
 use super::Receiver;
-use super::channel::Channel;
 use crate::current::WaitSite;
+use crate::sync::channel::Channel;
 use crate::wait::wait_at;
 
 /// Creates a channel that holds any number of messages: [`std::sync::mpsc::channel`].
@@ -54,7 +55,7 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
 }
 
 /// Sends into a channel of [`channel`]: [`std::sync::mpsc::Sender`].
-pub struct Sender<T>(Arc<Channel<T>>);
+pub struct Sender<T>(Arc<Channel<VecDeque<T>>>);
 
 impl<T> Sender<T> {
     /// Sends a message. Never waits, and works everywhere.
@@ -100,7 +101,7 @@ impl<T> fmt::Debug for Sender<T> {
 }
 
 /// Sends into a channel of [`sync_channel`]: [`std::sync::mpsc::SyncSender`].
-pub struct SyncSender<T>(Arc<Channel<T>>);
+pub struct SyncSender<T>(Arc<Channel<VecDeque<T>>>);
 
 impl<T> SyncSender<T> {
     /// Sends a message, and waits as long as there is no room for it. Senders that wait are served first

@@ -146,7 +146,6 @@ pub(super) fn a_writer_poisons_and_a_reader_does_not() -> Vec<String> {
     let mut guard = lock.write().unwrap();
     *guard = 3;
     seen.push(word(&lock));
-    #[allow(clippy::incompatible_msrv)] // std has it since 1.92
     let reader = RwLockWriteGuard::downgrade(guard);
     seen.push(word(lock.try_read().is_ok() && lock.try_write().is_err()));
     seen.push(format!("{reader} {reader:?}"));

@@ -1,4 +1,4 @@
-//! [`Channel`]: what senders and receivers share.
+//! [`Channel`]: what those who send and those who receive share, in channels and queues.
 //!
 //! A message is handed on under the lock: to a receiver that waits, if there is one, or else into the
 //! queue if it has room, or else it stays with its sender, who waits. A receiver takes from the queue,
@@ -14,29 +14,61 @@ use std::pin::Pin;
 use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 use std::task::{Context, Poll, Waker};
 
+use super::waiters::{Key, Waiters, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, lock};
-use crate::sync::waiters::{Key, Waiters, wake};
 
-pub(super) struct Channel<T>(ConstMutex<State<T>>);
+pub(super) struct Channel<S: Store>(ConstMutex<State<S>>);
 
-struct State<T> {
-    queue: VecDeque<T>,
+/// Where messages are queued, and in which order they come out.
+pub(super) trait Store {
+    type Item;
+
+    fn push(&mut self, item: Self::Item);
+    fn pop(&mut self) -> Option<Self::Item>;
+    /// Adds an item that has come out and was not taken.
+    fn put_back(&mut self, item: Self::Item);
+    fn len(&self) -> usize;
+}
+
+/// First in, first out.
+impl<T> Store for VecDeque<T> {
+    type Item = T;
+
+    fn push(&mut self, item: T) {
+        self.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        self.pop_front()
+    }
+
+    fn put_back(&mut self, item: T) {
+        self.push_front(item);
+    }
+
+    fn len(&self) -> usize {
+        VecDeque::len(self)
+    }
+}
+
+struct State<S: Store> {
+    queue: S,
     /// How many the queue holds; `usize::MAX` if that is not limited. With zero, messages go from hand to
     /// hand.
     room: usize,
     senders: usize,
     has_receiver: bool,
     /// Receivers that wait. Each is left its message; none, if there are no senders any more.
-    receiving: Waiters<Option<T>>,
+    receiving: Waiters<Option<S::Item>>,
     /// Senders that wait, with their messages, which are taken from them.
-    sending: Waiters<Option<T>>,
+    sending: Waiters<Option<S::Item>>,
 }
 
-impl<T> State<T> {
+impl<S: Store> State<S> {
     /// Takes the next message, and lets a sender that waits go on. Returns whom to wake.
-    fn take(&mut self) -> Option<(T, Option<Waker>)> {
-        let queued = self.queue.pop_front();
+    fn take(&mut self) -> Option<(S::Item, Option<Waker>)> {
+        let queued = self.queue.pop();
         if queued.is_some() && self.queue.len() >= self.room {
             return queued.map(|message| (message, None));
         }
@@ -46,7 +78,9 @@ impl<T> State<T> {
         };
         match queued {
             Some(message) => {
-                self.queue.extend(next);
+                if let Some(next) = next {
+                    self.queue.push(next);
+                }
                 Some((message, woken))
             }
             None => next.map(|message| (message, woken)),
@@ -55,14 +89,14 @@ impl<T> State<T> {
 
     /// Hands a message to a receiver that waits, or puts it into the queue. Returns whom to wake, or the
     /// message if there is no room.
-    fn put(&mut self, message: T) -> Result<Option<Waker>, T> {
+    fn put(&mut self, message: S::Item) -> Result<Option<Waker>, S::Item> {
         if let Some(first) = self.receiving.first() {
             *self.receiving.get(first) = Some(message);
             return Ok(self.receiving.tell(first));
         }
         match self.queue.len() < self.room {
             true => {
-                self.queue.push_back(message);
+                self.queue.push(message);
                 Ok(None)
             }
             false => Err(message),
@@ -70,26 +104,47 @@ impl<T> State<T> {
     }
 
     /// Takes back a message that a receiver was left and did not take.
-    fn put_back(&mut self, message: T) -> Option<Waker> {
+    fn put_back(&mut self, message: S::Item) -> Option<Waker> {
         if let Some(first) = self.receiving.first() {
             *self.receiving.get(first) = Some(message);
             return self.receiving.tell(first);
         }
-        self.queue.push_front(message);
+        self.queue.put_back(message);
         None
     }
 }
 
-impl<T> Channel<T> {
-    pub(super) fn new(room: usize) -> Channel<T> {
+impl<T> Channel<VecDeque<T>> {
+    pub(super) fn new(room: usize) -> Channel<VecDeque<T>> {
+        Channel::with_store(VecDeque::new(), room)
+    }
+
+    /// Ends the receiver: drops what is queued, and gives those who wait to send their messages back.
+    pub(super) fn end_receiver(&self) {
+        let (queue, woken) = {
+            let mut state = lock(&self.0);
+            state.has_receiver = false;
+            (mem::take(&mut state.queue), state.sending.tell_all(|_| ()))
+        };
+        wake(woken);
+        drop(queue);
+    }
+}
+
+impl<S: Store> Channel<S> {
+    pub(super) const fn with_store(store: S, room: usize) -> Channel<S> {
         Channel(ConstMutex::new(State {
-            queue: VecDeque::new(),
+            queue: store,
             room,
             senders: 1,
             has_receiver: true,
             receiving: Waiters::new(),
             sending: Waiters::new(),
         }))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).queue.len()
     }
 
     pub(super) fn add_sender(&self) {
@@ -109,19 +164,8 @@ impl<T> Channel<T> {
         wake(woken);
     }
 
-    /// Ends the receiver: drops what is queued, and gives those who wait to send their messages back.
-    pub(super) fn end_receiver(&self) {
-        let (queue, woken) = {
-            let mut state = lock(&self.0);
-            state.has_receiver = false;
-            (mem::take(&mut state.queue), state.sending.tell_all(|_| ()))
-        };
-        wake(woken);
-        drop(queue);
-    }
-
     /// Sends a message if that needs no wait.
-    pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+    pub(super) fn try_send(&self, message: S::Item) -> Result<(), TrySendError<S::Item>> {
         let woken = {
             let mut state = lock(&self.0);
             if !state.has_receiver {
@@ -141,7 +185,7 @@ impl<T> Channel<T> {
     }
 
     /// Returns a future that sends a message.
-    pub(super) fn send(&self, message: T) -> Send<'_, T> {
+    pub(super) fn send(&self, message: S::Item) -> Send<'_, S> {
         Send {
             channel: self,
             message: Some(message),
@@ -150,7 +194,7 @@ impl<T> Channel<T> {
     }
 
     /// Receives a message if that needs no wait.
-    pub(super) fn try_recv(&self) -> Result<T, TryRecvError> {
+    pub(super) fn try_recv(&self) -> Result<S::Item, TryRecvError> {
         let (message, woken) = {
             let mut state = lock(&self.0);
             match state.take() {
@@ -164,7 +208,7 @@ impl<T> Channel<T> {
     }
 
     /// Returns a future that receives a message.
-    pub(super) fn recv(&self) -> Recv<'_, T> {
+    pub(super) fn recv(&self) -> Recv<'_, S> {
         Recv {
             channel: self,
             key: None,
@@ -173,20 +217,23 @@ impl<T> Channel<T> {
 }
 
 /// A future that sends a message. Dropped before it was ready, it has sent it or drops it.
-pub(super) struct Send<'a, T> {
-    channel: &'a Channel<T>,
+pub(super) struct Send<'a, S: Store> {
+    channel: &'a Channel<S>,
     /// Until it is sent, or is with the channel.
-    message: Option<T>,
+    message: Option<S::Item>,
     key: Option<Key>,
 }
 
 // Nothing of the message is pinned.
-impl<T> Unpin for Send<'_, T> {}
+impl<S: Store> Unpin for Send<'_, S> {}
 
-impl<T> Future for Send<'_, T> {
-    type Output = Result<(), SendError<T>>;
+impl<S: Store> Future for Send<'_, S> {
+    type Output = Result<(), SendError<S::Item>>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError<S::Item>>> {
         let this = &mut *self;
         let waker = contain::clone_waker(cx.waker());
         let mut state = lock(&this.channel.0);
@@ -232,7 +279,7 @@ impl<T> Future for Send<'_, T> {
     }
 }
 
-impl<T> Drop for Send<'_, T> {
+impl<S: Store> Drop for Send<'_, S> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             let mut state = lock(&self.channel.0);
@@ -246,15 +293,15 @@ impl<T> Drop for Send<'_, T> {
 }
 
 /// A future that receives a message. Dropped before it was ready, it loses none.
-pub(super) struct Recv<'a, T> {
-    channel: &'a Channel<T>,
+pub(super) struct Recv<'a, S: Store> {
+    channel: &'a Channel<S>,
     key: Option<Key>,
 }
 
-impl<T> Future for Recv<'_, T> {
-    type Output = Result<T, RecvError>;
+impl<S: Store> Future for Recv<'_, S> {
+    type Output = Result<S::Item, RecvError>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Item, RecvError>> {
         let this = &mut *self;
         let waker = contain::clone_waker(cx.waker());
         let mut state = lock(&this.channel.0);
@@ -289,7 +336,7 @@ impl<T> Future for Recv<'_, T> {
     }
 }
 
-impl<T> Drop for Recv<'_, T> {
+impl<S: Store> Drop for Recv<'_, S> {
     fn drop(&mut self) {
         let Some(key) = self.key else {
             return;
@@ -304,8 +351,81 @@ impl<T> Drop for Recv<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Channel<T> {
+impl<S: Store> fmt::Debug for Channel<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use loom::future::block_on;
+    use loom::thread;
+
+    use super::*;
+
+    /// Polls once and ends. Returns what it has received.
+    fn give_up(channel: &Channel<VecDeque<u8>>) -> Option<u8> {
+        let mut recv = pin!(channel.recv());
+        match recv.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(received) => received.ok(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn what_one_who_ends_was_given_goes_to_the_next() {
+        loom::model(|| {
+            let channel = Arc::new(Channel::new(usize::MAX));
+            let (sends, ends) = (channel.clone(), channel.clone());
+            let sends = thread::spawn(move || {
+                sends.try_send(1).unwrap();
+                sends.try_send(2).unwrap();
+            });
+            let ends = thread::spawn(move || give_up(&ends));
+            let mut sum = block_on(channel.recv()).unwrap();
+            sends.join().unwrap();
+            if let Some(taken) = ends.join().unwrap() {
+                sum += taken;
+            } else {
+                sum += block_on(channel.recv()).unwrap();
+            }
+            assert_eq!(sum, 3);
+        });
+    }
+
+    #[test]
+    fn senders_that_wait_for_room_go_on() {
+        for room in [0, 1] {
+            loom::model(move || {
+                let channel = Arc::new(Channel::new(room));
+                let sends = channel.clone();
+                let sends = thread::spawn(move || {
+                    block_on(sends.send(1)).unwrap();
+                    block_on(sends.send(2)).unwrap();
+                    sends.end_sender();
+                });
+                assert_eq!(block_on(channel.recv()), Ok(1));
+                assert_eq!(block_on(channel.recv()), Ok(2));
+                assert_eq!(block_on(channel.recv()), Err(RecvError));
+                sends.join().unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn those_who_wait_hear_of_the_end() {
+        loom::model(|| {
+            let channel = Arc::new(Channel::new(0));
+            let sends = channel.clone();
+            let sends = thread::spawn(move || block_on(sends.send(1)));
+            let ends = channel.clone();
+            let ends = thread::spawn(move || ends.end_receiver());
+            assert!(sends.join().unwrap().is_err());
+            ends.join().unwrap();
+        });
     }
 }
