@@ -49,6 +49,17 @@ impl WaitSite {
         WaitSite::here_unless_async(call, USE_AWAIT)
     }
 
+    /// Returns whether the running code is on a stack of ours where a call that may wait is allowed, as
+    /// long as it does not wait: whether it may suspend, too, is asked when it has to.
+    #[inline(always)]
+    pub(crate) fn allows_unless_it_waits() -> bool {
+        let frame = Frame::new();
+        match frame.place() {
+            Place::Stack(state) => state.no_switch.get() == 0 && !half_way::is_running(),
+            _ => false,
+        }
+    }
+
     /// Like [`here`](WaitSite::here). In async code, the message says what to do `instead`, such as
     /// awaiting a method of another name. It may be empty.
     #[track_caller]

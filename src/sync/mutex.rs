@@ -136,12 +136,12 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Panics
     ///
-    /// Panics where [`wait`](crate::Wait::wait) does, even if the mutex is free.
+    /// Panics where [`wait`](crate::Wait::wait) does; in async code and in
+    /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), even if the mutex is free.
     #[track_caller]
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let site = WaitSite::here_unless_async("`Mutex::lock`", "await `lock_async`");
-        self.lock_at(site)
+        self.guard(self.inner.lock())
     }
 
     #[track_caller]

@@ -470,10 +470,14 @@ mod loom_tests {
 
     impl Locked {
         fn new() -> Arc<Locked> {
-            Arc::new(Locked {
+            let locked = Locked {
                 lock: RawLock::new(),
                 value: UnsafeCell::new(0),
-            })
+            };
+            // What is made at its first use is made before it is shared.
+            assert!(locked.lock.try_acquire(Mode::Exclusive));
+            locked.lock.release(Mode::Exclusive);
+            Arc::new(locked)
         }
 
         fn add(&self) {

@@ -69,6 +69,17 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        if WaitSite::allows_unless_it_waits() {
+            if let Some(held) = self.cell.try_hold() {
+                return self.guard(held);
+            }
+        }
+        self.lock_anywhere()
+    }
+
+    #[track_caller]
+    #[inline(never)]
+    fn lock_anywhere(&self) -> MutexGuard<'_, T> {
         let site = WaitSite::here_unless_async("`Mutex::lock`", "await `lock_async`");
         self.lock_at(site)
     }
