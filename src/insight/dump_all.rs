@@ -45,8 +45,14 @@ pub fn dump_all() -> DumpAll {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct DumpAll {
-    /// Each hub, and its answer when it has come.
-    asked: Option<Vec<(Dump, Option<Result<HubDump, DumpError>>)>>,
+    asked: Option<Vec<Asked>>,
+}
+
+/// A hub that was asked, and its answer when it has come.
+#[derive(Debug)]
+struct Asked {
+    dump: Dump,
+    answer: Option<Result<HubDump, DumpError>>,
 }
 
 impl Future for DumpAll {
@@ -56,17 +62,19 @@ impl Future for DumpAll {
         let asked = self.asked.get_or_insert_with(|| {
             let hubs = hubs::all();
             let dumps = hubs.iter().map(|hub| Dump::new(hub, Some(LIMIT)));
-            dumps.map(|dump| (dump, None)).collect()
+            dumps
+                .map(|dump| Asked { dump, answer: None })
+                .collect::<Vec<_>>()
         });
-        for (dump, answer) in asked.iter_mut().filter(|(_, answer)| answer.is_none()) {
-            if let Poll::Ready(result) = Pin::new(dump).poll(cx) {
-                *answer = Some(result);
+        for hub in asked.iter_mut().filter(|hub| hub.answer.is_none()) {
+            if let Poll::Ready(result) = Pin::new(&mut hub.dump).poll(cx) {
+                hub.answer = Some(result);
             }
         }
-        if asked.iter().any(|(_, answer)| answer.is_none()) {
+        if asked.iter().any(|hub| hub.answer.is_none()) {
             return Poll::Pending;
         }
-        let answers = asked.iter_mut().filter_map(|(_, answer)| answer.take());
+        let answers = asked.iter_mut().filter_map(|hub| hub.answer.take());
         Poll::Ready(ProcessDump {
             // One that has ended meanwhile is of no interest.
             hubs: answers
