@@ -190,7 +190,8 @@
 //!   computations (rayon's).
 //! * `tracing`: sends reports and warnings to `tracing` instead of stderr, and makes the spans that
 //!   are entered follow their fibers: see [`ambient`].
-//! * `test-util`: adds `HubBuilder::start_paused`, which uses tokio's virtual clock.
+//! * `test-util`: adds the module `testing`, which finds bugs of concurrency,
+//!   `HubBuilder::schedule` and `HubBuilder::start_paused`, which uses tokio's virtual clock.
 //!
 //! # Origin
 //!
@@ -233,6 +234,9 @@ mod switch;
 mod switch_back;
 mod switchpoint;
 pub mod sync;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod testing;
 pub mod thread;
 mod time;
 mod try_scope;

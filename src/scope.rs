@@ -22,8 +22,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use crate::base::OwnKey;
 use crate::base::contain::{self, AbortOnUnwind};
+use crate::base::{OwnKey, Unwinding};
 use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{
     Blocker, Place, StackState, WaitSite, body, heritage, origin, suspend, with_place,
@@ -294,6 +294,7 @@ impl<'scope> Scope<'scope, '_> {
             if self.children.is_lost() {
                 suspend::abandon(state);
             }
+            interrupt::probe(state, state.unwinding() == Unwinding::No, self.at);
             if interrupt::is_pending(state) {
                 // The cancel is taken here, so that the next one is noticed and passed on too, to
                 // children that caught this one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::base::{Timer, deadline_after};
-use crate::current::{Blocker, note};
+use crate::current::{Blocker, note, stretched};
 use crate::yield_now::AfterIo;
 
 /// Waits until `duration` has passed. Use `sleep(d).wait()` in a fiber or on a plain thread, and
@@ -70,7 +70,7 @@ pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
     let deadline = deadline.into();
     Sleep {
         deadline: Some(deadline),
-        kind: Kind::Timer(Timer::new(deadline)),
+        kind: Kind::Timer(Timer::new(stretched(deadline))),
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::base::{Elapsed, Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::{self, Frame, Place};
-use crate::current::{StackState, WaitSite, refuse_other_runtime, suspend};
+use crate::current::{StackState, WaitSite, refuse_other_runtime, stretched, suspend};
 use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
@@ -273,7 +273,7 @@ pub(crate) fn block_until<F: Future>(
 ) -> Result<F::Output, Elapsed> {
     match block_on(
         site,
-        Timeout::new(future, deadline),
+        Timeout::new(future, stretched(deadline)),
         OnInterrupt::UnwindOrError,
     ) {
         Ok(output) => output,

@@ -106,6 +106,7 @@ impl YieldNow {
 /// it earlier, with an interrupt.)
 ///
 /// It is not recorded as a wait, which would touch one more line of the stack.
+#[track_caller]
 #[inline(always)]
 fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
     // Read from the stack's state, which a resume uses anyway, so that no pointer is kept in the frame.
@@ -124,6 +125,7 @@ fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
 /// Handles the interrupt that has arrived while the fiber gave way. If it is held off, nothing is left
 /// to wait for.
 #[cold]
+#[track_caller]
 fn gave_way_to_interrupt(state: &StackState) {
     suspend::resumed(state);
     if let Some(interrupt) = interrupt::take(state, false, OnInterrupt::Unwind) {
@@ -132,6 +134,7 @@ fn gave_way_to_interrupt(state: &StackState) {
 }
 
 #[cold]
+#[track_caller]
 fn wait_in_queue_slowly(state: &StackState, hub: &Core) {
     let ticket = hub.ticket();
     let mut may_unwind = panicking();

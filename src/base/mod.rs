@@ -8,6 +8,7 @@ pub(crate) mod helper;
 mod io_waiter;
 pub(crate) mod lock;
 mod prefetch;
+pub(crate) mod random;
 pub(crate) mod report;
 mod surroundings;
 pub(crate) mod thread_end;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::interrupt;
 use crate::base::half_way;
-use crate::current::{Place, with_place};
+use crate::current::place::{Frame, Place};
 use crate::shared::Cancelled;
 
 /// Delivers a pending cancel here, without suspending. A deadline that has passed and a close of
@@ -33,12 +33,14 @@ use crate::shared::Cancelled;
 /// ```
 #[doc(alias = "ensureActive")]
 #[doc(alias = "isActive")]
+#[track_caller]
 pub fn check_cancelled() {
-    let thrown = with_place(|place| match place {
+    let frame = Frame::new();
+    let thrown = match frame.place() {
         // In a waker, the cancel would end there.
         Place::Stack(state) if !half_way::is_running() => interrupt::take_here(state),
         _ => None,
-    });
+    };
     if let Some(thrown) = thrown {
         thrown.throw();
     }

@@ -20,11 +20,12 @@
 //! 4. A close of the hub: at each wait.
 
 use std::any::Any;
-use std::panic::resume_unwind;
+use std::panic::{Location, resume_unwind};
 use std::thread::panicking;
 
 use crate::current::body::{HUB_CLOSING, HUB_GONE};
 use crate::current::{Expired, StackState, refuse_other_runtime, suspend, unwinding};
+use crate::hub::CANCELLED_BY_TEST;
 use crate::shared::{Cancelled, interrupt};
 
 /// Whether stacks can be unwound in this build.
@@ -119,8 +120,11 @@ fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Optio
 }
 
 /// Like [`take`], where the code must not suspend.
+#[track_caller]
 fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     let can_throw = CAN_UNWIND && !may_unwind;
+    let acts = can_throw || (on == OnInterrupt::Error && !may_unwind);
+    probe(state, acts, Location::caller());
     if state.has_ended() {
         if can_throw && on != OnInterrupt::Error && state.end_notice.throws() {
             let cancelled = Cancelled::because(HUB_GONE);
@@ -145,7 +149,30 @@ fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Int
     None
 }
 
+/// Tells a test that counts them that the stack looks for a cancel at this place. `acts` says whether
+/// the stack would act on one, shields aside.
+#[inline]
+pub(crate) fn probe(state: &StackState, acts: bool, at: &'static Location<'static>) {
+    if cfg!(feature = "test-util") && state.resumer.interrupts() & interrupt::PROBE != 0 {
+        probe_cold(state, acts, at);
+    }
+}
+
+#[cold]
+fn probe_cold(state: &StackState, acts: bool, at: &'static Location<'static>) {
+    let Some(trial) = state.hub().and_then(|hub| hub.trial()) else {
+        return;
+    };
+    let is_first = state.resumer.interrupts() & interrupt::REASONS == 0;
+    let acts = acts && is_first && state.shields.get() == 0;
+    if trial.probe.looks(at, acts) {
+        let cancelled = Cancelled::because(CANCELLED_BY_TEST);
+        state.resumer.redeliver(cancelled);
+    }
+}
+
 /// Takes the interrupt that may be thrown here, outside of a wait.
+#[track_caller]
 pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
     let can_throw = CAN_UNWIND && !panicking();
     // Shields do not hold off the end of the hub, but a block without switchpoints does.
@@ -166,7 +193,7 @@ pub(super) fn take_here(state: &StackState) -> Option<Thrown> {
 /// Returns whether there is an interrupt that is not shielded, apart from the end.
 pub(crate) fn is_pending(state: &StackState) -> bool {
     let shielded = state.shields.get() > 0;
-    (state.resumer.interrupts() != 0 && !shielded)
+    (state.resumer.interrupts() & interrupt::REASONS != 0 && !shielded)
         || state.deadlines.expired(state.shields.get()).is_some()
 }
 

@@ -10,7 +10,7 @@ use tokio::task::coop;
 
 use super::CAN_UNWIND;
 use crate::base::{Elapsed, Timer, deadline_after};
-use crate::current::{Expired, Place, StackState, place, with_place};
+use crate::current::{Expired, Place, StackState, place, stretched, with_place};
 
 /// Runs `f` with a deadline: once `duration` has passed, the wait that `f` is in, or its next one,
 /// unwinds to this call.
@@ -62,7 +62,7 @@ pub fn with_timeout<T>(duration: Duration, f: impl FnOnce() -> T) -> Result<T, E
         "`with_timeout` was called outside of a fiber, where nothing can end its body; in async \
          code use `tokio::time::timeout`, on a plain thread `wait_timeout` at each wait",
     );
-    let timer = Timer::new(deadline_after(duration));
+    let timer = Timer::new(stretched(deadline_after(duration)));
     let is_due = duration.is_zero();
     with_place(|place| match place {
         Place::Stack(state) => run(state, timer, is_due, f),

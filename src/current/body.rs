@@ -75,7 +75,7 @@ fn cancelled_before_start_cold(state: &StackState) -> Option<Cancelled> {
         state.resumer.cancel_delivered();
         return Some(cancelled);
     }
-    match state.resumer.interrupts() {
+    match state.resumer.interrupts() & interrupt::REASONS {
         0 => None,
         bits if bits & interrupt::END != 0 => Some(Cancelled::because(HUB_GONE)),
         _ => Some(Cancelled::because(HUB_CLOSING)),

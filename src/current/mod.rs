@@ -14,6 +14,7 @@
 //! | [`ambient`] | state of the thread that belongs to the code that runs |
 //! | [`running_locals`] | the fiber-locals of the code that runs |
 //! | [`heritage`] | what a fiber gets from the code that makes it |
+//! | [`mod@stretch`] | how long a fiber's timers take in a test |
 //! | [`unwinding`] | what is known about unwinding when one thread has many stacks |
 //! | [`spawner`] | where the running code spawns a fiber |
 //! | [`wait_record`] | where a stack waits, and for what |
@@ -39,6 +40,7 @@ mod running_locals;
 mod spans;
 mod spawner;
 mod stack_state;
+mod stretch;
 pub(crate) mod suspend;
 pub(crate) mod unwinding;
 mod wait_record;
@@ -54,5 +56,6 @@ pub(crate) use resumer::Resumer;
 pub(crate) use running_locals::with_locals;
 pub(crate) use spawner::origin;
 pub(crate) use stack_state::StackState;
+pub(crate) use stretch::stretched;
 pub(crate) use wait_record::Blocker;
 pub(crate) use wait_site::{Forbidden, WaitSite, refuse_other_runtime};

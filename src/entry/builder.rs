@@ -13,6 +13,8 @@ use crate::base::{deadline_after, report};
 use crate::current::{Place, with_place};
 use crate::handles::{Builder, JoinError};
 use crate::hub::Config;
+#[cfg(feature = "test-util")]
+use crate::hub::Schedule;
 use crate::hub::interrupt::Listener;
 use crate::remote::{HubPool, HubThread};
 use crate::scheduler::{attach, driver, serve};
@@ -30,6 +32,8 @@ use crate::shared::Track;
 ///   default no limit.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
 /// * [`close_timeout`](HubBuilder::close_timeout): default none.
+///
+/// The feature `test-util` adds `start_paused` and `schedule`, for tests.
 ///
 /// # Examples
 ///
@@ -154,6 +158,39 @@ impl HubBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
     pub fn start_paused(mut self, paused: bool) -> HubBuilder {
         self.config.start_paused = paused;
+        self
+    }
+
+    /// Sets the order in which the hub resumes fibers that are ready, for tests; default
+    /// [`Schedule::Fifo`](crate::testing::Schedule::Fifo).
+    ///
+    /// Each hub of a pool has this schedule, with the same seed. To search many schedules for one under
+    /// which a program fails, use [`explore`](crate::testing::explore()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{Hub, prelude::*, spawn, testing::Schedule};
+    ///
+    /// let order = |seed| {
+    ///     let hub = Hub::builder().start_paused(true).schedule(Schedule::Random(seed));
+    ///     hub.run(|| {
+    ///         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    ///         for n in 0..5 {
+    ///             let sender = sender.clone();
+    ///             spawn(move || sender.send(n).unwrap());
+    ///         }
+    ///         drop(sender);
+    ///         std::iter::from_fn(|| receiver.recv().wait()).collect::<Vec<_>>()
+    ///     })
+    /// };
+    /// assert_eq!(order(1).unwrap(), order(1).unwrap());
+    /// assert_ne!(order(1).unwrap(), order(2).unwrap());
+    /// ```
+    #[cfg(feature = "test-util")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+    pub fn schedule(mut self, schedule: Schedule) -> HubBuilder {
+        self.config.schedule = (schedule != Schedule::Fifo).then_some(schedule);
         self
     }
 

@@ -313,7 +313,7 @@
 //! drop of a job's result`, `` an ambient's `enter` ``, `` an ambient's `leave` ``, `` an ambient's
 //! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of a
 //! fiber's result`, `the drop of an item in a stream of a pool`, `the clone of an inherited fiber-local`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
-//! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`. Also **`a destructor of a
+//! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`, `a timer of the hub`. Also **`a destructor of a
 //! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
 //! it ``**.
 //!
@@ -344,6 +344,36 @@
 //! | `for the end of fiber ID 'NAME'`, `for the end of a fiber`, `for N fibers of its scope: IDS`, `for a time, in TIME`, `for TYPE` | what it waits for: a join, the end of a scope, a sleep, or a future of this type |
 //! | `waited last at PLACE` | it does not wait now; this is its last wait |
 //! | `spawned at PLACE by fiber ID` | the call that made it, and in which fiber |
+//!
+//! # From `testing`
+//!
+//! **`CALL makes a runtime for each run, so it cannot be called inside of one; call it in a plain
+//! `#[test]`**: not in `#[tokio::test]`, `run` or a fiber. **`cannot make a runtime for a run:
+//! ERROR`**: the system refused.
+//!
+//! **`schedule NUMBER failed (SCHEDULE): WHAT to run it alone: SWITCHBACK_SEED=SEED cargo test
+//! TEST`**: the program fails under this schedule. See [every order](super::testing#every-order).
+//! **`NUMBER schedules passed, NUMBER of them different`**: it does not fail. Either may go on with
+//! **`` not replayable: the same seed gave another schedule the second time; the program uses something
+//! that does not follow from the seed, such as an unbiased `select!`, the order of a `HashMap`,
+//! threads, real I/O or std's clock ``**: replace that in the program, if a failure does not recur.
+//! **`the environment has NAME=VALUE, which is not a number`**: unset it.
+//!
+//! **`nothing can go on any more: WHY`**, because `no fiber is ready, and no timer is set` or `fibers
+//! only give way, and no timer is set`: each fiber of the dump waits for something that does not come,
+//! or yields until it does. **`the run does not end: NUMBER
+//! times a fiber was resumed`**: bound the loops of the program, and make it smaller.
+//!
+//! **`cancelled at point NUMBER of NUMBER, STATE at PLACE`** with `before a poll` or `while
+//! suspended`, **`cancelled before it has begun`**: what follows happens if the fiber is cancelled
+//! there, and not otherwise. **`without a cancel: WHAT`**: the program fails anyway.
+//! **`NUMBER fibers are left, and NUMBER without a cancel: NAMES`**: cancel or join them in a
+//! destructor. **`the fiber has NUMBER points, and NUMBER the second time: the program is not
+//! replayable, so points cannot be told apart`**: see above. **`the fiber has NUMBER points, more than
+//! NUMBER: let it do less`**: each is a run. **`the fiber is on another hub, where its waits are not
+//! seen`**, **`the fiber has ended before it could be cancelled; return it before you wait`**: spawn it
+//! in the closure, and return it at once. A fiber that is cancelled at a point has the message `the test
+//! cancels it here`.
 //!
 //! # From tokio, std and futures
 //!
@@ -448,4 +478,6 @@
 //! it is used first
 //! the writer gives it back with its answer
 //! a bridge runs only when polled
+//! it is a fiber's
+//! the hub is one of a test
 //! ```

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "test-util")]
+use super::trial::Schedule;
 use crate::shared::{Mailbox, Track};
 use crate::stack;
 
@@ -21,6 +23,9 @@ pub(crate) struct Config {
     /// Whether the hub's runtime, if we make it, uses the virtual clock.
     #[cfg(feature = "test-util")]
     pub(crate) start_paused: bool,
+    /// The order of the hub, if a test has asked for one.
+    #[cfg(feature = "test-util")]
+    pub(crate) schedule: Option<Schedule>,
 }
 
 impl Default for Config {
@@ -36,6 +41,8 @@ impl Default for Config {
             max_queued: usize::MAX,
             #[cfg(feature = "test-util")]
             start_paused: false,
+            #[cfg(feature = "test-util")]
+            schedule: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Context;
 use std::thread::panicking;
 
 use tokio::runtime::Handle;
@@ -19,12 +20,15 @@ use super::interrupt::Interrupts;
 #[cfg(unix)]
 use super::poll::{self, Poller};
 use super::ready::{Ready, ReadyQueue, Ticket};
+#[cfg(feature = "test-util")]
+use super::rest::Rest;
 use super::table::Table;
+use super::trial::Trial;
 use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase,
-    Mailbox, Next, Recycler, RemoteSpawn, Schedule, SoleDriver, StartQueue, Takes,
+    Mailbox, Next, Recycler, RemoteSpawn, Scheduler, SoleDriver, StartQueue, Takes,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -108,11 +112,16 @@ pub(crate) struct Core {
     pub(crate) callbacks_run: Cell<u64>,
     /// Fibers that have ended while another thread read which fiber runs.
     kept: RefCell<Vec<FiberRef>>,
+    /// What a test asked for, if the hub is one of a test.
+    #[cfg(feature = "test-util")]
+    trial: Option<Box<Trial>>,
+    #[cfg(feature = "test-util")]
+    rest: Rest,
 }
 
 /// What a hub needs from the layers above it.
 pub(crate) struct Above {
-    pub(crate) schedule: &'static dyn Schedule,
+    pub(crate) scheduler: &'static dyn Scheduler,
     /// Drops a callback of [`Poller`] that will not be called again.
     #[cfg(unix)]
     pub(crate) drop_poll_callback: fn(poll::Callback),
@@ -123,11 +132,15 @@ impl Core {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (mailbox, token) = Mailbox::new(
-            above.schedule,
+            above.scheduler,
             runtime.id(),
             config.name.clone(),
             config.pool.clone(),
         );
+        #[cfg(feature = "test-util")]
+        let trial = config
+            .schedule
+            .map(|schedule| Box::new(Trial::new(schedule)));
         let member = mailbox.pool().and_then(|pool| {
             let hub: Weak<Mailbox> = Arc::downgrade(&mailbox);
             Some(pool.starts()?.join(hub))
@@ -167,7 +180,54 @@ impl Core {
             data: HubData::default(),
             kept: RefCell::default(),
             callbacks_run: Cell::new(0),
+            #[cfg(feature = "test-util")]
+            trial,
+            #[cfg(feature = "test-util")]
+            rest: Rest::default(),
         })
+    }
+
+    /// Returns what a test asked for, if the hub is one of a test. Without the feature `test-util`
+    /// the compiler knows that there is nothing.
+    #[inline(always)]
+    pub(crate) fn trial(&self) -> Option<&Trial> {
+        #[cfg(feature = "test-util")]
+        return self.trial.as_deref();
+        #[cfg(not(feature = "test-util"))]
+        None
+    }
+
+    /// Records that the hub has handled something other than a fiber that gave way.
+    #[inline(always)]
+    pub(crate) fn note_progress(&self) {
+        #[cfg(feature = "test-util")]
+        self.rest.end();
+    }
+
+    /// Called after a turn that has left something to do. Returns whether the hub waits nevertheless,
+    /// so that a virtual clock can advance. Then `cx` is woken.
+    #[inline(always)]
+    pub(crate) fn rests(&self, cx: &mut Context<'_>) -> bool {
+        #[cfg(feature = "test-util")]
+        return {
+            let has_mail = self.mailbox.has_mail() || self.has_left_mail.get();
+            !has_mail && self.rest.begins(cx, self.trial.is_some())
+        };
+        #[cfg(not(feature = "test-util"))]
+        return {
+            let _ = cx;
+            false
+        };
+    }
+
+    /// Brings the entry of the ready queue to its front that the test wants to be handled next.
+    #[cold]
+    pub(crate) fn pick(&self, trial: &Trial) {
+        let slot = |n| Some(self.rest(self.ready.look(n)?).slot.get());
+        if !self.ready.is_empty() {
+            self.ready
+                .bring_to_front(trial.pick(self.ready.len(), slot));
+        }
     }
 
     /// Returns the part of a fiber's header that only this hub uses.
@@ -341,7 +401,16 @@ impl Core {
                 self.queue(fiber, part);
             }
             self.notify();
+        } else {
+            self.end_rest();
         }
+    }
+
+    /// Makes a hub go on that rests although something is ready: see [`rests`](Core::rests).
+    #[inline(always)]
+    fn end_rest(&self) {
+        #[cfg(feature = "test-util")]
+        self.notify();
     }
 
     /// Queues a fiber that is in the table and not queued.
@@ -443,10 +512,15 @@ impl Core {
         }
     }
 
-    /// Returns the ticket of the entry that is queued next.
+    /// Returns the ticket of the entry that is queued next. If a test picks the entries, it is the
+    /// ticket of the one that is handled next, because the last one may never be.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {
-        self.ready.ticket()
+        match self.trial() {
+            None => self.ready.ticket(),
+            Some(trial) if trial.is_in_order() => self.ready.ticket(),
+            Some(_) => self.ready.next_ticket(),
+        }
     }
 
     /// Returns whether the entry with this ticket, and so every entry before it, has left the

@@ -37,7 +37,10 @@ pub(crate) mod interrupt;
 pub(crate) mod poll;
 mod queue;
 mod ready;
+#[cfg(feature = "test-util")]
+mod rest;
 mod table;
+mod trial;
 
 pub(crate) use alarm::Alarm;
 pub(crate) use children::Children;
@@ -46,3 +49,8 @@ pub(crate) use core::{Above, Core};
 pub use data::HubData;
 pub(crate) use ready::{Ready, Ticket};
 pub(crate) use table::Entry;
+#[cfg(feature = "test-util")]
+pub(crate) use trial::Hit;
+#[cfg(feature = "test-util")]
+pub use trial::Schedule;
+pub(crate) use trial::{CANCELLED_BY_TEST, Trial};

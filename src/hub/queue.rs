@@ -151,6 +151,18 @@ impl<T: Default> ReentrantQueue<T> {
         slots[at] = entry;
     }
 
+    /// Lets the entry that has `n` others before it change places with the first.
+    pub(super) fn bring_to_front(&self, n: usize) {
+        if n >= self.len() {
+            return;
+        }
+        // SAFETY: no other reference exists. Nothing is dropped.
+        let slots = unsafe { self.change() };
+        let first = index(slots, self.left.get());
+        let other = index(slots, self.left.get() + n as u64);
+        slots.swap(first, other);
+    }
+
     /// Removes all entries.
     pub(super) fn take(&self) -> Vec<T> {
         // SAFETY: no other reference exists. No slots need no memory.

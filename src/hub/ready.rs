@@ -150,6 +150,21 @@ impl ReadyQueue {
         self.entries.left()
     }
 
+    /// Returns the fiber with `n` entries before it; `None` if this entry is not a fiber.
+    pub(super) fn look(&self, n: usize) -> Option<&FiberRef> {
+        self.entries.look(n)?.as_deref()
+    }
+
+    /// Lets the entry with `n` others before it change places with the first.
+    pub(super) fn bring_to_front(&self, n: usize) {
+        self.entries.bring_to_front(n);
+    }
+
+    /// Returns the ticket of the entry that is handled next.
+    pub(super) fn next_ticket(&self) -> Ticket {
+        Ticket(self.handled() + 1)
+    }
+
     /// Returns the ticket of the entry that is queued next.
     #[inline]
     pub(crate) fn ticket(&self) -> Ticket {

@@ -12,7 +12,7 @@ use tokio::task::coop;
 use crate::base::{Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::Frame;
-use crate::current::{Place, WaitSite, with_place};
+use crate::current::{Place, WaitSite, stretched, with_place};
 use crate::offload::blocking;
 use crate::wait::{Call, block_on_io, refused};
 
@@ -86,7 +86,7 @@ where
     if let Poll::Ready(result) = block_on_io(call, first)? {
         return result;
     }
-    let timeout = Timeout::new(operation, deadline_after(limit));
+    let timeout = Timeout::new(operation, stretched(deadline_after(limit)));
     block_on_io(call, async { timeout.await? })
 }
 

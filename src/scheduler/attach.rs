@@ -23,7 +23,7 @@ use crate::shared::{CloseWaiter, Mailbox};
 
 /// What a hub needs from the scheduler.
 static ABOVE: Above = Above {
-    schedule: &Registry,
+    scheduler: &Registry,
     #[cfg(unix)]
     drop_poll_callback: |callback| {
         // A fiber may drop the last handle to the hub, and the callback with it.

@@ -54,6 +54,12 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
     if mem::take(&mut core.mail.borrow_mut().poll) && core.is_running() {
         core.push(Ready::Poll);
     }
+    if let Some(trial) = core.trial() {
+        // Wakes here come from other threads. A request may be the hub's own.
+        if !core.mail.borrow().wakes.is_empty() {
+            trial.note_foreign_wake();
+        }
+    }
     for _ in 0..MAX_WAKES {
         let woken = core.mail.borrow_mut().wakes.pop_front();
         let Some(fiber) = woken else { break };

@@ -146,5 +146,9 @@ fn add(
     let part = core.part(&fiber);
     part.coroutine.put(coroutine);
     part.phase.set(LocalPhase::New);
-    core.table.add(&core.token, Entry { fiber, children })
+    let added = core.table.add(&core.token, Entry { fiber, children });
+    if let Some(trial) = core.trial() {
+        trial.add(core.rest(&added).slot.get(), added.given_name());
+    }
+    added
 }

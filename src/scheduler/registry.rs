@@ -15,7 +15,7 @@ use crate::current::{Place, place, with_place};
 use crate::hub::Core;
 #[cfg(unix)]
 use crate::hub::Ready;
-use crate::shared::{Block, FiberRef, HubFailure, Mailbox, Schedule};
+use crate::shared::{Block, FiberRef, HubFailure, Mailbox, Scheduler};
 
 thread_local! {
     static HUBS: Hubs = const { Hubs::new() };
@@ -80,7 +80,7 @@ impl Drop for Hubs {
 /// The way from fibers and mailboxes on any thread to their hub.
 pub(super) struct Registry;
 
-impl Schedule for Registry {
+impl Scheduler for Registry {
     #[inline]
     fn wake(&self, fiber: &FiberRef) {
         if with_local(fiber.mailbox(), |core| core.wake(fiber)).is_none() {

@@ -30,7 +30,7 @@ use super::{callbacks, closing, intake};
 use crate::base::executors::{wake_after_io, wake_contained_after_io};
 use crate::base::{Surroundings, Unwinding, contain, report, thread_end};
 use crate::current::{place, unwinding};
-use crate::hub::{Children, Core, Ready};
+use crate::hub::{CANCELLED_BY_TEST, Children, Core, Ready, Trial};
 use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, held_locks, interrupt};
 use crate::switch::{Step, Suspension};
 
@@ -71,6 +71,9 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
         core.resumes_since_io.set(0);
         core.awake.set(false);
         core.trim();
+    } else if core.rests(cx) {
+        core.resumes_since_io.set(0);
+        core.awake.set(false);
     } else if since_io < MAX_RESUMES {
         core.resumes_since_io.set(since_io);
         contain::wake_by_ref(cx.waker());
@@ -91,7 +94,11 @@ fn run(core: &Rc<Core>) -> u64 {
     intake::take(core, LEAST_NEW);
     core.notice_interrupt();
     let before = core.ready.handled();
-    core.turn_end.set(before + MAX_RESUMES);
+    let most = match core.trial() {
+        None => MAX_RESUMES,
+        Some(trial) => trial.begin_turn(MAX_RESUMES),
+    };
+    core.turn_end.set(before + most);
     let begun = match core.may_have_starts() {
         true => begin_sent(core),
         false => 0,
@@ -127,6 +134,9 @@ fn begin_sent(core: &Rc<Core>) -> u64 {
 /// empty, a pass over descriptors has given way in this turn, or tokio's budget is spent.
 #[inline(always)]
 fn step(core: &Rc<Core>, prefetches: bool) -> bool {
+    if let Some(trial) = core.trial() {
+        core.pick(trial);
+    }
     let Some(entry) = core.ready.pop() else {
         return false;
     };
@@ -171,6 +181,7 @@ fn step_other(core: &Rc<Core>) -> bool {
     match core.ready.pop_other() {
         Some(Ready::Waker(waker)) => contain::wake(waker),
         Some(Ready::Callback(callback)) => {
+            core.note_progress();
             callbacks::run(core, callback);
             closing::check(core);
         }
@@ -199,6 +210,9 @@ fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
                 }
             }
             part.coroutine.park();
+            if let Some(trial) = core.trial() {
+                suspended_in_trial(core, trial, fiber, gives_way);
+            }
             if part.requeue.get() || core.state.get() == HubState::Ended {
                 resumed_below(core, fiber, part);
             }
@@ -218,7 +232,19 @@ fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
             false
         }
     };
+    if !gave_way {
+        core.note_progress();
+    }
     gave_way || coop::has_budget_remaining()
+}
+
+/// Tells a test that a fiber has suspended, and cancels the fiber if the test wants it.
+#[cold]
+fn suspended_in_trial(core: &Rc<Core>, trial: &Trial, fiber: &FiberRef, gave_way: bool) {
+    trial.suspended(core.rest(fiber).slot.get(), gave_way);
+    if fiber.interrupts() & interrupt::PROBE != 0 && trial.probe.suspends() {
+        fiber.cancel(Some(CANCELLED_BY_TEST.into()));
+    }
 }
 
 /// Handles what happened to a fiber while it ran and drove its own hub: the hub has ended, or has
@@ -297,7 +323,7 @@ fn begin(fiber: &FiberRef, part: &HubPart) -> bool {
         LocalPhase::Absent | LocalPhase::Over => false,
         LocalPhase::Begun => true,
         LocalPhase::New => {
-            if fiber.interrupts() != 0 {
+            if fiber.is_interrupted() {
                 fiber.claim_start();
             }
             fiber.phase() == Phase::Started

@@ -108,6 +108,11 @@ pub(crate) mod interrupt {
     pub(crate) const CLOSE: u8 = 2;
     /// The hub is gone. This is delivered once; waits after that are refused.
     pub(crate) const END: u8 = 4;
+    /// A test counts where the fiber looks for interrupts. This is not a reason to end a wait.
+    pub(crate) const PROBE: u8 = 16;
+
+    /// The bits that are reasons.
+    pub(crate) const REASONS: u8 = CANCEL | CLOSE | END;
 }
 
 /// The part of a fiber that threads share. Its handles, its wakers and its hub refer to it with
@@ -396,7 +401,7 @@ impl Header {
     /// an interrupt pending, such as a cancel.
     #[inline]
     pub(crate) fn start(&self) -> bool {
-        self.interrupts() == 0 && self.claim_start()
+        !self.is_interrupted() && self.claim_start()
     }
 
     /// Moves the fiber from `New` to `Started`. Returns false if it was not `New`.
@@ -495,6 +500,12 @@ impl Header {
     #[inline]
     pub(crate) fn interrupts(&self) -> u8 {
         self.interrupt_bits().load(Ordering::Acquire)
+    }
+
+    /// Returns whether there is a reason why a wait should not simply go on.
+    #[inline]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupts() & interrupt::REASONS != 0
     }
 
     #[inline]

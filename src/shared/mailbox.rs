@@ -5,7 +5,7 @@
 //!
 //! | field | accessed by |
 //! |---|---|
-//! | `schedule`, `runtime`, `thread`, `thread_name` | any thread; they never change |
+//! | `scheduler`, `runtime`, `thread`, `thread_name` | any thread; they never change |
 //! | `inbox` | any thread, under its lock; no foreign code runs under it |
 //! | `pending` | written under the lock of `inbox`, read by the hub |
 //! | `driven` | written under the lock of `inbox`, read by any thread |
@@ -56,7 +56,7 @@ use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{WakerList, contain};
 
 /// The way from a fiber or a mailbox, on any thread, to its hub. The scheduler implements it.
-pub(crate) trait Schedule: Sync {
+pub(crate) trait Scheduler: Sync {
     /// Makes the fiber ready.
     fn wake(&self, fiber: &FiberRef);
 
@@ -77,7 +77,7 @@ const GIVES_WAY_EVERY: usize = 64;
 
 /// The part of a hub that it shares with wakers, handles and drivers on any thread.
 pub(crate) struct Mailbox {
-    schedule: &'static dyn Schedule,
+    scheduler: &'static dyn Scheduler,
     runtime: Option<runtime::Id>,
     thread: ThreadId,
     thread_name: Option<Box<str>>,
@@ -177,7 +177,7 @@ fn take_spent<T>(queue: &mut VecDeque<T>) -> VecDeque<T> {
 impl Mailbox {
     /// Creates the mailbox of a hub on this thread, and the hub's token.
     pub(crate) fn new(
-        schedule: &'static dyn Schedule,
+        scheduler: &'static dyn Scheduler,
         runtime: runtime::Id,
         name: Box<str>,
         pool: Option<Arc<Mailbox>>,
@@ -187,7 +187,7 @@ impl Mailbox {
             task: task(),
             name,
             pool,
-            ..Mailbox::with_schedule(schedule)
+            ..Mailbox::with_scheduler(scheduler)
         });
         let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
         (mailbox, token)
@@ -195,21 +195,21 @@ impl Mailbox {
 
     /// Creates a mailbox that no hub reads. Wakes stay in it.
     pub(crate) fn without_hub() -> Arc<Mailbox> {
-        Arc::new(Mailbox::with_schedule(&WithoutHub))
+        Arc::new(Mailbox::with_scheduler(&WithoutHub))
     }
 
     /// Creates the mailbox of a pool, in whose queue at most `limit` fibers wait.
     pub(crate) fn of_pool(limit: usize) -> Arc<Mailbox> {
         Arc::new(Mailbox {
             starts: Some(StartQueue::new(limit)),
-            ..Mailbox::with_schedule(&BeforeStart)
+            ..Mailbox::with_scheduler(&BeforeStart)
         })
     }
 
-    fn with_schedule(schedule: &'static dyn Schedule) -> Mailbox {
+    fn with_scheduler(scheduler: &'static dyn Scheduler) -> Mailbox {
         let thread = thread::current();
         Mailbox {
-            schedule,
+            scheduler,
             runtime: None,
             thread: thread.id(),
             thread_name: thread.name().map(Into::into),
@@ -230,8 +230,8 @@ impl Mailbox {
     }
 
     #[inline]
-    pub(crate) fn schedule(&self) -> &'static dyn Schedule {
-        self.schedule
+    pub(crate) fn scheduler(&self) -> &'static dyn Scheduler {
+        self.scheduler
     }
 
     pub(crate) fn runtime(&self) -> Option<runtime::Id> {
@@ -653,11 +653,11 @@ impl Leftovers {
     }
 }
 
-/// The schedule of a mailbox that no hub reads. It is used for a fiber that could not be made, and
+/// The scheduler of a mailbox that no hub reads. It is used for a fiber that could not be made, and
 /// in models.
 struct WithoutHub;
 
-impl Schedule for WithoutHub {
+impl Scheduler for WithoutHub {
     fn wake(&self, fiber: &FiberRef) {
         fiber.mailbox().send_wake(fiber);
     }
@@ -672,17 +672,17 @@ impl Schedule for WithoutHub {
     }
 }
 
-/// The schedule of a pool's mailbox, for fibers that have not begun.
+/// The scheduler of a pool's mailbox, for fibers that have not begun.
 struct BeforeStart;
 
-impl Schedule for BeforeStart {
+impl Scheduler for BeforeStart {
     /// Withdraws a fiber that was cancelled. Other wakes mean nothing before the start.
     fn wake(&self, fiber: &FiberRef) {
         let pool = fiber.mailbox();
         let Some(starts) = &pool.starts else { return };
         // A hub may be taking it. The lock of the queue orders the two: either the fiber sees the
         // reason for this wake when it begins, or this sees the hub.
-        starts.withdraw_if(fiber.interrupts() != 0, fiber.id());
+        starts.withdraw_if(fiber.is_interrupted(), fiber.id());
         let hub = fiber.mailbox();
         if !ptr::eq(pool, hub) {
             fiber.wake();

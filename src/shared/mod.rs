@@ -59,7 +59,7 @@ pub(crate) use header::{Header, Phase, Start, interrupt};
 pub use hub_closed::HubClosed;
 pub(crate) use hub_part::{HubPart, HubRest, HubToken, LocalJoiner, LocalPhase};
 pub(crate) use hub_state::{HubFailure, HubState};
-pub(crate) use mailbox::{Mailbox, RemoteSpawn, Request, Schedule};
+pub(crate) use mailbox::{Mailbox, RemoteSpawn, Request, Scheduler};
 pub(crate) use metrics::Counters;
 pub use metrics::HubMetrics;
 pub(crate) use origin::Origin;

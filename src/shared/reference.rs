@@ -7,7 +7,7 @@
 //! # A wake
 //!
 //! A fiber's waker is a [`FiberRef`]. A wake never runs the fiber. It queues the fiber, through the
-//! [`Schedule`](super::Schedule) of its mailbox:
+//! [`Scheduler`](super::Scheduler) of its mailbox:
 //!
 //! | woken on | what happens |
 //! |---|---|
@@ -121,7 +121,7 @@ impl FiberRef {
     /// Makes the fiber ready, on any thread.
     #[inline]
     pub(crate) fn wake(&self) {
-        self.mailbox().schedule().wake(self);
+        self.mailbox().scheduler().wake(self);
     }
 
     /// Asks the fiber to end and wakes it. Returns false if it has ended.

@@ -112,7 +112,7 @@ unsafe fn free<T>(header: NonNull<Header>) {
     unsafe { contents.assume_init_drop() };
     // SAFETY: as promised by the caller.
     if let Some(block) = unsafe { memory.release() } {
-        mailbox.schedule().recycle(mailbox, block);
+        mailbox.scheduler().recycle(mailbox, block);
     }
 }
 

@@ -100,6 +100,14 @@ impl StackPool {
         result
     }
 
+    /// Exchanges the stacks of the default size that are kept for new fibers. Those that are in use come
+    /// back to the pool where they were taken.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn swap(&self, other: &StackPool) {
+        debug_assert_eq!(self.default_size, other.default_size);
+        self.default.swap(&other.default);
+    }
+
     /// Returns the number of stacks that are kept for new fibers.
     #[inline]
     pub(crate) fn cached(&self) -> usize {

@@ -17,6 +17,7 @@ use super::slot::Slot;
 use super::switcher::Switcher;
 use crate::base::{Elapsed, Timer, deadline_after};
 use crate::cancel::Redeliver;
+use crate::current::stretched;
 use crate::handles::{FiberHandle, current_fiber};
 
 /// A future that waits for a callback: it is ready when one of its [`Switcher`]s is fired.
@@ -135,7 +136,7 @@ impl<T> SwitchBack<T> {
     /// ```
     #[track_caller]
     pub fn with_timeout(duration: Duration) -> SwitchBack<T> {
-        let timer = Timer::new(deadline_after(duration));
+        let timer = Timer::new(stretched(deadline_after(duration)));
         SwitchBack::make(Some(duration), Some(Box::pin(timer)))
     }
 

@@ -43,6 +43,6 @@ impl Wake for Signal {
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.hub.schedule().poll(&self.hub);
+        self.hub.scheduler().poll(&self.hub);
     }
 }

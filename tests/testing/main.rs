@@ -1,0 +1,11 @@
+//! `switchback::testing`: what it finds, and what it says.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bugs;
+mod cancel;
+mod clock;
+mod own;
+mod replay;
+mod runs;
