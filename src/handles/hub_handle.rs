@@ -160,11 +160,17 @@ impl HubHandle {
     /// # Examples
     ///
     /// ```
+    /// use std::sync::mpsc;
     /// use switchback::{HubThread, prelude::*};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let thread = HubThread::new()?;
-    /// thread.spawn(|| std::future::pending::<()>().wait())?;
+    /// let (begun, begins) = mpsc::channel();
+    /// thread.spawn(move || {
+    ///     begun.send(()).unwrap();
+    ///     std::future::pending::<()>().wait();
+    /// })?;
+    /// begins.recv().unwrap(); // a dump overtakes fibers that have not begun
     /// let dump = thread.handle().dump().wait()?;
     /// assert_eq!(dump.fibers().len(), 1);
     /// # Ok(())

@@ -27,7 +27,9 @@
 //! | a `SyncIoBridge` in a `spawn_blocking` | what is inside of it, in a fiber |
 //!
 //! A library that reads or writes byte by byte needs a std `BufReader` or `BufWriter` around the
-//! `Blocking`, as around a socket.
+//! `Blocking`, as around a socket. Code that clones its socket takes a
+//! [`net::TcpStream`](crate::net::TcpStream) instead, which is made from tokio's by `try_from` and has
+//! `try_clone`.
 //!
 //! # Before you use it
 //!
