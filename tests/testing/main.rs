@@ -9,3 +9,4 @@ mod clock;
 mod own;
 mod replay;
 mod runs;
+mod sync;

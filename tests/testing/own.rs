@@ -21,14 +21,14 @@ use tokio::task::spawn_local;
 use crate::support::{Drops, OnDrop, ms};
 
 #[track_caller]
-fn holds(program: impl Fn() + 'static) {
+pub(crate) fn holds(program: impl Fn() + 'static) {
     let report = Explorer::new().schedules(150).run(program);
     assert_eq!(report.failure(), None, "{report}");
     assert!(report.is_replayable(), "{report}");
     assert!(report.different() > 20, "{report}");
 }
 
-fn yields(count: usize) {
+pub(crate) fn yields(count: usize) {
     (0..count).for_each(|_| yield_now().wait());
 }
 
