@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that nothing has become more expensive: the instructions that valgrind counts for
-# each operation of `benches/cost` are within 2% of `ci/cost.txt`. Unlike a clock, counting
-# needs no quiet machine.
+# each operation of `benches/cost`, and of the bench `spans` of `examples/libraries`, are within 2%
+# of `ci/cost.txt`. Unlike a clock, counting needs no quiet machine.
 #
 # Operations of a thousand fibers have a second figure: the cache lines that each of them has to
 # fetch. So many fibers use more memory than the cache that valgrind simulates for this, one of 32
@@ -42,8 +42,13 @@ fi
 # script warns and passes.
 tools="$(rustc -V), $(getconf GNU_LIBC_VERSION 2>/dev/null || echo 'another libc')"
 
-program=$(cargo bench --bench cost --no-run --message-format=json |
-    sed -n 's/.*"name":"cost".*"executable":"\([^"]*\)".*/\1/p')
+# executable NAME OPTION...: the path of a bench program
+executable() {
+    local name=$1
+    shift
+    cargo bench --bench "$name" --no-run --message-format=json "$@" |
+        sed -n "s/.*\"name\":\"$name\".*\"executable\":\"\([^\"]*\)\".*/\1/p"
+}
 
 # instructions THING COUNT
 instructions() {
@@ -86,12 +91,15 @@ count() {
     done
 }
 
+program=$(executable cost)
 counted=$(count)
+program=$(executable spans -p libraries --features tracing)
+counted+=$'\n'$(count)
 
 if [ "${1-}" = --renew ]; then
     cat >"$figures" <<END
-# Instructions and cache lines per thing of benches/cost, on Linux, x86_64. Held by ci/cost.sh with
-# a margin of $margin%; written by: ci/cost.sh --renew
+# Instructions and cache lines per thing of benches/cost and of the bench spans, on Linux, x86_64.
+# Held by ci/cost.sh with a margin of $margin%; written by: ci/cost.sh --renew
 # tools: $tools
 $counted
 END
