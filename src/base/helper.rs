@@ -28,7 +28,7 @@ pub(crate) fn runtime() -> &'static Handle {
     }
 }
 
-/// Like [`runtime`], but returns an error if it cannot be started.
+/// Like [`runtime()`], but returns an error if it cannot be started.
 pub(crate) fn try_runtime() -> io::Result<&'static Handle> {
     static HELPER: OnceLock<Handle> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());

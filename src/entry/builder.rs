@@ -162,7 +162,7 @@ impl HubBuilder {
     }
 
     /// Sets the order in which the hub resumes fibers that are ready, for tests; default
-    /// [`Schedule::Fifo`](crate::testing::Schedule::Fifo).
+    /// [`Schedule::Fifo`].
     ///
     /// Each hub of a pool has this schedule, with the same seed. To search many schedules for one under
     /// which a program fails, use [`explore`](crate::testing::explore()).

@@ -347,8 +347,8 @@
 //!
 //! # From `testing`
 //!
-//! **`CALL makes a runtime for each run, so it cannot be called inside of one; call it in a plain
-//! `#[test]`**: not in `#[tokio::test]`, `run` or a fiber. **`cannot make a runtime for a run:
+//! **`` CALL makes a runtime for each run, so it cannot be called inside of one; call it in a plain
+//! `#[test]` ``**: not in `#[tokio::test]`, `run` or a fiber. **`cannot make a runtime for a run:
 //! ERROR`**: the system refused.
 //!
 //! **`schedule NUMBER failed (SCHEDULE): WHAT to run it alone: SWITCHBACK_SEED=SEED cargo test

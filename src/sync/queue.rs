@@ -384,7 +384,7 @@ queue! {
 }
 
 queue! {
-    /// A [`Queue`] whose smallest item comes first. Use [`Reverse`](std::cmp::Reverse) for the largest.
+    /// A [`Queue`] whose smallest item comes first. Use [`Reverse`] for the largest.
     ///
     /// # Examples
     ///

@@ -5,7 +5,7 @@
 //! test sees one of many possible orders, again and again. Two functions look at the others:
 //!
 //! * [`explore`] runs a program under many schedules, each of which follows from a seed.
-//! * [`cancel_everywhere`] runs a program once for each place where a fiber can be cancelled, and
+//! * [`cancel_everywhere()`] runs a program once for each place where a fiber can be cancelled, and
 //!   cancels it there.
 //!
 //! Both run on tokio's virtual clock, and tell at once if nothing can go on any more. [The guide]
