@@ -10,7 +10,7 @@ use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
-use switchback::{prelude::*, run, set_overflow_report, spawn, yield_now};
+use switchback::{prelude::*, run, set_overflow_report, spawn};
 
 use crate::overflow::{OVERFLOWED, in_named_fiber, overflow};
 use crate::support::linux::{exit, without_light_guards};
@@ -62,7 +62,7 @@ fn a_fault_in_the_guard_of_a_stack_that_does_not_run_is_no_overflow() {
                 std::future::pending::<()>().wait();
             });
             asleep.start();
-            yield_now().wait();
+            switchback::yield_now().wait();
             // The fiber is at the top of its stack, which has as much as this by default.
             let size = if cfg!(target_pointer_width = "32") {
                 256 << 10
