@@ -224,8 +224,8 @@
 //! # Peers, cancels, leaks
 //!
 //! * For a peer, use `tokio::io::duplex` in an [`io::Blocking`](crate::io::Blocking), or
-//!   `tokio_test::io::Builder`, which checks what is written. Code that is generic over `Read`
-//!   and `Write` can also be tested with a slice and a `Vec`, without fibers.
+//!   `tokio_test::io::Builder`, which checks what is written: see below. Code that is generic over
+//!   `Read` and `Write` can also be tested with a slice and a `Vec`, without fibers.
 //! * To test that code cleans up when it is cancelled at a certain place, spawn it, let it run with
 //!   `yield_now`, [`cancel`](crate::Fiber::cancel) it, join it, and look at what its destructors did.
 //! * To be sure that code does not wait, call it inside
@@ -236,3 +236,23 @@
 //! * For a stack size, run the deepest input with
 //!   [`measure_stack`](crate::Builder::measure_stack) and look at
 //!   [`stack_used`](crate::FiberHandle::stack_used).
+//!
+//! ```
+//! use std::io::{BufRead, BufReader, Result, Write};
+//! use switchback::io::Blocking;
+//!
+//! /// Blocking-style code that is to be tested.
+//! fn greet(stream: impl std::io::Read + Write) -> Result<String> {
+//!     let mut stream = BufReader::new(stream);
+//!     stream.get_mut().write_all(b"HELLO\n")?;
+//!     let mut answer = String::new();
+//!     stream.read_line(&mut answer)?;
+//!     Ok(answer)
+//! }
+//!
+//! # switchback::run(|| {
+//! // Anything else that is written, or not written, fails the test.
+//! let peer = tokio_test::io::Builder::new().write(b"HELLO\n").read(b"WELC").read(b"OME\n").build();
+//! assert_eq!(greet(Blocking::new(peer)).unwrap(), "WELCOME\n");
+//! # }).unwrap();
+//! ```
