@@ -96,7 +96,7 @@ fn start_clients(address: SocketAddr, rounds: &str) -> io::Result<std::process::
         .spawn()
 }
 
-/// Sends a message on each connection and then reads the answers, for so many rounds.
+/// Sends a message on each connection and reads the answers, `rounds` times.
 fn clients(address: &str, rounds: &str) -> io::Result<()> {
     let rounds: usize = rounds.parse().map_err(io::Error::other)?;
     let mut streams = Vec::new();

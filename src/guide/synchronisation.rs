@@ -3,7 +3,7 @@
 //! # Within one hub
 //!
 //! Fibers of one hub run on one thread, one at a time, and another one runs only while this
-//! one waits. No other fiber of the hub runs between two waits, so many locks are not needed:
+//! one waits. No other fiber of the hub runs between two waits, so much code needs no lock:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -117,7 +117,7 @@
 //! A guard poisons only if its own stack is surely unwinding. While a fiber waits in a destructor as it
 //! unwinds, std's locks poison for every holder on the thread; these do not. A fiber whose hub ends while
 //! it waits again in a destructor is [abandoned](super::cancellation), and keeps its locks for ever: debug
-//! builds report it, and whoever waits for such a lock.
+//! builds report this, and each later wait for such a lock.
 //!
 //! # std's primitives across a wait
 //!

@@ -139,7 +139,7 @@ impl fmt::Display for Cycle {
         const SHOWN: usize = 12;
         writeln!(
             f,
-            "{} fibers wait for each other, each for the next:",
+            "{} fibers wait for each other in a cycle:",
             self.fibers.len()
         )?;
         for line in self.text.iter().take(SHOWN) {

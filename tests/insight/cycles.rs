@@ -50,7 +50,7 @@ fn two_that_join_each_other_and_a_ring_of_a_hundred() {
             assert_eq!(cycles[0].fibers().len(), length);
             assert!(!cycles[0].may_break());
             let text = dump.to_string();
-            let says = format!("{length} fibers wait for each other, each for the next:");
+            let says = format!("{length} fibers wait for each other in a cycle:");
             assert!(text.contains(&says), "{text}");
             assert!(text.contains(file!()), "{text}");
             handles[0].cancel();

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 /// How many files an archive has.
 pub(crate) const FILES: usize = 20;
 
-/// Every so many archives, one file cannot be found.
+/// One archive in this many lacks a file.
 pub(crate) const BROKEN: usize = 10;
 
 /// Stands for a client of a store that has to be asked for each file.
