@@ -18,6 +18,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::ptr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::thread;
@@ -106,6 +107,62 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.finish(result)
 }
+
+/// Runs `body` in a scope that `value` lives around, and waits until every child has ended. An interrupt
+/// that came meanwhile is then thrown, if the body has returned a value. The body must not unwind.
+pub(crate) fn around<'env, V, T, F>(
+    hub: Rc<Core>,
+    at: &'static Location<'static>,
+    value: &V,
+    body: F,
+) -> thread::Result<T>
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>, Around<'scope, V>) -> thread::Result<T>,
+{
+    let scope = Scope::new(hub, at);
+    let value = Around {
+        value: ptr::from_ref(value).cast_mut(),
+        scope: PhantomData,
+    };
+    let bomb = AbortOnUnwind;
+    let result = body(&scope, value);
+    scope.end(result.is_err());
+    mem::forget(bomb);
+    if result.is_ok() {
+        scope.deliver_interrupt();
+    }
+    result
+}
+
+/// What lives around a scope, for the body and the children: see [`around`].
+///
+/// It is not a `&'scope V`, because that would imply `V: 'scope` in the body's closure. From two such
+/// facts, of `'env` and of `V`, the compiler concludes that whatever the children borrow has to be
+/// `'static`, even if `V` is.
+pub(crate) struct Around<'scope, V> {
+    /// It makes this invariant in `V`.
+    value: *mut V,
+    /// Invariant in `'scope`, as in [`Scope`].
+    scope: PhantomData<&'scope mut &'scope ()>,
+}
+
+impl<V> Around<'_, V> {
+    #[allow(unsafe_code)]
+    pub(crate) fn get(&self) -> &V {
+        // SAFETY: it points to what the caller of `around` borrows to it. By the Scope Invariant the
+        // frames below `around` are left only when every child has ended, and its body has returned
+        // before, so no other code has this while the value is gone.
+        unsafe { &*self.value }
+    }
+}
+
+impl<V> Clone for Around<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Around<'_, V> {}
 
 /// Returns the hub for the fibers of a scope of the running code. A refusal names `call`.
 ///

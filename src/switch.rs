@@ -1,4 +1,5 @@
-//! The coroutine engine: make, resume, suspend, leak. Nothing else in the crate changes stacks.
+//! The coroutine engine: make, resume, suspend, leak, and fetch what a resume will use. Nothing else in
+//! the crate changes stacks.
 //!
 //! # The two directions
 //!
@@ -37,8 +38,8 @@ use std::mem::ManuallyDrop;
 
 use corosensei::{CoroutineResult, Yielder};
 
-use crate::base::Unwinding;
 use crate::base::contain::AbortOnUnwind;
+use crate::base::{LINE, Unwinding};
 use crate::stack::{Extent, Stack};
 
 /// Why a stack suspended.
@@ -295,5 +296,41 @@ impl Suspender {
         // stack.
         let yielder = unsafe { &*self.yielder };
         yielder.suspend(how);
+    }
+}
+
+/// Asks the processor to fetch `LINES` cache lines from `address` on. Does nothing on processors
+/// other than x86_64. The address need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch<const LINES: usize>(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..LINES {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+        let address = address.wrapping_add(line * LINE) as *const i8;
+        // SAFETY: it needs SSE, which every x86_64 processor has. It is only a hint: it reads
+        // nothing that the program can see, and does not fault on an invalid address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Returns about where the frame of the running function ends. It is for [`prefetch`].
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let pointer: usize;
+        // SAFETY: it copies a register and does nothing else, as the options say.
+        unsafe {
+            std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let here = 0_u8;
+        std::ptr::from_ref(&here).addr()
     }
 }

@@ -3,31 +3,19 @@
 //! The design is that of the nursery in Python's trio. The body of the scope is under an entry of the
 //! stack's deadlines that has no timer: it expires when a child fails. So each wait of the body
 //! throws from then on, code that catches panics cannot consume it, and only this call catches it.
-//!
-//! # Safety
-//!
-//! *Failures Invariant*: the pointer in a [`TryScope`] is valid for `'scope`. It points to a local of
-//! [`run`], which outlives the scope that it stands beside: the frames below `run` are left only when
-//! every child has ended (the Scope Invariant), and the body has returned before.
-//!
-//! It is not a `&'scope Failures<E>`, because that would imply `E: 'scope` in the body's closure.
-//! From two such facts, of `'env` and of `E`, the compiler concludes that whatever the children
-//! borrow has to be `'static`, even if `E` is.
-#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::base::contain::{self, AbortOnUnwind};
+use crate::base::contain;
 use crate::cancel::CAN_UNWIND;
 use crate::current::{Deadline, Expired, Place, StackState, with_place};
 use crate::hub::Core;
-use crate::scope::{self, Scope, ScopedFiber};
+use crate::scope::{self, Around, Scope, ScopedFiber};
 use crate::shared::Cancelled;
 
 /// Runs `f` with a [`TryScope`], whose fibers may borrow and may fail. The first failure ends the
@@ -105,35 +93,29 @@ where
         body,
         first: Cell::new(None),
     };
-    let scope = Scope::new(hub, at);
-    let handle = TryScope {
-        scope: &scope,
-        failures: ptr::from_ref(&failures).cast_mut(),
-    };
-    let result = catch_unwind(AssertUnwindSafe(|| f(handle)));
-    // Nothing of the user's runs, and nothing unwinds, before the children have ended.
-    let bomb = AbortOnUnwind;
-    drop(frame);
-    let mut late = None;
-    let result = match result {
-        Ok(Ok(value)) => Ok(Some(value)),
-        Ok(Err(error)) => {
-            late = failures.add(Failure::Error(error), &scope);
-            Ok(None)
+    let result = scope::around(hub, at, &failures, |scope, around| {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            f(TryScope {
+                scope,
+                failures: around,
+            })
+        }));
+        // Nothing of the user's runs from here until the children have ended.
+        drop(frame);
+        match result {
+            Ok(Ok(value)) => Ok((Some(value), None)),
+            Ok(Err(error)) => Ok((None, failures.add(Failure::Error(error), scope))),
+            Err(payload) => match payload.downcast::<Expired>() {
+                Ok(expired) if expired.is_of(&failures.body) => Ok((None, None)),
+                Ok(outer) => Err(outer as Box<_>),
+                Err(payload) => Err(payload),
+            },
         }
-        Err(payload) => match payload.downcast::<Expired>() {
-            Ok(expired) if expired.is_of(&failures.body) => Ok(None),
-            Ok(outer) => Err(outer as Box<_>),
-            Err(payload) => Err(payload),
-        },
-    };
-    scope.end(result.is_err());
-    std::mem::forget(bomb);
-    let value = match result {
-        Ok(value) => value,
+    });
+    let (value, late) = match result {
+        Ok(ended) => ended,
         Err(payload) => resume_unwind(payload),
     };
-    scope.deliver_interrupt();
     drop(late);
     match (failures.first.take(), value) {
         (Some(Failure::Error(error)), _) => Err(error),
@@ -160,8 +142,7 @@ where
 /// ```
 pub struct TryScope<'scope, 'env, E> {
     scope: &'scope Scope<'scope, 'env>,
-    /// See the Failures Invariant. It makes this invariant in `E`.
-    failures: *mut Failures<E>,
+    failures: Around<'scope, Failures<E>>,
 }
 
 impl<E> Clone for TryScope<'_, '_, E> {
@@ -209,8 +190,7 @@ impl<'scope, E> TryScope<'scope, '_, E> {
     }
 
     fn run_child<U>(self, f: impl FnOnce() -> Result<U, E>) -> U {
-        // SAFETY: by the Failures Invariant it is valid for `'scope`, which lasts while a child runs.
-        let failures = unsafe { &*self.failures };
+        let failures = self.failures.get();
         match catch_unwind(AssertUnwindSafe(f)) {
             Ok(Ok(value)) => value,
             Ok(Err(error)) => {

@@ -6,8 +6,8 @@ pub(crate) mod executors;
 pub(crate) mod half_way;
 pub(crate) mod helper;
 mod io_waiter;
+mod line;
 pub(crate) mod lock;
-mod prefetch;
 pub(crate) mod random;
 pub(crate) mod report;
 mod surroundings;
@@ -18,7 +18,7 @@ mod waker_list;
 
 pub use elapsed::Elapsed;
 pub(crate) use io_waiter::IoWaiter;
-pub(crate) use prefetch::{LINE, prefetch, stack_pointer};
+pub(crate) use line::LINE;
 pub(crate) use surroundings::{ResumedIn, Surroundings};
 pub(crate) use timer::{Timeout, Timer, deadline_after};
 pub(crate) use unwinding::Unwinding;

@@ -53,8 +53,9 @@ use super::mailbox::Mailbox;
 use super::reference::Count;
 use super::{Cancelled, FiberId, HubPart, HubRest, HubToken, Origin};
 use crate::base::lock::{self, lock};
-use crate::base::{WakerKey, contain, prefetch};
+use crate::base::{LINE, WakerKey, contain};
 use crate::stack::{self, Stack};
+use crate::switch::prefetch;
 
 /// Whether a new fiber is queued at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +156,7 @@ pub(crate) struct Header {
     target_pointer_width = "64",
     not(any(switchback_system_stacks, switchback_no_spares))
 ))]
-const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::LINE);
+const _: () = assert!(std::mem::offset_of!(Header, count) == LINE);
 
 // SAFETY: all fields but `hub_part` and `hub_rest` are `Send` and `Sync`. Those two are reached only
 // with the token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread,

@@ -35,8 +35,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU8;
 
 use super::FiberId;
-use crate::base::{LINE, prefetch, stack_pointer};
-use crate::switch::CoroutineCell;
+use crate::base::LINE;
+use crate::switch::{CoroutineCell, prefetch, stack_pointer};
 
 /// What a hub reads and writes each time that it resumes a fiber. It is reached only with the hub's
 /// [`HubToken`], and therefore only on the hub's thread. (`interrupts` is the exception: it is for

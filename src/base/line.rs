@@ -1,0 +1,4 @@
+//! The unit in which a processor fetches memory.
+
+/// The size of a cache line, in bytes.
+pub(crate) const LINE: usize = 64;
