@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
-# Checks that all tests and doctests of the package and of `examples/libraries` pass, with the
-# default features, and then with all features.
+# Checks that all tests and doctests pass: those of the package with its default features, which
+# are none, and then with all features, together with those of `examples/libraries`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
 
-# Both packages at once, so that what they have in common is compiled once.
+cargo test
 # `benches/compare` has no tests, and ci/layers.sh runs those of `ci/layers`.
-packages=(--workspace --exclude compare --exclude layers)
-
-cargo test "${packages[@]}"
-cargo test "${packages[@]}" --all-features
+cargo test --workspace --exclude compare --exclude layers --all-features
