@@ -11,13 +11,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use switchback::sync::mpsc;
 use switchback::{Hub, HubBuilder, Track, prelude::*, spawn};
 
 use thing::{Thing, in_fiber, in_fibers_of, yields};
 
 mod thing;
 
-const THINGS: [Thing; 10] = [
+const THINGS: [Thing; 11] = [
     ("yield", |count| yields(10, count)),
     ("yield-of-1000", |count| yields(1000, count)),
     ("wake-self", |count| wakes_of_self(10, count)),
@@ -26,6 +27,7 @@ const THINGS: [Thing; 10] = [
     ("spawn-join-async", spawns_and_joins_async),
     ("wake", wakes),
     ("ready-wait", ready_waits),
+    ("mpsc", messages),
     ("wake-self-track-off", |count| {
         wakes_of_self_tracked(Track::Off, count)
     }),
@@ -140,5 +142,22 @@ fn ready_waits(count: u64) {
         for n in 0..count {
             black_box(async { black_box(n) }.wait());
         }
+    });
+}
+
+/// Two fibers send `count` messages to each other in turn, each of which wakes its receiver.
+fn messages(count: u64) {
+    in_fiber(move || {
+        let (to_pong, from_ping) = mpsc::channel();
+        let (to_ping, from_pong) = mpsc::channel();
+        let pong = spawn(move || from_ping.iter().try_for_each(|n| to_ping.send(n)));
+        for n in 0..count / 2 {
+            to_pong.send(n).expect("the other fiber receives");
+            assert_eq!(from_pong.recv(), Ok(n));
+        }
+        drop(to_pong);
+        pong.wait()
+            .expect("the fiber does not panic")
+            .expect("this one receives");
     });
 }

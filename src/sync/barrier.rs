@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::waiters::{Key, Waiters, wake};
+use super::waiters::{Key, Waiters, lock_to_poll, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, lock};
 use crate::current::WaitSite;
@@ -101,13 +101,17 @@ impl Future for Arrival<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
         let this = &mut *self;
-        let waker = contain::clone_waker(cx.waker());
-        let mut waiting = lock(&this.barrier.waiters);
+        let (mut waiting, waker) = lock_to_poll(
+            &this.barrier.waiters,
+            |waiting| &waiting.waiters,
+            this.key,
+            cx.waker(),
+        );
         let (result, unused, woken) = match this.key {
             None if waiting.count + 1 >= this.barrier.needed => {
                 waiting.count = 0;
                 let woken = waiting.waiters.tell_all(|()| ());
-                (Some(true), Some(waker), woken)
+                (Some(true), waker, woken)
             }
             None => {
                 waiting.count += 1;
@@ -117,7 +121,7 @@ impl Future for Arrival<'_> {
             Some(key) if waiting.waiters.is_told(key) => {
                 this.key = None;
                 drop(waiting.waiters.remove(key));
-                (Some(false), Some(waker), Vec::new())
+                (Some(false), waker, Vec::new())
             }
             Some(key) => (None, waiting.waiters.set_waker(key, waker), Vec::new()),
         };

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 use std::task::{Context, Poll, Waker};
 
-use super::waiters::{Key, Waiters, wake};
+use super::waiters::{Key, Waiters, lock_to_poll, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, lock};
 
@@ -235,13 +235,17 @@ impl<S: Store> Future for Send<'_, S> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError<S::Item>>> {
         let this = &mut *self;
-        let waker = contain::clone_waker(cx.waker());
-        let mut state = lock(&this.channel.0);
+        let (mut state, waker) = lock_to_poll(
+            &this.channel.0,
+            |state| &state.sending,
+            this.key,
+            cx.waker(),
+        );
         let Some(key) = this.key else {
             let message = this.message.take().expect("it is sent once");
             if !state.has_receiver {
                 drop(state);
-                contain::drop_waker(Some(waker));
+                contain::drop_waker(waker);
                 return Poll::Ready(Err(SendError(message)));
             }
             // Those who wait come first.
@@ -252,7 +256,7 @@ impl<S: Store> Future for Send<'_, S> {
             return match put {
                 Ok(woken) => {
                     drop(state);
-                    contain::drop_waker(Some(waker));
+                    contain::drop_waker(waker);
                     wake(woken);
                     Poll::Ready(Ok(()))
                 }
@@ -271,7 +275,7 @@ impl<S: Store> Future for Send<'_, S> {
         let (message, _) = state.sending.remove(key);
         drop(state);
         this.key = None;
-        contain::drop_waker(Some(waker));
+        contain::drop_waker(waker);
         Poll::Ready(match message {
             None => Ok(()),
             Some(message) => Err(SendError(message)),
@@ -303,12 +307,16 @@ impl<S: Store> Future for Recv<'_, S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Item, RecvError>> {
         let this = &mut *self;
-        let waker = contain::clone_waker(cx.waker());
-        let mut state = lock(&this.channel.0);
+        let (mut state, waker) = lock_to_poll(
+            &this.channel.0,
+            |state| &state.receiving,
+            this.key,
+            cx.waker(),
+        );
         let (received, unused, woken) = match this.key {
             None => match state.take() {
-                Some((message, woken)) => (Some(Ok(message)), Some(waker), woken),
-                None if state.senders == 0 => (Some(Err(RecvError)), Some(waker), None),
+                Some((message, woken)) => (Some(Ok(message)), waker, woken),
+                None if state.senders == 0 => (Some(Err(RecvError)), waker, None),
                 None => {
                     this.key = Some(state.receiving.add(None, waker));
                     (None, None, None)
@@ -322,7 +330,7 @@ impl<S: Store> Future for Recv<'_, S> {
                     Some(message) => (Some(message), None),
                     None => state.take().unzip(),
                 };
-                (Some(message.ok_or(RecvError)), Some(waker), woken.flatten())
+                (Some(message.ok_or(RecvError)), waker, woken.flatten())
             }
             Some(key) => (None, state.receiving.set_waker(key, waker), None),
         };

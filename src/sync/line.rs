@@ -2,9 +2,9 @@
 
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::waiters::{Key, Waiters, wake};
+use super::waiters::{Key, Waiters, lock_to_poll, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, lock};
 
@@ -29,7 +29,7 @@ impl Line {
     /// Joins the line. The future is ready once its waiter was notified, also if that is before its first
     /// poll.
     pub(super) fn join(&self) -> Notified<'_> {
-        let key = lock(&self.0).add(Told::No, Waker::noop().clone());
+        let key = lock(&self.0).add(Told::No, None);
         Notified {
             line: self,
             key: Some(key),
@@ -74,8 +74,7 @@ impl<'a> Future for Notified<'a> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Notification<'a>> {
         let key = self.key.expect("it is not polled again after it was ready");
-        let waker = contain::clone_waker(cx.waker());
-        let mut line = lock(&self.line.0);
+        let (mut line, waker) = lock_to_poll(&self.line.0, |line| line, Some(key), cx.waker());
         if !line.is_told(key) {
             let unused = line.set_waker(key, waker);
             drop(line);
@@ -84,7 +83,7 @@ impl<'a> Future for Notified<'a> {
         }
         let (told, _) = line.remove(key);
         drop(line);
-        contain::drop_waker(Some(waker));
+        contain::drop_waker(waker);
         self.key = None;
         Poll::Ready(Notification {
             line: self.line,

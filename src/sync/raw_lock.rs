@@ -259,7 +259,7 @@ impl RawLock {
                             notified: false,
                             passed_since: None,
                         };
-                        *key = Some(line.add(request, waker));
+                        *key = Some(line.add(request, Some(waker)));
                         (Poll::Pending, None)
                     }
                 },
@@ -282,7 +282,7 @@ impl RawLock {
                         }
                         (Poll::Ready(()), Some(waker))
                     } else {
-                        (Poll::Pending, line.set_waker(own, waker))
+                        (Poll::Pending, line.set_waker(own, Some(waker)))
                     }
                 }
             }

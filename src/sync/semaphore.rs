@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::task::coop;
 
-use super::waiters::{Key, Waiters, wake};
+use super::waiters::{Key, Waiters, lock_to_poll, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, lock};
 use crate::current::WaitSite;
@@ -222,8 +222,12 @@ impl<'a> Future for Acquire<'a> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SemaphoreGuard<'a>> {
         let this = &mut *self;
-        let waker = contain::clone_waker(cx.waker());
-        let mut state = lock(&this.semaphore.0);
+        let (mut state, waker) = lock_to_poll(
+            &this.semaphore.0,
+            |state| &state.waiters,
+            this.key,
+            cx.waker(),
+        );
         let (has, unused) = match this.key {
             None => {
                 let left = match state.waiters.is_empty() {
@@ -233,7 +237,7 @@ impl<'a> Future for Acquire<'a> {
                 match left {
                     Some(left) => {
                         state.permits = left;
-                        (true, Some(waker))
+                        (true, waker)
                     }
                     None => {
                         this.key = Some(state.waiters.add(this.permits, waker));
@@ -244,7 +248,7 @@ impl<'a> Future for Acquire<'a> {
             Some(key) if state.waiters.is_told(key) => {
                 drop(state.waiters.remove(key));
                 this.key = None;
-                (true, Some(waker))
+                (true, waker)
             }
             Some(key) => (false, state.waiters.set_waker(key, waker)),
         };

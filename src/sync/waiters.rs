@@ -14,6 +14,7 @@ use std::task::Waker;
 use slab::Slab;
 
 use crate::base::contain;
+use crate::base::lock::{ConstMutex, Lock, lock};
 
 /// The line of waiters. `P` is what each brings, and what it is left.
 pub(super) struct Waiters<P> {
@@ -62,11 +63,11 @@ impl<P> Waiters<P> {
         (after != NONE).then_some(Key(after))
     }
 
-    /// Adds a waiter at the end of the line.
-    pub(super) fn add(&mut self, what: P, waker: Waker) -> Key {
+    /// Adds a waiter at the end of the line, with its waker if it has one already.
+    pub(super) fn add(&mut self, what: P, waker: Option<Waker>) -> Key {
         let key = self.entries.insert(Entry {
             what,
-            waker: Some(waker),
+            waker,
             told: false,
             before: self.last,
             after: NONE,
@@ -112,10 +113,17 @@ impl<P> Waiters<P> {
         self.entries[key.0].waker.take()
     }
 
-    /// Leaves another waker for a waiter. Returns the old one, to be dropped.
+    /// Leaves another waker for a waiter, if there is another one. Returns the old one, to be dropped.
     #[must_use]
-    pub(super) fn set_waker(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        self.entries[key.0].waker.replace(waker)
+    pub(super) fn set_waker(&mut self, key: Key, waker: Option<Waker>) -> Option<Waker> {
+        self.entries[key.0].waker.replace(waker?)
+    }
+
+    /// Returns whether a waiter that is polled with `waker` has no use for a clone of it.
+    fn needs_no_clone(&self, key: Key, waker: &Waker) -> bool {
+        let entry = &self.entries[key.0];
+        let left = entry.waker.as_ref();
+        entry.told || left.is_some_and(|left| left.will_wake(waker))
     }
 
     /// Removes a waiter's entry. Returns its waker, to be dropped, if it was not told.
@@ -158,6 +166,25 @@ impl<P> fmt::Debug for Waiters<P> {
             .field("entries", &self.entries.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Locks what the waiters that `line` finds there wait for, to poll one of them, or one who is not in the
+/// line yet. Returns also a clone of the waker, if it may have to be left.
+#[inline]
+pub(super) fn lock_to_poll<'a, S, P>(
+    mutex: &'a ConstMutex<S>,
+    line: impl Fn(&S) -> &Waiters<P>,
+    key: Option<Key>,
+    waker: &Waker,
+) -> (<ConstMutex<S> as Lock>::Guard<'a>, Option<Waker>) {
+    if let Some(key) = key {
+        let state = lock(mutex);
+        if line(&state).needs_no_clone(key, waker) {
+            return (state, None);
+        }
+    }
+    let waker = contain::clone_waker(waker);
+    (lock(mutex), Some(waker))
 }
 
 /// Wakes those who were told, after the lock was released.
