@@ -37,8 +37,9 @@ pub enum Schedule {
     Pct {
         /// What the priorities and the places of the changes follow from.
         seed: u64,
-        /// How often the fiber that would run is put behind all others, at random places. A fiber
-        /// that yields 50 times in a row is put there too.
+        /// How often the fiber that would run is put behind all others, at random places among the
+        /// first few hundred picks, of which each has room for one. A fiber that yields 50 times in
+        /// a row is put there too.
         changes: u32,
     },
 }
@@ -105,6 +106,7 @@ impl Trial {
         let random = Random::new(mix(seed));
         // How long the program runs is not known, and must not matter for a replay.
         let length = 8 << random.below(8);
+        let changes = length.min(changes.into());
         let mut changes: Vec<_> = (0..changes).map(|_| random.below(length)).collect();
         changes.sort_unstable_by(|a, b| b.cmp(a));
         Trial {
@@ -246,6 +248,15 @@ impl Trial {
         }
     }
 
+    /// Returns how many fibers of a pool are begun in a turn, at most `most`. None may be, so that
+    /// what is ready goes first.
+    pub(crate) fn starts(&self, most: u64) -> u64 {
+        match self.schedule {
+            Schedule::Fifo => most,
+            _ => self.random.below(most.min(8) + 1),
+        }
+    }
+
     /// Returns for how long a timer of a fiber runs that was set to `duration`.
     pub(crate) fn stretch(&self, duration: Duration) -> Duration {
         if self.is_in_order() || duration > NEVER || self.random.below(2) == 0 {
@@ -263,6 +274,11 @@ impl Trial {
 
     pub(crate) fn is_at_limit(&self) -> bool {
         self.picks.get() >= self.limit.get()
+    }
+
+    /// Returns how many entries were picked.
+    pub(crate) fn picks(&self) -> u64 {
+        self.picks.get()
     }
 
     /// Returns a number that two runs share only if they were scheduled alike.

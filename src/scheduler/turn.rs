@@ -114,6 +114,7 @@ fn run(core: &Rc<Core>) -> u64 {
 fn begin_sent(core: &Rc<Core>) -> u64 {
     let room = intake::TURN_LENGTH.saturating_sub(core.ready.len());
     let room = room.max(LEAST_NEW) as u64;
+    let room = core.trial().map_or(room, |trial| trial.starts(room));
     let mut begun = 0;
     while begun < room {
         let Some(fiber) = intake::next_start(core) else {

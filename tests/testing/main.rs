@@ -7,6 +7,7 @@ mod bugs;
 mod cancel;
 mod clock;
 mod own;
+mod pools;
 mod replay;
 mod runs;
 mod sync;

@@ -67,6 +67,23 @@ fn a_seed_gives_the_same_schedule_in_every_build() {
     }
 }
 
+#[test]
+fn any_number_is_a_seed_and_a_number_of_changes() {
+    for number in [0, 1, 1 << 31, u64::MAX - 1, u64::MAX] {
+        let changes = u32::try_from(number).unwrap_or(u32::MAX);
+        let pct = Schedule::Pct {
+            seed: number,
+            changes,
+        };
+        for schedule in [Schedule::Random(number), pct] {
+            assert_eq!(order(schedule), order(schedule));
+        }
+        let explorer = Explorer::new().depth(changes).seed(number).schedules(6);
+        let report = explorer.run(|| spawn(|| yield_now().wait()).wait().unwrap());
+        assert_eq!((report.schedules(), report.failure()), (6, None));
+    }
+}
+
 fn is_replayable(program: impl Fn() + 'static) -> bool {
     let report = Explorer::new().schedules(64).run(program);
     assert_eq!(report.failure(), None, "{report}");
