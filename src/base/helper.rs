@@ -76,6 +76,14 @@ fn sleep_on(helper: &Handle, duration: Duration) -> HelperSleep {
     HelperSleep(Box::pin(tokio::time::sleep(duration)))
 }
 
+impl HelperSleep {
+    /// Returns whether it has fired.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn is_elapsed(&self) -> bool {
+        self.0.is_elapsed()
+    }
+}
+
 impl Future for HelperSleep {
     type Output = ();
 

@@ -42,8 +42,16 @@ pub(crate) struct Rest {
 }
 
 struct Timer {
+    ends: time::Instant,
     virtually: Pin<Box<Unconstrained<Sleep>>>,
     really: HelperSleep,
+}
+
+impl Timer {
+    /// Returns whether the clock has not advanced while it ran, because a task keeps it.
+    fn was_in_vain(&self) -> bool {
+        self.really.is_elapsed() && time::Instant::now() < self.ends
+    }
 }
 
 impl Rest {
@@ -67,7 +75,8 @@ impl Rest {
 
     #[cold]
     fn begins_now(&self, cx: &mut Context<'_>, in_trial: bool) -> bool {
-        if self.turns.get() == PATIENCE {
+        let is_first = self.turns.get() == PATIENCE;
+        if is_first {
             self.waited.set(Duration::ZERO);
         }
         if !clock_stands_still() {
@@ -81,14 +90,21 @@ impl Rest {
         let mut waits = false;
         // This calls the driver's waker. It also fails on a runtime without timers, which cannot wait.
         contain::run("a timer of the hub", || {
+            let last = self.timer.take();
+            if !is_first && last.is_some_and(|timer| timer.was_in_vain()) {
+                // To wait in each turn from now on would take for ever.
+                self.turns.set(0);
+                return;
+            }
+            let ends = time::Instant::now() + wait;
             let mut timer = Timer {
-                virtually: Box::pin(coop::unconstrained(time::sleep(wait))),
+                ends,
+                virtually: Box::pin(coop::unconstrained(time::sleep_until(ends))),
                 really: helper::sleep(longest),
             };
             waits = timer.virtually.as_mut().poll(cx).is_pending()
                 && Pin::new(&mut timer.really).poll(cx).is_pending();
-            let old = self.timer.replace(Some(timer));
-            drop(old);
+            self.timer.replace(Some(timer));
         });
         waits
     }

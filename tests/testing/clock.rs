@@ -91,7 +91,7 @@ fn it_stands_still_while_fibers_get_on() {
 #[test]
 fn fibers_get_on_while_a_task_keeps_the_clock() {
     in_paused(|| async {
-        let mut fiber = spawn(|| (0..10_050).for_each(|_| yield_now().wait()));
+        let mut fiber = spawn(|| (0..100_000).for_each(|_| yield_now().wait()));
         while !fiber.is_alive() {
             tokio::task::yield_now().await;
         }
