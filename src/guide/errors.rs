@@ -362,14 +362,18 @@
 //! **`nothing can go on any more: WHY`**, because `no fiber is ready, and no timer is set` or `fibers
 //! only give way, and no timer is set`: each fiber of the dump waits for something that does not come,
 //! or yields until it does. **`the run does not end: NUMBER
-//! times a fiber was resumed`**: bound the loops of the program, and make it smaller.
+//! times a fiber was resumed`**: bound the loops of the program, and make it smaller. **`the run does
+//! not end: no fiber was resumed for DURATION, while something else keeps the runtime from resting`**:
+//! each fiber of the dump waits; look for a periodic timer or a loop in a task of tokio's, which keep
+//! the program from failing earlier, and for a long job of `blocking`.
 //!
 //! **`cancelled at point NUMBER of NUMBER, STATE at PLACE`** with `before a poll` or `while
 //! suspended`, **`cancelled before it has begun`**: what follows happens if the fiber is cancelled
 //! there, and not otherwise. **`without a cancel: WHAT`**: the program fails anyway.
 //! **`NUMBER fibers are left, and NUMBER without a cancel: NAMES`**: cancel or join them in a
 //! destructor. **`the fiber has NUMBER points, and NUMBER the second time: the program is not
-//! replayable, so points cannot be told apart`**: see above. **`the fiber has NUMBER points, more than
+//! replayable, so points cannot be told apart`**, **`the fiber has not reached point NUMBER of NUMBER:
+//! the program is not replayable`**: see above. **`the fiber has NUMBER points, more than
 //! NUMBER: let it do less`**: each is a run. **`the fiber is on another hub, where its waits are not
 //! seen`**, **`the fiber has ended before it could be cancelled; return it before you wait`**: spawn it
 //! in the closure, and return it at once. A fiber that is cancelled at a point has the message `the test

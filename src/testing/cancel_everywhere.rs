@@ -45,13 +45,13 @@ const SETTLE: Duration = Duration::from_millis(1);
 ///
 /// Panics, naming the point and its place in the source, if
 ///
-/// * the fiber panics, or is abandoned because it waits while it unwinds;
+/// * the fiber panics or is abandoned;
 /// * the closure panics, or another fiber does and nobody joins it;
 /// * more fibers are left, a millisecond after the closure has returned, than without a cancel;
 /// * nothing can go on any more, or the run does not end: see [`Explorer`](super::Explorer).
 ///
-/// Also panics if the same run has another number of points the second time, as when the program
-/// uses threads; if there are more than 10,000; if the fiber has already ended or belongs to another
+/// Also panics if the same run has another number of points the second time, or does not get to the
+/// one where it is to be cancelled, as when the program uses threads; if there are more than 10,000; if the fiber has already ended or belongs to another
 /// hub; and inside a fiber or async code, where no runtime can be made.
 ///
 /// # Examples
@@ -156,6 +156,9 @@ where
     fn check(&self, cancel: Cancel, without: &Seen) {
         let outcome = self.run(cancel);
         let what = match outcome.result {
+            Ok(_) if matches!(cancel, Cancel::At(_)) && outcome.hit.is_none() => {
+                "the program is not replayable".to_owned()
+            }
             Ok(seen) if seen.left.len() <= without.left.len() => return,
             Ok(seen) => format!(
                 "{} fibers are left, and {} without a cancel: {}",
@@ -165,28 +168,33 @@ where
             ),
             Err(what) => what,
         };
+        let points = without.points;
         let when = match (cancel, outcome.hit) {
             (Cancel::At(point), Some(Hit { at, suspended })) => {
                 let state = match suspended {
                     true => "while suspended",
                     false => "before a poll",
                 };
-                let points = without.points;
-                format!("at point {} of {points}, {state} at {at}", point + 1)
+                format!(
+                    "cancelled at point {} of {points}, {state} at {at}",
+                    point + 1
+                )
             }
-            _ => "before it has begun".to_owned(),
+            (Cancel::At(point), None) => {
+                format!("the fiber has not reached point {} of {points}", point + 1)
+            }
+            _ => "cancelled before it has begun".to_owned(),
         };
-        panic!("cancelled {when}: {what}");
+        panic!("{when}: {what}");
     }
 
     #[track_caller]
     fn run(&self, cancel: Cancel) -> Outcome<Seen> {
         let f = self.f.clone();
-        let outcome = self.runner.run(Schedule::Fifo, move || {
+        self.runner.run(Schedule::Fifo, move || {
             let (fiber, asserts) = f();
             watch(fiber, cancel, asserts)
-        });
-        outcome.and_then(|seen| seen)
+        })
     }
 }
 
@@ -214,7 +222,7 @@ fn watch(mut fiber: Fiber<()>, cancel: Cancel, asserts: impl FnOnce()) -> Result
     if let Err(e) = fiber.join().wait() {
         // A fiber that was abandoned counts as cancelled, but without a cancel.
         if e.cancelled().is_none() {
-            return Err(e.to_string());
+            return Err(run::told(e));
         }
     }
     drop(fiber);

@@ -64,10 +64,15 @@ pub fn explore(f: impl Fn() + 'static) {
 ///
 /// * the root panics or is cancelled, or another fiber panics and nobody joins it, or a callback or a
 ///   destructor panics where that can only be reported;
-/// * nothing can go on any more: no fiber is ready and no timer is set. (Then the failure has the
-///   [dump](crate::Hub::dump) of the hub. While a periodic timer lives, this is not noticed. A thread that would wake a fiber later
-///   than 0.1 s after that is not waited for.)
-/// * it does not end: fibers were resumed 200,000 times.
+/// * nothing can go on any more: no fiber is ready and no timer is set, except for more than a year
+///   ahead. A thread that would wake a fiber later than 0.1 s after that is not waited for;
+/// * it does not end: fibers were resumed 200,000 times; or none was for ten seconds of the real
+///   clock, while something else keeps the runtime from resting, such as a periodic timer or a task of
+///   tokio's that yields for ever, a job of `blocking`, or a clock that the program has resumed.
+///
+/// In these two cases, the failure has the [dump](crate::Hub::dump) of the hub. The end of a task of
+/// tokio's, also by a panic, is only seen by who joins it. Jobs of `blocking` that are left have ten
+/// seconds to end, if the run has not failed.
 ///
 /// # What a seed determines
 ///
@@ -144,7 +149,7 @@ impl Explorer {
         self
     }
 
-    /// Sets the time, by the real clock, after which no further schedule is begun.
+    /// Sets the time, by the real clock, after which no further schedule is begun. One always is.
     pub fn time_limit(mut self, limit: Duration) -> Explorer {
         self.time_limit = Some(limit);
         self
@@ -170,7 +175,10 @@ impl Explorer {
         let runner = Runner::new(self.with_io);
         let run = |schedule| {
             let f = f.clone();
-            runner.run(schedule, move || f())
+            runner.run(schedule, move || {
+                f();
+                Ok(())
+            })
         };
         let (first, count) = match from_environment("SWITCHBACK_SEED") {
             Some(seed) => (seed, 1),
@@ -189,7 +197,7 @@ impl Explorer {
         };
         while report.schedules < count && report.failure.is_none() {
             let out_of_time = self.time_limit.is_some_and(|limit| began.elapsed() > limit);
-            if out_of_time {
+            if out_of_time && report.schedules > 0 {
                 break;
             }
             let seed = first.wrapping_add(report.schedules);

@@ -265,6 +265,33 @@ fn a_program_that_differs_the_second_time_is_told() {
 }
 
 #[test]
+fn a_program_that_differs_later_is_told() {
+    // Two runs without a cancel, and one before the start.
+    let program = |same: usize, asserts: fn()| {
+        let runs = Cell::new(0);
+        move || {
+            runs.set(runs.get() + 1);
+            let (yields, asserts) = match runs.get() <= same {
+                true => (3, (|| ()) as fn()),
+                false => (1, asserts),
+            };
+            let fiber = spawn(move || (0..yields).for_each(|_| yield_now().wait()));
+            (fiber, asserts)
+        }
+    };
+    assert_eq!(
+        failure(program(2, || ())),
+        "the fiber has not reached point 4 of 9: the program is not replayable"
+    );
+    let text = failure(program(6, || panic!("later")));
+    let what = "fiber 'Root' panicked with message \"later\"";
+    assert_eq!(
+        text,
+        format!("the fiber has not reached point 4 of 9: {what}")
+    );
+}
+
+#[test]
 fn a_fiber_that_cannot_be_watched_is_refused() {
     let text = failure(|| (spawn(|| (0..4000).for_each(|_| yield_now().wait())), || ()));
     assert_eq!(
