@@ -55,10 +55,14 @@ impl Thing {
             Thing::Spawn => ("child", fibers_on_warm_stacks, tasks_again),
             Thing::SpawnCold => ("child", fibers_on_cold_stacks, tasks_at_first),
         };
-        Row::new(self.row_name(count), Unit::NanosPer(unit))
+        let row = Row::new(self.row_name(count), Unit::NanosPer(unit))
             .rounds(if count < 100_000 { 5 } else { 3 })
             .column(Column::Switchback, move || fibers(count))
-            .column(Column::TokioTasks, move || tasks(count))
+            .column(Column::TokioTasks, move || tasks(count));
+        match self {
+            Thing::Yield => yields::add_limit(row, count),
+            _ => row,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::growth::{COUNTS, Thing};
 use crate::rounds::Column;
 use crate::table;
 
-const SIZE: (u32, u32) = (900, 660);
+const SIZE: (u32, u32) = (900, 692);
 /// Where the legend of the lines begins, below the chart.
 const LEGEND: u32 = 550;
 /// A generic family, which every browser maps to a font of its own.
@@ -142,10 +142,11 @@ impl Line {
             Column::Switchback => 30,
             _ => 480,
         };
-        let row = match self.thing {
-            Thing::Yield => 0,
-            Thing::Spawn => 1,
-            Thing::SpawnCold => 2,
+        let row = match (self.thing, self.column) {
+            (_, Column::Corosensei) => 3,
+            (Thing::Yield, _) => 0,
+            (Thing::Spawn, _) => 1,
+            (Thing::SpawnCold, _) => 2,
         };
         (x, 8 + 32 * row)
     }
@@ -159,6 +160,7 @@ impl Line {
         };
         match self.column {
             Column::Switchback => colour.filled().stroke_width(3),
+            Column::Corosensei => RGBColor(0, 130, 60).stroke_width(2),
             _ => colour.mix(0.45).stroke_width(2),
         }
     }
@@ -169,6 +171,7 @@ fn lines(figures: &Figures) -> impl Iterator<Item = Line> {
     let lines = [
         (Yield, Switchback, "fiber, yield"),
         (Yield, TokioTasks, "tokio task, yield"),
+        (Yield, Corosensei, "switches alone, the limit of a yield"),
         (Spawn, Switchback, "fiber, spawn and join"),
         (Spawn, TokioTasks, "tokio task, spawn and await"),
         (SpawnCold, Switchback, "fiber, spawn and join, first time"),

@@ -27,11 +27,19 @@ pub(crate) fn row(count: usize) -> Row {
     let row = Row::new(format!("yield-{count}"), Unit::NanosPer("yield"))
         .column(Column::Switchback, move || fibers(count, Builder::new()))
         .column(Column::TokioTasks, move || tokio_tasks(count));
+    let row = match count > MOST_MAPPED {
+        true => row,
+        false => row.column(Column::May, move || may_coroutines(count)),
+    };
+    add_limit(row, count)
+}
+
+/// Adds bare coroutines, if there can be so many.
+pub(crate) fn add_limit(row: Row, count: usize) -> Row {
     if count > MOST_MAPPED {
         return row;
     }
-    row.column(Column::May, move || may_coroutines(count))
-        .column(Column::Corosensei, move || bare_coroutines(count))
+    row.column(Column::Corosensei, move || bare_coroutines(count))
 }
 
 pub(crate) fn wait_row(count: usize) -> Row {
