@@ -17,8 +17,7 @@ fi
 #
 # With an explicit target, build scripts and macros are not instrumented.
 under_asan=(cargo +nightly test --target "$host" --target-dir "${CARGO_TARGET_DIR:-target}/asan"
-    -p switchback -p libraries
-    --features "switchback/tracing,switchback/test-util,libraries/tracing,corosensei/sanitizer")
+    -p switchback -p libraries --all-features --features corosensei/sanitizer)
 
 # Some tests make the hub abandon stacks, which leaks them on purpose, so leaks are not
 # errors here. The caller's options come last and take precedence.
