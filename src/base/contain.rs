@@ -22,6 +22,18 @@ pub(crate) fn run(what: &str, f: impl FnOnce()) {
     }
 }
 
+/// Like [`run`], with the result of `f` unless it panics.
+#[inline]
+pub(crate) fn result<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            ignore(what, payload);
+            None
+        }
+    }
+}
+
 /// Reports a panic that was caught and that no joiner will receive.
 #[cold]
 pub(crate) fn ignore(what: &str, payload: Box<dyn Any + Send>) {

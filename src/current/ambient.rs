@@ -18,9 +18,9 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::hook;
 #[cfg(feature = "tracing")]
 use super::spans;
+use super::{StackState, hook};
 use crate::base::contain;
 use crate::base::lock::lock;
 
@@ -286,6 +286,17 @@ pub(crate) fn without<R>(run: impl FnOnce() -> R) -> R {
         true => without_any(run),
         false => run(),
     }
+}
+
+/// Like [`without`], in code of the stack with this state, which knows that there are [`any`].
+#[inline(always)]
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+pub(super) fn without_on<R>(state: &StackState, run: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "tracing")]
+    if VERSION.load(Ordering::Relaxed) == 0 {
+        return spans::without_on(state, run);
+    }
+    without_any(run)
 }
 
 #[cold]

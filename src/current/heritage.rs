@@ -111,6 +111,10 @@ pub(crate) fn run_with(mut inherited: Inherited, state: &StackState, body: impl 
     }
     #[cfg(feature = "tracing")]
     if let Some(span) = own {
+        if let Some(fiber) = state.fiber() {
+            // What is done with its wakers from now on is not told.
+            fiber.set_span(None);
+        }
         span.release();
     }
 }

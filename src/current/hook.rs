@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use super::place;
+#[cfg(feature = "tracing")]
+use super::StackState;
+use super::place::{self, PlaceGuard};
 use crate::base::contain;
 
 thread_local! {
@@ -21,17 +23,32 @@ pub(super) fn is_running() -> bool {
 /// Calls `hook`, which cannot wait. If it panics, the panic is reported with the name `what`, and there
 /// is no result.
 pub(super) fn call<R>(what: &str, hook: impl FnOnce() -> R) -> Option<R> {
-    let mut returned = None;
+    call_in(place::enter_hook, what, hook)
+}
+
+/// Like [`call`], in code of the stack with this state.
+#[cfg(feature = "tracing")]
+#[inline(always)]
+pub(super) fn call_on<R>(state: &StackState, what: &str, hook: impl FnOnce() -> R) -> Option<R> {
+    call_in(|| place::enter_poll(state), what, hook)
+}
+
+#[inline(always)]
+fn call_in<'a, R>(
+    enter: impl FnOnce() -> PlaceGuard<'a>,
+    what: &str,
+    hook: impl FnOnce() -> R,
+) -> Option<R> {
     let outer = DEPTH.get();
     if outer >= MOST {
         contain::run(what, || drop(hook));
         return None;
     }
     DEPTH.set(outer + 1);
-    {
-        let _place = place::enter_hook();
-        contain::run(what, || returned = Some(hook()));
-    }
+    let returned = {
+        let _place = enter();
+        contain::result(what, hook)
+    };
     DEPTH.set(outer);
     returned
 }

@@ -37,7 +37,7 @@ pub(crate) mod place;
 mod resumer;
 mod running_locals;
 #[cfg(feature = "tracing")]
-mod spans;
+pub(crate) mod spans;
 mod spawner;
 mod stack_state;
 mod stretch;

@@ -10,11 +10,16 @@
 //! A fiber has a span of its own too, the outermost, if the subscriber wants it: see [`of_fiber`]. It is
 //! entered whenever the fiber runs, so it tells how often and for how long that is.
 
+use std::num::NonZeroU64;
+
 use tracing::span::{Id, Span};
 use tracing::{Dispatch, dispatcher};
 
-use super::hook;
+use super::{StackState, hook};
 use crate::shared::FiberRef;
+
+/// What a panic in a hook is reported of.
+const SUBSCRIBER: &str = "a subscriber";
 
 /// How many spans are exited at most. A subscriber may not exit what it calls the current span.
 const MOST: usize = 256;
@@ -34,48 +39,84 @@ struct Exited {
 }
 
 /// Exits all spans, calls `run`, and enters them again.
-pub(super) fn without(run: &mut dyn FnMut()) {
-    let _reenter = Reenter(hook::call("a subscriber", exit).flatten());
-    run();
+pub(super) fn without<R>(run: impl FnOnce() -> R) -> R {
+    let mut reenter = Reenter(None);
+    hook::call(SUBSCRIBER, || reenter.exit());
+    run()
+}
+
+/// Like [`without`], in code of the stack with this state.
+#[inline(always)]
+pub(super) fn without_on<R>(state: &StackState, run: impl FnOnce() -> R) -> R {
+    let mut reenter = Reenter(None);
+    hook::call_on(state, SUBSCRIBER, || reenter.exit());
+    run()
 }
 
 /// Exits all spans for good.
 pub(super) fn discard() {
-    hook::call("a subscriber", exit);
+    hook::call(SUBSCRIBER, || drop(exit()));
 }
 
+/// Most suspensions find no span. They ask for the current one, once, and keep nothing.
+#[inline(always)]
 fn exit() -> Option<Exited> {
-    // It is cloned out: spans that are exited inside of `get_default` may never be closed.
-    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let mut current = None;
+    dispatcher::get_default(|subscriber| {
+        if let Some(id) = subscriber.current_span().id() {
+            current = Some((subscriber.clone(), id.clone()));
+        }
+    });
+    current.map(|(subscriber, first)| exit_from(subscriber, first))
+}
+
+/// Exits this span, which is the current one, and all others. This is not inside of `get_default`, where
+/// spans may never be closed that are exited.
+#[cold]
+fn exit_from(subscriber: Dispatch, first: Id) -> Exited {
+    subscriber.exit(&first);
     let exit_one = || {
-        let current = subscriber.current_span();
-        let id = current.id()?.clone();
+        let id = subscriber.current_span().id()?.clone();
         subscriber.exit(&id);
         Some(id)
     };
-    let first = exit_one()?;
     let others = std::iter::from_fn(exit_one).take(MOST - 1).collect();
-    Some(Exited {
+    Exited {
         subscriber,
         first,
         others,
-    })
+    }
 }
 
 /// Enters the spans when it is dropped, also on unwind.
 struct Reenter(Option<Exited>);
 
-impl Drop for Reenter {
-    fn drop(&mut self) {
-        if let Some(exited) = self.0.take() {
-            hook::call("a subscriber", || {
-                for id in exited.others.iter().rev() {
-                    exited.subscriber.enter(id);
-                }
-                exited.subscriber.enter(&exited.first);
-            });
+impl Reenter {
+    #[inline(always)]
+    fn exit(&mut self) {
+        if let Some(exited) = exit() {
+            self.0 = Some(exited);
         }
     }
+}
+
+impl Drop for Reenter {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(exited) = self.0.take() {
+            enter(exited);
+        }
+    }
+}
+
+#[cold]
+fn enter(exited: Exited) {
+    hook::call(SUBSCRIBER, move || {
+        for id in exited.others.iter().rev() {
+            exited.subscriber.enter(id);
+        }
+        exited.subscriber.enter(&exited.first);
+    });
 }
 
 /// A span that a fiber begins in.
@@ -83,7 +124,7 @@ pub(super) struct Inheritable(Span);
 
 /// Returns the span that is current.
 pub(super) fn inherit() -> Option<Inheritable> {
-    let span = hook::call("a subscriber", Span::current)?;
+    let span = hook::call(SUBSCRIBER, Span::current)?;
     (!span.is_none()).then_some(Inheritable(span))
 }
 
@@ -92,7 +133,7 @@ pub(super) fn inherit() -> Option<Inheritable> {
 /// shows fibers too.
 #[cold]
 pub(super) fn of_fiber(fiber: &FiberRef, inherited: Option<&Inheritable>) -> Option<Inheritable> {
-    let span = hook::call("a subscriber", || {
+    let span = hook::call(SUBSCRIBER, || {
         let place = fiber.origin().place;
         tracing::trace_span!(
             target: "switchback::fiber",
@@ -106,13 +147,26 @@ pub(super) fn of_fiber(fiber: &FiberRef, inherited: Option<&Inheritable>) -> Opt
             loc.col = place.column(),
         )
     })?;
+    fiber.set_span(span.id().map(|id| id.into_non_zero_u64()));
     (!span.is_disabled()).then_some(Inheritable(span))
+}
+
+/// Tells the subscriber what is done with a waker of the fiber that has this span, in the shape of the
+/// events of tokio's wakers.
+#[cold]
+pub(crate) fn note_waker(span: NonZeroU64, operation: &'static str) {
+    // Of a subscriber that wakes a fiber itself, nothing is told: that could go on for ever.
+    if !hook::is_running() {
+        hook::call(SUBSCRIBER, || {
+            tracing::trace!(target: "runtime::waker", op = operation, task.id = span.get());
+        });
+    }
 }
 
 impl Inheritable {
     /// Enters the span. It is exited with the others.
     pub(super) fn enter(&self) {
-        hook::call("a subscriber", || {
+        hook::call(SUBSCRIBER, || {
             self.0
                 .with_subscriber(|(id, subscriber)| subscriber.enter(id));
         });
@@ -120,6 +174,6 @@ impl Inheritable {
 
     /// Gives the span back, which may close it.
     pub(super) fn release(self) {
-        hook::call("a subscriber", || drop(self.0));
+        hook::call(SUBSCRIBER, || drop(self.0));
     }
 }

@@ -120,7 +120,10 @@ fn switch(state: &StackState, part: Option<&HubPart>, how: Suspension) {
 #[cold]
 #[inline(never)]
 fn switch_without_ambients(state: &StackState, part: Option<&HubPart>, how: Suspension) {
-    ambient::without(|| switch_now(state, part, how));
+    if let (Suspension::Yielding, Some(fiber)) = (&how, state.fiber()) {
+        fiber.note_waker("waker.wake_by_ref");
+    }
+    ambient::without_on(state, || switch_now(state, part, how));
 }
 
 #[inline(always)]

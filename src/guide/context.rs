@@ -47,8 +47,14 @@
 //! Each fiber also has a span of its own, the child of that one, at level `TRACE`. It has the name and
 //! the fields of those of tokio's tasks: `runtime.spawn` with `kind`, `task.name`, `task.id`, and the
 //! place of the spawn in `loc.file`, `loc.line` and `loc.col`. It begins when the fiber first runs, and is
-//! entered whenever the fiber runs, so a subscriber that shows tasks shows fibers too. The target is
-//! `switchback::fiber`; a subscriber that prints all spans is spared these by a filter:
+//! entered whenever the fiber runs, so a subscriber that shows tasks, such as tokio-console's, shows
+//! fibers too. Where that span is wanted, a subscriber is also told of each wake of the fiber, and of each
+//! clone and drop of its waker: as events of the target `runtime::waker`, again as of tokio's tasks, with
+//! `op` and, in `task.id`, the number of the span. What a subscriber does to wakers meanwhile is not told.
+//! But one that wakes fibers while it holds a lock that it needs for events should not ask for these.
+//!
+//! The target of the span is `switchback::fiber`. A subscriber that prints everything is spared both by
+//! a filter:
 //!
 //! ```ignore
 //! // Needs tracing-subscriber.

@@ -436,6 +436,7 @@ impl Core {
     pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
         let joiner = self.rest(fiber).joiner.take();
         if let Some(joiner) = joiner.and_then(|joiner| self.table.find(joiner)) {
+            joiner.note_waker("waker.wake_by_ref");
             self.wake(&joiner);
         }
     }

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+#[cfg(feature = "tracing")]
+use std::num::NonZeroU64;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use tokio::runtime;
 
 use super::end;
 use crate::base::thread_end;
+#[cfg(feature = "tracing")]
+use crate::current::spans;
 use crate::current::{Place, place, with_place};
 use crate::hub::Core;
 #[cfg(unix)]
@@ -98,6 +102,11 @@ impl Scheduler for Registry {
             }
         });
         drop(spare);
+    }
+
+    #[cfg(feature = "tracing")]
+    fn note_waker(&self, span: NonZeroU64, operation: &'static str) {
+        spans::note_waker(span, operation);
     }
 
     #[cfg(unix)]

@@ -40,11 +40,16 @@
 //! | `id`, `origin` | any thread; they never change |
 //! | `name` | any thread; written once, when it is first given or asked for |
 //! | `cancel` | any thread, under its lock: the message of the cancel in `interrupts` |
+//! | `span` | written by the fiber, read by any thread |
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "tracing")]
+use std::num::NonZeroU64;
 use std::ptr;
+#[cfg(feature = "tracing")]
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
@@ -148,6 +153,9 @@ pub(crate) struct Header {
     origin: Origin,
     /// The message of the pending cancel. Its lock also orders the changes of `CANCEL`.
     cancel: Mutex<Option<Box<Cow<'static, str>>>>,
+    /// The number of the span that the fiber has of its own; 0 if there is none.
+    #[cfg(feature = "tracing")]
+    span: AtomicU64,
 }
 
 // Where the layout is known: one line for what each resume uses.
@@ -233,6 +241,8 @@ impl Header {
                 None => OnceLock::new(),
             },
             cancel: Mutex::new(None),
+            #[cfg(feature = "tracing")]
+            span: AtomicU64::new(0),
         }
     }
 
@@ -363,6 +373,19 @@ impl Header {
         let name = self.known_name()?;
         let made = name.strip_prefix("Fiber-") == Some(&*self.id.to_string());
         (!made).then_some(name)
+    }
+
+    /// Returns the number of the span that the fiber has of its own. A wake may be told with a number
+    /// of just before, so `Relaxed` will do.
+    #[cfg(feature = "tracing")]
+    pub(super) fn span(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.span.load(Ordering::Relaxed))
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn set_span(&self, span: Option<NonZeroU64>) {
+        let span = span.map_or(0, NonZeroU64::get);
+        self.span.store(span, Ordering::Relaxed);
     }
 
     pub(crate) fn stack_used(&self) -> Option<usize> {

@@ -39,6 +39,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+#[cfg(feature = "tracing")]
+use std::num::NonZeroU64;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +64,11 @@ pub(crate) trait Scheduler: Sync {
 
     /// Offers the hub the memory of one of its fibers that is gone, and the fiber's reference to this.
     fn recycle(&self, mailbox: Arc<Mailbox>, block: Box<Block>);
+
+    /// Tells a subscriber what is done with a waker of the fiber that has this span. A fiber without a
+    /// hub has none.
+    #[cfg(feature = "tracing")]
+    fn note_waker(&self, _span: NonZeroU64, _operation: &'static str) {}
 
     /// Makes the hub check which descriptors are ready.
     #[cfg(unix)]

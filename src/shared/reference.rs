@@ -46,6 +46,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
+#[cfg(feature = "tracing")]
+use tracing::{Level, level_filters::LevelFilter};
+
 use super::header::Header;
 use super::mailbox::Mailbox;
 use crate::base::lock::{AtomicUsize, fence};
@@ -123,6 +126,28 @@ impl FiberRef {
     pub(crate) fn wake(&self) {
         self.mailbox().scheduler().wake(self);
     }
+
+    /// Tells a subscriber what is done with a waker of the fiber, if any subscriber may want to know.
+    #[cfg(feature = "tracing")]
+    #[inline(always)]
+    pub(crate) fn note_waker(&self, operation: &'static str) {
+        if Level::TRACE <= LevelFilter::current() {
+            self.note_waker_cold(operation);
+        }
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    fn note_waker_cold(&self, operation: &'static str) {
+        if let Some(span) = self.span() {
+            self.mailbox().scheduler().note_waker(span, operation);
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    #[inline(always)]
+    #[allow(clippy::unused_self)]
+    pub(crate) fn note_waker(&self, _operation: &'static str) {}
 
     /// Asks the fiber to end and wakes it. Returns false if it has ended.
     pub(crate) fn cancel(&self, message: Option<Cow<'static, str>>) -> bool {
@@ -238,6 +263,7 @@ unsafe fn fiber_of(data: *const ()) -> ManuallyDrop<FiberRef> {
 unsafe fn clone_waker(data: *const ()) -> RawWaker {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
+    reference.note_waker("waker.clone");
     raw_waker(ManuallyDrop::new(FiberRef::clone(&reference)).0)
 }
 
@@ -247,6 +273,7 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 unsafe fn wake(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
+    reference.note_waker("waker.wake");
     ManuallyDrop::into_inner(reference).wake();
 }
 
@@ -256,6 +283,7 @@ unsafe fn wake(data: *const ()) {
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
+    reference.note_waker("waker.wake_by_ref");
     reference.wake();
 }
 
@@ -265,5 +293,6 @@ unsafe fn wake_by_ref(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as promised by the caller.
     let reference = unsafe { fiber_of(data) };
+    reference.note_waker("waker.drop");
     drop(ManuallyDrop::into_inner(reference));
 }

@@ -14,20 +14,27 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[path = "../../../benches/cost/thing.rs"]
 mod thing;
 
-const THINGS: [Thing; 4] = [
+const FIBERS: &str = "switchback::fiber";
+const WAKERS: &str = "runtime::waker";
+
+const THINGS: [Thing; 5] = [
     ("yield-no-subscriber", |count| yields(10, count)),
     ("yield-no-span", |count| {
-        subscribe(false);
+        subscribe(&[FIBERS, WAKERS]);
         yields(10, count);
     }),
     ("yield-one-span", |count| {
-        subscribe(false);
+        subscribe(&[FIBERS, WAKERS]);
         // The fibers begin in it.
         let _span = info_span!("request").entered();
         yields(10, count);
     }),
     ("yield-own-span", |count| {
-        subscribe(true);
+        subscribe(&[WAKERS]);
+        yields(10, count);
+    }),
+    ("yield-own-span-and-wakes", |count| {
+        subscribe(&[]);
         yields(10, count);
     }),
 ];
@@ -36,9 +43,9 @@ fn main() -> ExitCode {
     thing::main(&THINGS)
 }
 
-/// Has the registry keep the spans, with those that fibers have of their own if `of_fibers` says so.
-fn subscribe(of_fibers: bool) {
-    let wanted = filter_fn(move |metadata| of_fibers || metadata.target() != "switchback::fiber");
+/// Has the registry keep all spans and take all events, except those of these targets.
+fn subscribe(unwanted: &'static [&'static str]) {
+    let wanted = filter_fn(|metadata| !unwanted.contains(&metadata.target()));
     // Without arguments, the operations follow each other.
     let _ = tracing_subscriber::registry().with(wanted).try_init();
 }

@@ -1,15 +1,19 @@
 //! The span that each fiber has of its own, in the shape of those of tokio's tasks, so that what shows
 //! tasks, such as tokio-console, shows fibers too.
-#![cfg(feature = "tracing")]
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Mutex;
+use std::task::{Poll, Waker};
+use std::thread;
 
 use switchback::{Builder, HubThread, prelude::*, scope, spawn, yield_now};
+use tracing::dispatcher::{self, Dispatch};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::{Subscriber, info_span, subscriber};
+use tracing::{Event, Subscriber, info_span, subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -18,6 +22,8 @@ use tracing_subscriber::registry::LookupSpan;
 struct Task {
     fields: HashMap<&'static str, String>,
     parent: Option<String>,
+    /// What was done with its wakers.
+    wakers: Vec<String>,
     polls: u32,
     is_running: bool,
     is_closed: bool,
@@ -58,6 +64,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for &'static Console {
         };
         attributes.record(&mut task);
         self.0.lock().unwrap().insert(id.into_u64(), task);
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != "runtime::waker" {
+            return;
+        }
+        let mut told = Task::default();
+        event.record(&mut told);
+        let id = Id::from_u64(told.fields["task.id"].parse().unwrap());
+        self.with(&id, |task| {
+            assert!(!task.is_closed);
+            task.wakers.push(told.fields["op"].clone());
+        });
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
@@ -117,7 +136,7 @@ fn a_console_sees_each_fiber_by_name_with_its_place_and_polls() {
         let task = &tasks[&format!("worker {n}")];
         assert_eq!(task.polls, n + 1);
         assert_eq!(task.fields["kind"], "fiber");
-        assert!(task.fields["loc.file"].ends_with("fiber_spans.rs"));
+        assert!(task.fields["loc.file"].ends_with("own.rs"));
         assert!(task.fields["loc.line"].parse::<u32>().unwrap() > 0);
         assert!(task.fields["loc.col"].parse::<u32>().unwrap() > 0);
         assert!(task.fields["task.id"].parse::<u64>().unwrap() > 0);
@@ -166,4 +185,83 @@ fn bridges_and_fibers_without_a_subscriber_have_none() {
         before.spawn(|| yield_now().wait()).unwrap().wait().unwrap();
     });
     assert_eq!(tasks.len(), 1, "{tasks:?}");
+}
+
+#[test]
+fn a_console_is_told_what_is_done_with_wakers() {
+    let tasks = watched(|_| {
+        let builder = Builder::new().name("waiter");
+        let waiter = builder.spawn(|| {
+            yield_now().wait();
+            let mut thread = None;
+            poll_fn(|cx| match thread.take() {
+                None => {
+                    thread = Some(wakes_elsewhere(cx.waker().clone()));
+                    Poll::Pending
+                }
+                Some(_) => Poll::Ready(()),
+            })
+            .wait();
+            let mut is_woken = false;
+            poll_fn(|cx| match std::mem::replace(&mut is_woken, true) {
+                false => {
+                    let own = cx.waker().clone();
+                    own.wake();
+                    Poll::Pending
+                }
+                true => Poll::Ready(()),
+            })
+            .wait();
+        });
+        let joiner = Builder::new().name("joiner");
+        let joiner = joiner.spawn(|| waiter.unwrap().wait().unwrap()).unwrap();
+        joiner.wait().unwrap();
+    });
+    let told = |task: &str| tasks[task].wakers.clone();
+    let own = [
+        "wake_by_ref",
+        "clone",
+        "wake_by_ref",
+        "drop",
+        "clone",
+        "wake",
+    ];
+    assert_eq!(told("waiter"), own.map(|op| format!("waker.{op}")));
+    assert_eq!(told("joiner"), ["waker.wake_by_ref"]);
+}
+
+/// Wakes and drops the waker on another thread, under the subscriber of this one.
+fn wakes_elsewhere(waker: Waker) -> thread::JoinHandle<()> {
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let thread = thread::spawn(move || {
+        dispatcher::with_default(&subscriber, || {
+            waker.wake_by_ref();
+            drop(waker);
+        });
+    });
+    while !thread.is_finished() {
+        thread::yield_now();
+    }
+    thread
+}
+
+#[test]
+fn nobody_is_told_of_the_wakers_of_fibers_without_a_span() {
+    let console: &'static Console = Box::leak(Box::default());
+    let no_fibers = filter_fn(|metadata| metadata.target() != "switchback::fiber");
+    let registry = tracing_subscriber::registry().with(no_fibers).with(Refuses);
+    subscriber::with_default(registry.with(console), || {
+        switchback::run(|| spawn(|| yield_now().wait()).wait().unwrap())
+    })
+    .unwrap();
+    assert!(console.0.lock().unwrap().is_empty());
+}
+
+/// Must not be told of wakers.
+struct Refuses;
+
+impl<S: Subscriber> Layer<S> for Refuses {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        assert_ne!(event.metadata().target(), "runtime::waker");
+    }
 }

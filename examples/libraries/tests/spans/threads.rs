@@ -1,6 +1,5 @@
 //! Spans of `tracing` follow fibers: a subscriber sees for each fiber what it sees for a thread that
 //! runs the same program.
-#![cfg(feature = "tracing")]
 
 use std::collections::HashSet;
 use std::future::pending;
