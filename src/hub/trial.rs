@@ -39,13 +39,18 @@ pub enum Schedule {
         seed: u64,
         /// How often the fiber that would run is put behind all others, at random places among the
         /// first few hundred picks, of which each has room for one. A fiber that yields 50 times in
-        /// a row is put there too.
+        /// a row is put there too; and so is whatever would run at every 1,024th pick, so that none
+        /// waits for ever.
         changes: u32,
     },
 }
 
 /// The number of times in a row that a fiber may give way before the other fibers are preferred.
 const MAX_YIELDS: u32 = 50;
+
+/// After so many picks, the entry that would be next is put behind the others. It may be part of a
+/// loop that waits for one of them in another way than by yields.
+const MAX_UNFAIR: u64 = 1024;
 
 /// Sleeps and deadlines that are longer than this stand for "never", and are not stretched.
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -67,6 +72,8 @@ pub(crate) struct Trial {
     lowest: Cell<u64>,
     /// The picks that change a priority, the next one last.
     changes: RefCell<Vec<u64>>,
+    /// The next pick that changes a priority for the sake of fairness.
+    fair: Cell<u64>,
     picks: Cell<u64>,
     /// No more entries are picked than this.
     limit: Cell<u64>,
@@ -118,6 +125,7 @@ impl Trial {
             added: Cell::new(0),
             lowest: Cell::new(FIRST_PRIORITY),
             changes: RefCell::new(changes),
+            fair: Cell::new(MAX_UNFAIR),
             picks: Cell::new(0),
             limit: Cell::new(u64::MAX),
             at_limit: RefCell::new(None),
@@ -195,6 +203,10 @@ impl Trial {
 
     /// Takes the next change out, if it is due at this pick.
     fn takes_change(&self, pick: u64) -> bool {
+        if self.fair.get() <= pick {
+            self.fair.set(pick + MAX_UNFAIR);
+            return true;
+        }
         let mut changes = self.changes.borrow_mut();
         let is_due = changes.last().is_some_and(|change| *change <= pick);
         if is_due {

@@ -64,7 +64,7 @@ pub fn explore(f: impl Fn() + 'static) {
 ///
 /// * the root panics or is cancelled, or another fiber panics and nobody joins it, or a callback or a
 ///   destructor panics where that can only be reported;
-/// * nothing can go on any more: no fiber is ready and no timer is set, except for more than a year
+/// * nothing can go on any more: no fiber is ready and no timer is set, except for years
 ///   ahead. A thread that would wake a fiber later than 0.1 s after that is not waited for;
 /// * it does not end: fibers were resumed 200,000 times; or none was for ten seconds of the real
 ///   clock, while something else keeps the runtime from resting, such as a periodic timer or a task of

@@ -1,7 +1,10 @@
 //! What makes a run fail, and where no run can be made.
 
-use std::future::pending;
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
 use std::panic::catch_unwind;
+use std::rc::Rc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,6 +72,55 @@ fn a_run_without_end_fails() {
             spawn(|| ()).wait().unwrap();
         }
     });
+}
+
+/// Three loops that go on until a fiber has run that may come last.
+fn loops(waits: fn(Rc<Cell<bool>>)) -> Report {
+    Explorer::new().schedules(60).depth(1).run(move || {
+        let is_over = Rc::new(Cell::new(false));
+        let loops = [(); 3].map(|()| {
+            let is_over = is_over.clone();
+            spawn(move || waits(is_over))
+        });
+        spawn(move || is_over.set(true)).wait().unwrap();
+        loops.into_iter().for_each(|fiber| fiber.wait().unwrap());
+    })
+}
+
+#[test]
+fn a_loop_that_waits_for_another_fiber_gets_to_its_end() {
+    let wakes_itself = loops(|is_over| {
+        poll_fn(|cx| {
+            if is_over.get() {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .wait();
+    });
+    let yields = loops(|is_over| {
+        while !is_over.get() {
+            yield_now().wait();
+        }
+    });
+    let spawns = loops(|is_over| {
+        while !is_over.get() {
+            spawn(|| ()).wait().unwrap();
+        }
+    });
+    let calls_back = loops(|is_over| {
+        fn again(is_over: Rc<Cell<bool>>) {
+            if !is_over.get() {
+                Hub::current().run_callback(move || again(is_over));
+            }
+        }
+        again(is_over);
+    });
+    for report in [wakes_itself, yields, spawns, calls_back] {
+        assert_eq!(report.failure(), None, "{report}");
+        assert!(report.is_replayable());
+    }
 }
 
 #[test]
@@ -218,7 +270,7 @@ fn what_is_left_is_dropped_before_the_next_run() {
 
     let drops = Drops::new();
     let counted = drops.clone();
-    let before = std::cell::Cell::new(0);
+    let before = Cell::new(0);
     let report = run(move || {
         assert_eq!(counted.count(), before.get());
         before.set(before.get() + 2);
