@@ -184,6 +184,7 @@
 //!
 //! No feature is on by default.
 //!
+//! * `backtrace`: adds `Dump::backtraces`, which has the calls that each fiber is in, on unix systems.
 //! * `fs`: adds the module `fs`, files in the shape of std's.
 //! * `process`: adds the module `process`, child processes in the shape of std's.
 //! * `compute`: adds the function `compute`, which runs a closure on a pool of threads for
@@ -261,6 +262,9 @@ pub use hub::HubData;
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]
 pub use hub::poll::{Events, PollHandle, Poller};
+#[cfg(feature = "backtrace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
+pub use insight::{Backtrace, BacktraceEnd, BacktraceFrame};
 pub use insight::{
     BlockedHub, Cycle, Dump, DumpAll, DumpError, FiberDump, FiberState, HubDump, ProcessDump,
     Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor, WatchGuard, dump_all, watch,

@@ -11,6 +11,11 @@
 //! floating-point control word) belongs to the thread and is not saved. Neither is std's panic
 //! count, which is why [`crate::current::unwinding`] has rules about it.
 //!
+//! With the feature `backtrace`, a stack can also be resumed to store its frames, which is
+//! [`CoroutineCell::walk`]. It suspends again before any other code of it runs: what is in
+//! [`crate::current`] does not notice. It looks for the frames on the stack of the resumer, so that it
+//! needs little room on its own.
+//!
 //! # Speed
 //!
 //! A switch puts the processor's record of return addresses out of step, so each function that
@@ -41,6 +46,18 @@ use corosensei::{CoroutineResult, Yielder};
 use crate::base::contain::AbortOnUnwind;
 use crate::base::{LINE, Unwinding};
 use crate::stack::{Extent, Stack};
+#[cfg(all(feature = "backtrace", unix))]
+use {
+    crate::stack::{Frames, memory},
+    std::ptr::NonNull,
+};
+
+/// What a stack is resumed for: to go on or, if there is something, to store its frames there.
+#[cfg(all(feature = "backtrace", unix))]
+type Errand = Option<NonNull<Frames>>;
+#[cfg(not(all(feature = "backtrace", unix)))]
+#[derive(Default)]
+struct Errand;
 
 /// Why a stack suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +80,7 @@ pub(crate) enum Step {
     Finished,
 }
 
-type Engine = corosensei::Coroutine<(), Suspension, (), Stack>;
+type Engine = corosensei::Coroutine<Errand, Suspension, (), Stack>;
 
 /// A body on a stack of its own, as its resumer sees it.
 ///
@@ -115,7 +132,7 @@ impl Coroutine {
         F: FnOnce(Suspender),
     {
         let extent = stack.extent();
-        let root = move |yielder: &Yielder<(), Suspension>, ()| {
+        let root = move |yielder: &Yielder<Errand, Suspension>, _: Errand| {
             let bomb = AbortOnUnwind;
             body(Suspender { yielder, extent });
             std::mem::forget(bomb);
@@ -137,10 +154,19 @@ impl Coroutine {
     /// Panics if the body has already finished.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Step {
-        match self.0.resume(()) {
+        match self.0.resume(Errand::default()) {
             CoroutineResult::Yield(suspension) => Step::Suspended(suspension),
             CoroutineResult::Return(()) => Step::Finished,
         }
+    }
+
+    /// Has the stack, which is suspended, store its frames.
+    #[cfg(all(feature = "backtrace", unix))]
+    fn walk(&mut self, frames: &mut Frames) {
+        // Another body would begin, or has ended.
+        assert!(self.0.started() && !self.0.done(), "the stack is suspended");
+        let step = self.0.resume(Some(NonNull::from(frames)));
+        debug_assert!(matches!(step, CoroutineResult::Yield(_)));
     }
 
     /// Leaves the stack and everything on it in place for ever.
@@ -215,6 +241,26 @@ impl<B> CoroutineCell<B> {
         }
     }
 
+    /// Has the stack, which is suspended, store its frames. It stays suspended as it was.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no coroutine, and if it is running or has not begun.
+    #[cfg(all(feature = "backtrace", unix))]
+    pub(crate) fn walk(&self, frames: &mut Frames) {
+        assert!(
+            !self.is_running.replace(true),
+            "a coroutine that is running is not resumed"
+        );
+        // SAFETY: as in `resume`.
+        let coroutine = unsafe { &mut *self.coroutine.get() };
+        match coroutine {
+            Some(coroutine) => coroutine.walk(frames),
+            None => panic!("there is a coroutine to resume"),
+        }
+        self.is_running.set(false);
+    }
+
     /// Marks the coroutine that was resumed as one that can be resumed again. Only the caller of
     /// [`resume`](CoroutineCell::resume) calls this, after it has returned.
     #[inline]
@@ -276,7 +322,7 @@ const MAX_BODY: usize = 512;
 /// The body's side of the switch. It is kept on the body's own stack.
 #[derive(Debug)]
 pub(crate) struct Suspender {
-    yielder: *const Yielder<(), Suspension>,
+    yielder: *const Yielder<Errand, Suspension>,
     extent: Extent,
 }
 
@@ -295,7 +341,46 @@ impl Suspender {
         // the body creates at the root. So the yielder is valid here, and it belongs to the running
         // stack.
         let yielder = unsafe { &*self.yielder };
-        yielder.suspend(how);
+        #[cfg(not(all(feature = "backtrace", unix)))]
+        let Errand = yielder.suspend(how);
+        #[cfg(all(feature = "backtrace", unix))]
+        while let Some(frames) = yielder.suspend(how) {
+            self.walk(yielder, frames);
+        }
+    }
+
+    /// Stores the frames of this stack, which was resumed for that. This is not inlined, so that its
+    /// frame is not part of that of each wait.
+    #[cfg(all(feature = "backtrace", unix))]
+    #[cold]
+    #[inline(never)]
+    fn walk(&self, yielder: &Yielder<Errand, Suspension>, mut frames: NonNull<Frames>) {
+        // SAFETY: `Coroutine::walk` borrows it mutably until this stack suspends again, and does
+        // nothing else meanwhile.
+        let frames = unsafe { frames.as_mut() };
+        let extent = self.extent;
+        let here = std::ptr::from_ref(&extent).addr();
+        if here < memory(extent).start + Frames::ROOM {
+            return frames.refuse();
+        }
+        yielder.on_parent_stack(move || {
+            // First come the frames on the resumer's stack down to this, and at the end those of the
+            // resumer.
+            let mut was_here = false;
+            let store = |frame: &backtrace::Frame| {
+                let stack_pointer = frame.sp().addr();
+                let is_ours = extent.contains(stack_pointer);
+                was_here |= is_ours;
+                match is_ours {
+                    true => stack_pointer <= here || frames.push(frame.ip().addr()),
+                    false => !was_here,
+                }
+            };
+            // SAFETY: the crate asks for synchronization for systems whose unwinder needs it. That of
+            // unix systems does not: each thread uses it when it panics. Where `Frame::sp` has
+            // no answer it is null, and nothing is stored. `store` does not panic.
+            unsafe { backtrace::trace_unsynchronized(store) }
+        });
     }
 }
 

@@ -113,7 +113,9 @@ impl Hub {
     /// destructor, a callback, a panic hook. It changes nothing that a fiber could notice. From
     /// other threads, use [`HubHandle::dump`].
     ///
-    /// A dump of a million fibers takes about half a second and 200 MB.
+    /// A dump of a million fibers takes about half a second and 200 MB. The backtraces of
+    /// the feature of that name are only in those of a [handle](HubHandle::dump), because the look-up of
+    /// functions would keep this thread.
     ///
     /// # Examples
     ///

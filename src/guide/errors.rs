@@ -178,6 +178,11 @@
 //! destructor asked for something that was not ready at once. See [waiting in
 //! destructors](super::cancellation#waiting-in-destructors).
 //!
+//! **`not known: too little of its stack is left to look for it`**, instead of the backtrace of a fiber in a
+//! dump: it has less than 4 KiB of its stack left. Make that larger with
+//! [`Builder::stack_size`](crate::Builder::stack_size): it is about to overflow. A backtrace that ends with
+//! `and more` has more than 256 calls; the innermost are shown.
+//!
 //! **`there is no dump: hub 'NAME' on thread 'NAME' did not answer within DURATION, because its thread is
 //! kept by`**, and the fiber or `code that is no fiber`: it computes or blocks. See
 //! [hangs](super::hangs#a-fiber-blocks-the-thread).
@@ -484,4 +489,6 @@
 //! a bridge runs only when polled
 //! it is a fiber's
 //! the hub is one of a test
+//! the stack is suspended
+//! it is ready once
 //! ```

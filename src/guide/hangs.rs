@@ -85,6 +85,25 @@
 //! [`HubBuilder::track`](crate::HubBuilder::track) turns the records off, or adds for how long each
 //! fiber has waited.
 //!
+//! With the feature `backtrace`, a dump of a handle or of the process has the calls that each
+//! suspended fiber is in, down to the function of yours that called into the library that waits:
+//! `Hub::current().handle().dump().backtraces(1000).wait()`. The functions have their names and lines
+//! if the program has debug information; `debug = "line-tables-only"` in the profile is enough. What
+//! [`dump_on_signal`](crate::dump_on_signal()) prints then has them too.
+//!
+//! ```text
+//! fiber 7 'import', waiting for 12.5s
+//!     for switchback::sync::cell::Waiting<'_, Index>
+//!     at src/index.rs:41:27
+//!     spawned at src/main.rs:30:9 by fiber 1
+//!        0: lock<Index>
+//!             at .../src/sync/mutex.rs:118
+//!        1: program::index::insert
+//!             at src/index.rs:41
+//!        2: program::import
+//!             at src/main.rs:52
+//! ```
+//!
 //! Joins and the ends of scopes are followed: fibers that wait for each other come first in the dump,
 //! and [`HubDump::cycles`](crate::HubDump::cycles) has them. A lock or a channel is not followed; its
 //! type is named.

@@ -4,15 +4,18 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::channel::oneshot;
 
+use super::captures::{Captures, LookUp, look_up};
 use super::{HubDump, Running};
 use crate::base::contain;
 use crate::base::helper::{self, HelperSleep};
+use crate::hub::Core;
 use crate::scheduler::registry;
 use crate::shared::Mailbox;
 
@@ -22,30 +25,84 @@ use crate::shared::Mailbox;
 pub struct Dump {
     hub: Arc<Mailbox>,
     limit: Option<Duration>,
-    asked: Option<Asked>,
+    /// How many backtraces are taken at most.
+    backtraces: usize,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Asked(Asked),
+    LooksUp(LookUp),
 }
 
 /// A hub was asked on its own thread.
 struct Asked {
-    answer: oneshot::Receiver<HubDump>,
+    answer: oneshot::Receiver<(HubDump, Captures)>,
     timer: Option<HelperSleep>,
 }
 
 impl Dump {
     pub(crate) fn new(hub: &Arc<Mailbox>, limit: Option<Duration>) -> Dump {
+        Dump::asked_for(hub, limit, 0)
+    }
+
+    /// Makes a dump with so many backtraces.
+    pub(super) fn asked_for(hub: &Arc<Mailbox>, limit: Option<Duration>, most: usize) -> Dump {
         Dump {
             hub: hub.clone(),
             limit,
-            asked: None,
+            backtraces: most,
+            stage: Stage::New,
         }
+    }
+
+    /// Asks for the backtraces of up to `most` of the hub's fibers, too: the calls that each of them
+    /// is in.
+    ///
+    /// Each fiber is resumed for a moment, finds its calls, and suspends again at once. None of its
+    /// code runs meanwhile, and nothing that it could notice changes. This takes the hub some
+    /// microseconds for each fiber, and may take memory for the next page of its stack. The names of
+    /// the functions are then found on a thread of its own, which the first time of a process takes as
+    /// long as a panic with a backtrace; [`dump_within`](crate::HubHandle::dump_within) does not limit
+    /// that.
+    ///
+    /// There are none of fibers that have the thread or have not begun. On other systems than unix
+    /// there are none at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::{Hub, prelude::*, spawn, yield_now};
+    ///
+    /// fn waits_for_ever() {
+    ///     std::future::pending::<()>().wait();
+    /// }
+    ///
+    /// # switchback::run(|| {
+    /// let stuck = spawn(waits_for_ever);
+    /// yield_now().wait();
+    ///
+    /// let dump = Hub::current().handle().dump().backtraces(1000).wait().unwrap();
+    /// let backtrace = dump.fiber(stuck.id()).unwrap().backtrace();
+    /// # if cfg!(unix) {
+    /// assert!(backtrace.unwrap().to_string().contains("waits_for_ever"));
+    /// # }
+    /// # }).unwrap();
+    /// ```
+    #[cfg(feature = "backtrace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
+    pub fn backtraces(mut self, most: usize) -> Dump {
+        self.backtraces = most;
+        self
     }
 
     fn ask(&self) -> Asked {
         let (sender, answer) = oneshot::channel();
-        let hub = self.hub.clone();
+        let (hub, most) = (self.hub.clone(), self.backtraces);
         self.hub.send_look(Box::new(move || {
             if let Some(core) = registry::local(&hub) {
-                let _ = sender.send(HubDump::take(&core));
+                let _ = sender.send(read(&core, most));
             }
         }));
         Asked {
@@ -55,37 +112,44 @@ impl Dump {
     }
 }
 
+fn read(core: &Rc<Core>, most: usize) -> (HubDump, Captures) {
+    // Before the captures, so that both are of one moment: nothing runs in between.
+    let dump = HubDump::take(core);
+    (dump, Captures::take(core, most))
+}
+
 impl Future for Dump {
     type Output = Result<HubDump, DumpError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(core) = registry::local(&this.hub) {
-            return Poll::Ready(Ok(HubDump::take(&core)));
-        }
-        if this.asked.is_none() {
-            this.asked = Some(this.ask());
-        }
-        let Some(asked) = &mut this.asked else {
-            unreachable!("it was set above");
-        };
-        // The channel wakes and drops the waker on the hub's thread.
+        // The channels wake and drop the waker on other threads.
         let waker = contain::contained(contain::clone_waker(cx.waker()));
         let mut contained = Context::from_waker(&waker);
-        if let Poll::Ready(answer) = Pin::new(&mut asked.answer).poll(&mut contained) {
-            return Poll::Ready(answer.map_err(|_| DumpError(Kind::Ended)));
+        loop {
+            let (dump, captures) = match &mut this.stage {
+                Stage::New => match registry::local(&this.hub) {
+                    Some(core) => read(&core, this.backtraces),
+                    None => {
+                        this.stage = Stage::Asked(this.ask());
+                        continue;
+                    }
+                },
+                Stage::Asked(asked) => match Pin::new(&mut asked.answer).poll(&mut contained) {
+                    Poll::Ready(Ok(answer)) => answer,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(DumpError(Kind::Ended))),
+                    Poll::Pending => match &mut asked.timer {
+                        Some(timer) => {
+                            ready!(Pin::new(timer).poll(cx));
+                            return Poll::Ready(Err(DumpError(this.blocked())));
+                        }
+                        None => return Poll::Pending,
+                    },
+                },
+                Stage::LooksUp(look_up) => return Pin::new(look_up).poll(&mut contained).map(Ok),
+            };
+            this.stage = Stage::LooksUp(look_up(dump, captures));
         }
-        if let Some(timer) = &mut asked.timer {
-            if Pin::new(timer).poll(cx).is_ready() {
-                return Poll::Ready(Err(DumpError(Kind::Blocked(Box::new(Blocked {
-                    name: this.hub.name().into(),
-                    thread: this.hub.thread_label(),
-                    limit: this.limit.unwrap_or_default(),
-                    running: Running::of(&this.hub),
-                })))));
-            }
-        }
-        Poll::Pending
     }
 }
 
@@ -106,6 +170,17 @@ pub struct DumpError(Kind);
 enum Kind {
     Ended,
     Blocked(Box<Blocked>),
+}
+
+impl Dump {
+    fn blocked(&self) -> Kind {
+        Kind::Blocked(Box::new(Blocked {
+            name: self.hub.name().into(),
+            thread: self.hub.thread_label(),
+            limit: self.limit.unwrap_or_default(),
+            running: Running::of(&self.hub),
+        }))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Cycle, Dump, DumpError, HubDump};
 use crate::scheduler::hubs;
+use crate::shared::Mailbox;
 
 /// How long a hub has time to answer.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -38,13 +40,17 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// ```
 #[doc(alias = "thread dump")]
 pub fn dump_all() -> DumpAll {
-    DumpAll { asked: None }
+    DumpAll {
+        backtraces: 0,
+        asked: None,
+    }
 }
 
 /// The future of [`dump_all`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct DumpAll {
+    backtraces: usize,
     asked: Option<Vec<Asked>>,
 }
 
@@ -55,17 +61,35 @@ struct Asked {
     answer: Option<Result<HubDump, DumpError>>,
 }
 
+impl DumpAll {
+    /// Asks for the backtraces of up to `most` fibers of each hub, too: see
+    /// [`Dump::backtraces`].
+    #[cfg(feature = "backtrace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
+    pub fn backtraces(mut self, most: usize) -> DumpAll {
+        self.backtraces = most;
+        self
+    }
+
+    fn ask(&self) -> Vec<Asked> {
+        let ask = |hub: &Arc<Mailbox>| Asked {
+            dump: Dump::asked_for(hub, Some(LIMIT), self.backtraces),
+            answer: None,
+        };
+        hubs::all().iter().map(ask).collect()
+    }
+}
+
 impl Future for DumpAll {
     type Output = ProcessDump;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ProcessDump> {
-        let asked = self.asked.get_or_insert_with(|| {
-            let hubs = hubs::all();
-            let dumps = hubs.iter().map(|hub| Dump::new(hub, Some(LIMIT)));
-            dumps
-                .map(|dump| Asked { dump, answer: None })
-                .collect::<Vec<_>>()
-        });
+        if self.asked.is_none() {
+            self.asked = Some(self.ask());
+        }
+        let Some(asked) = &mut self.asked else {
+            unreachable!("it was set above");
+        };
         for hub in asked.iter_mut().filter(|hub| hub.answer.is_none()) {
             if let Poll::Ready(result) = Pin::new(&mut hub.dump).poll(cx) {
                 hub.answer = Some(result);

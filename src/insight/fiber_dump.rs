@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "backtrace")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+#[cfg(feature = "backtrace")]
+use super::Backtrace;
 use super::SourcePlace;
 use crate::current::{Blocker, StackState, place};
 use crate::hub::{Core, Entry};
@@ -26,6 +30,9 @@ pub struct FiberDump {
     pub(super) deadlines: u32,
     stack_size: usize,
     stack_in_use: Option<usize>,
+    /// Fibers that are alike share it.
+    #[cfg(feature = "backtrace")]
+    pub(super) backtrace: Option<Arc<Backtrace>>,
 }
 
 /// What a fiber is doing.
@@ -101,6 +108,8 @@ impl FiberDump {
             deadlines: 0,
             stack_size,
             stack_in_use,
+            #[cfg(feature = "backtrace")]
+            backtrace: None,
         };
         let scope = place::look_at(core, fiber, |stack| dump.read_stack(stack, now));
         Some((dump, scope.flatten()))
@@ -210,6 +219,15 @@ impl FiberDump {
     #[must_use]
     pub fn stack_in_use(&self) -> Option<usize> {
         self.stack_in_use
+    }
+
+    /// Returns the calls that the fiber is in, if they were [asked for](crate::Dump::backtraces) and
+    /// the fiber was suspended.
+    #[cfg(feature = "backtrace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&Backtrace> {
+        self.backtrace.as_deref()
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+#[cfg(all(feature = "backtrace", unix))]
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
+#[cfg(all(feature = "backtrace", unix))]
+use super::Backtrace;
 use super::{Cycle, FiberDump, WaitsFor};
 use crate::hub::Core;
 use crate::shared::{FiberId, HubMetrics, HubState};
@@ -121,6 +125,15 @@ impl HubDump {
     pub fn fiber(&self, id: FiberId) -> Option<&FiberDump> {
         let found = self.fibers.binary_search_by_key(&id, |fiber| fiber.id);
         Some(&self.fibers[found.ok()?])
+    }
+
+    /// Adds the backtrace of a fiber.
+    #[cfg(all(feature = "backtrace", unix))]
+    pub(super) fn set_backtrace(&mut self, id: FiberId, backtrace: &Arc<Backtrace>) {
+        let found = self.fibers.binary_search_by_key(&id, |fiber| fiber.id);
+        if let Ok(found) = found {
+            self.fibers[found].backtrace = Some(backtrace.clone());
+        }
     }
 
     /// Returns fibers of the hub that wait for each other: deadlocks, unless something from outside

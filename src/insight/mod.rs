@@ -8,6 +8,8 @@
 //! | [`hub_dump`] | what is known about a hub and its fibers at one moment |
 //! | [`text`] | a dump as text |
 //! | [`running`] | the fiber that has the thread of a hub |
+//! | `backtrace` | the calls that a fiber is in |
+//! | [`captures`] | the addresses of the calls that the fibers of a hub are in |
 //! | [`dump`] | asks a hub for its dump, from any thread |
 //! | [`mod@dump_all`] | asks all hubs |
 //! | `signal` | prints the dumps of all hubs when a signal comes |
@@ -17,7 +19,14 @@
 //!
 //! Nothing here changes a hub, and nothing runs code of the user's.
 
+#[cfg(feature = "backtrace")]
+mod backtrace;
 mod blocked_hub;
+#[cfg(all(feature = "backtrace", unix))]
+mod captures;
+#[cfg(not(all(feature = "backtrace", unix)))]
+#[path = "no_captures.rs"]
+mod captures;
 mod cycles;
 mod dump;
 mod dump_all;
@@ -31,6 +40,8 @@ mod text;
 mod thread_activity;
 mod watch;
 
+#[cfg(feature = "backtrace")]
+pub use backtrace::{Backtrace, BacktraceEnd, BacktraceFrame};
 pub use blocked_hub::BlockedHub;
 pub use cycles::Cycle;
 pub use dump::{Dump, DumpError};

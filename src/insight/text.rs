@@ -21,6 +21,8 @@ struct Likeness {
     cancel_pending: bool,
     is_shielded: bool,
     has_deadline: bool,
+    /// The address of the backtrace, which those that have the same share.
+    backtrace: Option<usize>,
 }
 
 impl Likeness {
@@ -33,6 +35,12 @@ impl Likeness {
             cancel_pending: fiber.cancel_pending,
             is_shielded: fiber.shields > 0,
             has_deadline: fiber.deadlines > 0,
+            #[cfg(feature = "backtrace")]
+            backtrace: fiber
+                .backtrace()
+                .map(|found| std::ptr::from_ref(found).addr()),
+            #[cfg(not(feature = "backtrace"))]
+            backtrace: None,
         }
     }
 }
@@ -153,6 +161,10 @@ impl Text<'_> {
                 0 => writeln!(f)?,
                 more => writeln!(f, " and {} more", Grouped(more))?,
             }
+        }
+        #[cfg(feature = "backtrace")]
+        if let Some(backtrace) = first.backtrace() {
+            backtrace.write(f, "    ")?;
         }
         Ok(())
     }

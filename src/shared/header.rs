@@ -329,6 +329,26 @@ impl Header {
         (base.saturating_sub(self.hub_rest.limit.get()), in_use)
     }
 
+    /// Has the stack store the addresses of its frames, if the fiber is suspended. Nothing of it
+    /// changes, and no code of it runs.
+    #[cfg(all(feature = "backtrace", unix))]
+    pub(crate) fn walk_stack(&self, token: &HubToken, frames: &mut stack::Frames) -> bool {
+        use super::LocalPhase;
+        let part = self.hub_part(token);
+        if part.phase.get() != LocalPhase::Begun || part.coroutine.is_running() {
+            return false;
+        }
+        frames.clear();
+        let (limit, base) = (self.hub_rest.limit.get(), part.base());
+        let room = stack::memory(stack::Extent { limit, base }).start + stack::Frames::ROOM;
+        match part.in_use() {
+            // So the stack need not even be resumed.
+            Some(used) if base.saturating_sub(used) < room => frames.refuse(),
+            _ => part.coroutine.walk(frames),
+        }
+        true
+    }
+
     /// Gives the system back the memory of the stack below everything that lives on it, if the fiber is
     /// suspended.
     pub(crate) fn trim_stack(&self, token: &HubToken) {

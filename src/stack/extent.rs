@@ -8,3 +8,10 @@ pub(crate) struct Extent {
     /// The address just above the highest one.
     pub(crate) base: usize,
 }
+
+#[cfg(all(feature = "backtrace", unix))]
+impl Extent {
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        (self.limit..self.base).contains(&address)
+    }
+}

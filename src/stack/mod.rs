@@ -7,6 +7,7 @@
 //! | [`pool`] | the stacks that a hub, or a thread's bridges, keep for reuse |
 //! | [`extent`] | the address range of a stack |
 //! | [`size`] | the sizes of stacks |
+//! | `frames` | the calls that a stack is in |
 //! | `sys` | the platform: on Linux, our own slabs and guards, in `linux`; elsewhere the engine's stacks, in `system` |
 //!
 //! # A stack
@@ -43,6 +44,8 @@
 //! the same pool.
 
 mod extent;
+#[cfg(all(feature = "backtrace", unix))]
+mod frames;
 mod pool;
 mod size;
 #[cfg(all(target_os = "linux", not(switchback_system_stacks)))]
@@ -54,6 +57,8 @@ mod sys;
 mod sys;
 
 pub(crate) use extent::Extent;
+#[cfg(all(feature = "backtrace", unix))]
+pub(crate) use frames::{Frames, FramesEnd};
 pub(crate) use pool::StackPool;
 pub(crate) use size::{DEFAULT_MAX_CACHED, DEFAULT_SIZE};
 #[cfg(unix)]

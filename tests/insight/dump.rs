@@ -37,14 +37,14 @@ fn dump_of(f: impl FnOnce() + 'static) -> (HubDump, FiberDump) {
 }
 
 /// A fiber is stuck in a wait: the dump says where, for a future of this type, and since when, and the
-/// text has it all.
+/// text has it all. With the feature, the backtrace has the function that waits.
 #[track_caller]
 fn says(f: impl FnOnce() + 'static, line: Option<u32>, type_name: &'static str) {
     says_with(f, line, type_name, |_| {});
 }
 
 #[track_caller]
-fn says_with(
+pub(crate) fn says_with(
     f: impl FnOnce() + 'static,
     line: Option<u32>,
     type_name: &'static str,
@@ -59,12 +59,26 @@ fn says_with(
         // This long it has been stuck, on the virtual clock.
         let lasts = Duration::from_secs(5);
         sleep(lasts).wait();
-        let dump = Hub::current().dump();
+        let dump = Hub::current().handle().dump();
+        #[cfg(all(feature = "backtrace", unix))]
+        let dump = dump.backtraces(usize::MAX);
+        let dump = dump.wait().unwrap();
         let fiber = dump.fiber(stuck.id()).expect("it lives");
         let why = format!("{test}: {fiber:?}");
         let wait = fiber.wait().expect(&why);
+        #[cfg(all(feature = "backtrace", unix))]
+        {
+            let backtrace = fiber.backtrace().expect(&why);
+            let at = wait.at();
+            // Below std's adapters, the place is in those.
+            let is_the_users = |frame: &switchback::BacktraceFrame| {
+                let file = frame.file().is_some_and(|file| file.ends_with(test.file()));
+                file && (at.file() != test.file() || frame.line() == Some(at.line()))
+            };
+            assert!(backtrace.frames().any(is_the_users), "{backtrace}");
+        }
         if let Some(line) = line {
-            assert_eq!(wait.at().file(), file!(), "{why}");
+            assert_eq!(wait.at().file(), test.file(), "{why}");
             // The wait is a few lines above or below the call of this.
             assert!(wait.at().line().abs_diff(line) < 12, "{why}");
         }

@@ -1,8 +1,14 @@
 //! What can be seen of hubs and fibers from outside.
 
+#[cfg(all(feature = "backtrace", unix))]
+mod backtrace;
 #[cfg(feature = "test-util")]
 mod cycles;
 #[cfg(feature = "test-util")]
 mod dump;
 mod elsewhere;
+#[cfg(feature = "test-util")]
+mod kinds;
+#[path = "../support/mod.rs"]
+mod support;
 mod watch;
