@@ -334,7 +334,12 @@ fn a_fiber_that_is_sent_has_the_name_and_the_stack_that_it_was_given() {
         let hub = Hub::builder().name("alone").start_thread().unwrap();
         assert_eq!(hub.handle().name(), "alone");
         assert_eq!(pool.handles().nth(1).unwrap().name(), "Hub-1");
-        const LARGE: usize = 16 * 1024 * 1024;
+        // Twice as much as by default is used.
+        const LARGE: usize = if cfg!(target_pointer_width = "32") {
+            2 << 20
+        } else {
+            16 << 20
+        };
         let builder = || Builder::new().name("sent").stack_size(LARGE);
         let body = || {
             let name = current_fiber().unwrap().name().to_owned();

@@ -101,7 +101,7 @@ pub(crate) fn forbid_system_calls() {
         libc::SYS_exit_group,
         libc::SYS_epoll_pwait,
         libc::SYS_epoll_pwait2,
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         libc::SYS_epoll_wait,
     ];
     for call in allowed {

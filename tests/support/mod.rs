@@ -110,6 +110,17 @@ pub(crate) fn in_root_fiber(body: impl FnOnce() + Send + 'static) {
     watched(|| switchback::run(body).unwrap());
 }
 
+/// As [`in_root_fiber`], on stacks of 2 MiB, which is the default only where addresses have 64 bits.
+#[track_caller]
+pub(crate) fn on_large_stacks(body: impl FnOnce() + Send + 'static) {
+    watched(|| {
+        switchback::Hub::builder()
+            .stack_size(2 << 20)
+            .run(body)
+            .unwrap()
+    });
+}
+
 /// Counts the drops of the tokens it has handed out.
 #[derive(Clone, Default)]
 pub(crate) struct Drops(Arc<AtomicUsize>);
