@@ -55,9 +55,12 @@ use {
 /// What a stack is resumed for: to go on or, if there is something, to store its frames there.
 #[cfg(all(feature = "backtrace", unix))]
 type Errand = Option<NonNull<Frames>>;
+#[cfg(all(feature = "backtrace", unix))]
+const GO_ON: Errand = None;
 #[cfg(not(all(feature = "backtrace", unix)))]
-#[derive(Default)]
 struct Errand;
+#[cfg(not(all(feature = "backtrace", unix)))]
+const GO_ON: Errand = Errand;
 
 /// Why a stack suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +157,7 @@ impl Coroutine {
     /// Panics if the body has already finished.
     #[inline(always)]
     pub(crate) fn resume(&mut self) -> Step {
-        match self.0.resume(Errand::default()) {
+        match self.0.resume(GO_ON) {
             CoroutineResult::Yield(suspension) => Step::Suspended(suspension),
             CoroutineResult::Return(()) => Step::Finished,
         }
