@@ -63,7 +63,8 @@ pub fn explore(f: impl Fn() + 'static) {
 /// The run fails if
 ///
 /// * the root panics or is cancelled, or another fiber panics and nobody joins it, or a callback or a
-///   destructor panics where that can only be reported;
+///   destructor panics where that can only be reported. (A panic is not seen if the [`Fiber`] is kept
+///   for ever, as by `mem::forget`.)
 /// * nothing can go on any more: no fiber is ready and no timer is set, except for years
 ///   ahead. A thread that would wake a fiber later than 0.1 s after that is not waited for;
 /// * it does not end: fibers were resumed 200,000 times; or none was for ten seconds of the real
@@ -73,6 +74,8 @@ pub fn explore(f: impl Fn() + 'static) {
 /// In these two cases, the failure has the [dump](crate::Hub::dump) of the hub. The end of a task of
 /// tokio's, also by a panic, is only seen by who joins it. Jobs of `blocking` that are left have ten
 /// seconds to end, if the run has not failed.
+///
+/// [`Fiber`]: crate::Fiber
 ///
 /// # What a seed determines
 ///
