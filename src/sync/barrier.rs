@@ -43,6 +43,14 @@ struct Waiting {
 
 impl Barrier {
     /// Creates a barrier for `n`. It does not block anybody if `n` is zero or one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Barrier;
+    ///
+    /// let barrier = Barrier::new(10);
+    /// ```
     pub const fn new(n: usize) -> Barrier {
         Barrier {
             needed: n,
@@ -62,6 +70,26 @@ impl Barrier {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, even if it is the last to arrive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::Barrier, thread};
+    ///
+    /// let barrier = Arc::new(Barrier::new(3));
+    /// let fibers = [(); 3].map(|()| {
+    ///     let barrier = barrier.clone();
+    ///     thread::spawn(move || {
+    ///         println!("before all three have come");
+    ///         barrier.wait();
+    ///         println!("after");
+    ///     })
+    /// });
+    /// fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         let site = WaitSite::here_unless_async("`Barrier::wait`", "await `wait_async`");
@@ -156,6 +184,17 @@ pub struct BarrierWaitResult(bool);
 
 impl BarrierWaitResult {
     /// Returns whether the caller was the last to arrive; this is so for one of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::sync::Barrier;
+    ///
+    /// let barrier = Barrier::new(1);
+    /// assert!(barrier.wait().is_leader());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.0

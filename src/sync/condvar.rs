@@ -48,6 +48,14 @@ pub struct Condvar(Line);
 
 impl Condvar {
     /// Creates a condition variable.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Condvar;
+    ///
+    /// static CHANGED: Condvar = Condvar::new();
+    /// ```
     pub const fn new() -> Condvar {
         Condvar(Line::new())
     }
@@ -65,6 +73,27 @@ impl Condvar {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::sync::{Condvar, Mutex};
+    /// use switchback::thread;
+    ///
+    /// static STARTED: Mutex<bool> = Mutex::new(false);
+    /// static CHANGED: Condvar = Condvar::new();
+    ///
+    /// thread::spawn(|| {
+    ///     *STARTED.lock().unwrap() = true;
+    ///     CHANGED.notify_one();
+    /// });
+    /// let mut started = STARTED.lock().unwrap();
+    /// while !*started {
+    ///     started = CHANGED.wait(started).unwrap(); // the mutex is free meanwhile
+    /// }
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         self.wait_at(here("`Condvar::wait`", "await `wait_async`"), guard)
@@ -264,6 +293,22 @@ impl Condvar {
     /// # Panics
     ///
     /// Panics where [`wait_timeout`](Condvar::wait_timeout) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::time::Duration;
+    /// use switchback::sync::{Condvar, Mutex};
+    ///
+    /// let (pending, changed) = (Mutex::new(true), Condvar::new());
+    /// let limit = Duration::from_millis(10);
+    /// let (pending, result) = changed
+    ///     .wait_timeout_while(pending.lock().unwrap(), limit, |pending| *pending)
+    ///     .unwrap();
+    /// assert!(*pending && result.timed_out()); // nobody has changed it
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn wait_timeout_while<'a, T, F>(
         &self,
@@ -316,11 +361,51 @@ impl Condvar {
     }
 
     /// Wakes the waiter that has waited longest. Never waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::sync::{Condvar, Mutex};
+    /// use switchback::thread;
+    ///
+    /// static TICKETS: Mutex<u32> = Mutex::new(0);
+    /// static CHANGED: Condvar = Condvar::new();
+    ///
+    /// let fiber = thread::spawn(|| {
+    ///     let tickets = TICKETS.lock().unwrap();
+    ///     *CHANGED.wait_while(tickets, |tickets| *tickets == 0).unwrap() -= 1;
+    /// });
+    /// *TICKETS.lock().unwrap() += 1;
+    /// CHANGED.notify_one(); // one is enough for one ticket
+    /// fiber.join().unwrap();
+    /// # }).unwrap();
+    /// ```
     pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// Wakes all waiters. Never waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::sync::{Condvar, Mutex};
+    /// use switchback::thread;
+    ///
+    /// static OPEN: Mutex<bool> = Mutex::new(false);
+    /// static CHANGED: Condvar = Condvar::new();
+    ///
+    /// let fibers = [(); 3].map(|()| {
+    ///     thread::spawn(|| drop(CHANGED.wait_while(OPEN.lock().unwrap(), |open| !*open)))
+    /// });
+    /// thread::yield_now();
+    /// *OPEN.lock().unwrap() = true;
+    /// CHANGED.notify_all();
+    /// fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+    /// # }).unwrap();
+    /// ```
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
@@ -347,6 +432,19 @@ impl WaitTimeoutResult {
 
     /// Returns whether the time has passed before the waiter was notified, or before the condition was
     /// false.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::time::Duration;
+    /// use switchback::sync::{Condvar, Mutex};
+    ///
+    /// let (value, changed) = (Mutex::new(()), Condvar::new());
+    /// let waited = changed.wait_timeout(value.lock().unwrap(), Duration::from_millis(1));
+    /// assert!(waited.unwrap().1.timed_out());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn timed_out(&self) -> bool {
         self.0

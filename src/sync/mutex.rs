@@ -92,6 +92,14 @@ pub struct MutexGuard<'a, T: ?Sized> {
 
 impl<T> Mutex<T> {
     /// Creates a mutex that is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Mutex;
+    ///
+    /// static TOTAL: Mutex<u64> = Mutex::new(0);
+    /// ```
     pub const fn new(value: T) -> Mutex<T> {
         Mutex {
             poison: Poison::new(),
@@ -138,6 +146,20 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// Panics where [`wait`](crate::Wait::wait) does; in async code and in
     /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), even if the mutex is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::Mutex, thread};
+    ///
+    /// let total = Arc::new(Mutex::new(0));
+    /// let other = total.clone();
+    /// thread::spawn(move || *other.lock().unwrap() += 1).join().unwrap();
+    /// assert_eq!(*total.lock().unwrap(), 1);
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     #[inline]
     pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
@@ -209,11 +231,51 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Returns whether the mutex is poisoned. Another thread may change that at any time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::Mutex, thread};
+    ///
+    /// let value = Arc::new(Mutex::new(0));
+    /// let other = value.clone();
+    /// let fails = thread::spawn(move || {
+    ///     let _guard = other.lock().unwrap();
+    ///     panic!("half way");
+    /// });
+    /// assert!(fails.join().is_err());
+    /// assert!(value.is_poisoned());
+    /// # }).unwrap();
+    /// ```
     pub fn is_poisoned(&self) -> bool {
         self.poison.is_set()
     }
 
     /// Makes the mutex count as not poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::Mutex, thread};
+    ///
+    /// let value = Arc::new(Mutex::new(0));
+    /// let other = value.clone();
+    /// let fails = thread::spawn(move || {
+    ///     let _guard = other.lock().unwrap();
+    ///     panic!("half way");
+    /// });
+    /// assert!(fails.join().is_err());
+    /// let mut guard = value.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    /// *guard = 1; // mended
+    /// value.clear_poison();
+    /// drop(guard);
+    /// assert!(!value.is_poisoned());
+    /// # }).unwrap();
+    /// ```
     pub fn clear_poison(&self) {
         self.poison.clear();
     }
@@ -223,6 +285,16 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     ///
     /// Returns an error with the value if the mutex is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Mutex;
+    ///
+    /// let mut value = Mutex::new(0);
+    /// *value.get_mut().unwrap() = 10; // nobody else can have it now
+    /// assert_eq!(*value.lock().unwrap(), 10);
+    /// ```
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poison.is_set();
         let value = self.inner.get_mut();

@@ -76,6 +76,14 @@ const POISONED: &str = "a `Once` was poisoned: what it ran before has panicked";
 #[allow(clippy::new_without_default)] // std's has none either
 impl Once {
     /// Creates one that has not run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Once;
+    ///
+    /// static START: Once = Once::new();
+    /// ```
     pub const fn new() -> Once {
         Once {
             phase: ConstUsize::new(phase::NEW),
@@ -93,6 +101,19 @@ impl Once {
     ///
     /// Panics if `f` does, or what was run before did. While somebody else runs it, panics where
     /// [`wait`](crate::Wait::wait) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Once;
+    ///
+    /// static START: Once = Once::new();
+    /// let mut runs = 0;
+    /// for _ in 0..2 {
+    ///     START.call_once(|| runs += 1);
+    /// }
+    /// assert_eq!(runs, 1);
+    /// ```
     #[track_caller]
     pub fn call_once<F: FnOnce()>(&self, f: F) {
         let ask = Ask {
@@ -137,6 +158,17 @@ impl Once {
     }
 
     /// Returns whether it has run. Never waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::Once;
+    ///
+    /// static START: Once = Once::new();
+    /// assert!(!START.is_completed());
+    /// START.call_once(|| assert!(!START.is_completed()));
+    /// assert!(START.is_completed());
+    /// ```
     #[must_use]
     #[inline]
     pub fn is_completed(&self) -> bool {
@@ -148,6 +180,19 @@ impl Once {
     /// # Panics
     ///
     /// Panics if what was run has panicked, and where [`wait`](crate::Wait::wait) does, unless it has run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::Once, thread};
+    ///
+    /// static READY: Once = Once::new();
+    /// let waits = thread::spawn(|| READY.wait());
+    /// READY.call_once(|| ());
+    /// waits.join().unwrap();
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn wait(&self) {
         self.wait_until_done("`Once::wait`", Some(POISONED));
@@ -293,6 +338,20 @@ pub struct OnceState(bool);
 
 impl OnceState {
     /// Returns whether what was run before has panicked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::Once, thread};
+    ///
+    /// static START: Once = Once::new();
+    /// let fails = thread::spawn(|| START.call_once(|| panic!("cannot start")));
+    /// assert!(fails.join().is_err());
+    /// START.call_once_force(|state| assert!(state.is_poisoned()));
+    /// assert!(START.is_completed());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.0

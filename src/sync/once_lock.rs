@@ -61,6 +61,19 @@ impl<T> OnceLock<T> {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, unless there is a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::OnceLock, thread};
+    ///
+    /// static ADDRESS: OnceLock<&str> = OnceLock::new();
+    /// let waits = thread::spawn(|| *ADDRESS.wait());
+    /// ADDRESS.set("127.0.0.1").unwrap();
+    /// assert_eq!(waits.join().unwrap(), "127.0.0.1");
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn wait(&self) -> &T {
         self.once.wait_until_done("`OnceLock::wait`", None);
@@ -115,6 +128,16 @@ impl<T> OnceLock<T> {
     ///
     /// Panics if `f` does. While somebody else makes the value, panics where
     /// [`wait`](crate::Wait::wait) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::OnceLock;
+    ///
+    /// let cell = OnceLock::new();
+    /// assert_eq!(cell.get_or_init(|| 92), &92);
+    /// assert_eq!(cell.get_or_init(|| unreachable!("it has a value")), &92);
+    /// ```
     #[track_caller]
     #[inline]
     pub fn get_or_init<F: FnOnce() -> T>(&self, f: F) -> &T {
@@ -146,6 +169,16 @@ impl<T> OnceLock<T> {
     }
 
     /// Returns the value, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::OnceLock;
+    ///
+    /// let cell = OnceLock::new();
+    /// cell.set("value").unwrap();
+    /// assert_eq!(cell.into_inner(), Some("value"));
+    /// ```
     pub fn into_inner(self) -> Option<T> {
         self.value.into_inner()
     }

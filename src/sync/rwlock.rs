@@ -61,6 +61,14 @@ pub struct RwLockWriteGuard<'a, T: ?Sized> {
 
 impl<T> RwLock<T> {
     /// Creates a lock that is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::RwLock;
+    ///
+    /// static NAMES: RwLock<Vec<String>> = RwLock::new(Vec::new());
+    /// ```
     pub const fn new(value: T) -> RwLock<T> {
         RwLock {
             poison: Poison::new(),
@@ -73,6 +81,16 @@ impl<T> RwLock<T> {
     /// # Errors
     ///
     /// Returns an error with the value if the lock is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::RwLock;
+    ///
+    /// let names = RwLock::new(vec!["a"]);
+    /// names.write().unwrap().push("b");
+    /// assert_eq!(names.into_inner().unwrap(), ["a", "b"]);
+    /// ```
     pub fn into_inner(self) -> LockResult<T> {
         let poison = self.poison;
         poison.result(self.inner.into_inner())
@@ -93,6 +111,21 @@ impl<T: ?Sized> RwLock<T> {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, even if the lock is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::RwLock, thread};
+    ///
+    /// let value = Arc::new(RwLock::new(1));
+    /// let other = value.clone();
+    /// let here = value.read().unwrap();
+    /// let reads = thread::spawn(move || *other.read().unwrap());
+    /// assert_eq!(reads.join().unwrap(), *here); // both read at once
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     #[inline]
     pub fn read(&self) -> LockResult<RwLockReadGuard<'_, T>> {
@@ -118,6 +151,17 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// Returns [`TryLockError::WouldBlock`] if it cannot be had now, and an error with the guard if it is
     /// poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::RwLock;
+    ///
+    /// let value = RwLock::new(1);
+    /// assert_eq!(*value.try_read().unwrap(), 1);
+    /// let _writes = value.write().unwrap();
+    /// assert!(value.try_read().is_err());
+    /// ```
     pub fn try_read(&self) -> TryLockResult<RwLockReadGuard<'_, T>> {
         match self.inner.try_read() {
             Ok(inner) => Ok(self.reader(inner)?),
@@ -138,6 +182,16 @@ impl<T: ?Sized> RwLock<T> {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, even if the lock is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::RwLock;
+    ///
+    /// let value = RwLock::new(1);
+    /// *value.write().unwrap() += 1;
+    /// assert_eq!(*value.read().unwrap(), 2);
+    /// ```
     #[track_caller]
     #[inline]
     pub fn write(&self) -> LockResult<RwLockWriteGuard<'_, T>> {
@@ -197,11 +251,49 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// Returns whether the lock is poisoned. Another thread may change that at any time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::RwLock, thread};
+    ///
+    /// let value = Arc::new(RwLock::new(0));
+    /// let other = value.clone();
+    /// let fails = thread::spawn(move || {
+    ///     let _guard = other.write().unwrap();
+    ///     panic!("half way");
+    /// });
+    /// assert!(fails.join().is_err());
+    /// assert!(value.is_poisoned());
+    /// # }).unwrap();
+    /// ```
     pub fn is_poisoned(&self) -> bool {
         self.poison.is_set()
     }
 
     /// Makes the lock count as not poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use std::sync::Arc;
+    /// use switchback::{sync::RwLock, thread};
+    ///
+    /// let value = Arc::new(RwLock::new(0));
+    /// let other = value.clone();
+    /// let fails = thread::spawn(move || {
+    ///     let _guard = other.write().unwrap();
+    ///     panic!("half way");
+    /// });
+    /// assert!(fails.join().is_err());
+    /// *value.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = 1; // mended
+    /// value.clear_poison();
+    /// assert_eq!(*value.read().unwrap(), 1);
+    /// # }).unwrap();
+    /// ```
     pub fn clear_poison(&self) {
         self.poison.clear();
     }
@@ -211,6 +303,16 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// Returns an error with the value if the lock is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::RwLock;
+    ///
+    /// let mut value = RwLock::new(0);
+    /// *value.get_mut().unwrap() = 10; // nobody else can have it now
+    /// assert_eq!(*value.read().unwrap(), 10);
+    /// ```
     pub fn get_mut(&mut self) -> LockResult<&mut T> {
         let poisoned = self.poison.is_set();
         let value = self.inner.get_mut();

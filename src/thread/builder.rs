@@ -25,6 +25,17 @@ use crate::handles;
 /// assert_eq!(counter.join().unwrap(), 11);
 /// # }).unwrap();
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::thread;
+///
+/// let fiber = thread::Builder::new().spawn(|| 6 * 7).unwrap();
+/// assert_eq!(fiber.join().unwrap(), 42);
+/// # }).unwrap();
+/// ```
 #[track_caller]
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
@@ -56,17 +67,52 @@ pub struct Builder(handles::Builder);
 
 impl Builder {
     /// Creates a builder with the defaults: no name, and the stack size of the hub.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let builder = thread::Builder::new().name("worker".to_string());
+    /// let fiber = builder.spawn(|| thread::current().name().map(String::from)).unwrap();
+    /// assert_eq!(fiber.join().unwrap().as_deref(), Some("worker"));
+    /// # }).unwrap();
+    /// ```
     #[allow(clippy::new_without_default)] // std's has none either
     pub fn new() -> Builder {
         Builder(handles::Builder::new())
     }
 
     /// Names the fiber.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let builder = thread::Builder::new().name("worker".to_string());
+    /// let fiber = builder.spawn(|| ()).unwrap();
+    /// assert_eq!(fiber.thread().name(), Some("worker"));
+    /// # }).unwrap();
+    /// ```
     pub fn name(self, name: String) -> Builder {
         Builder(self.0.name(name))
     }
 
     /// Sets the size of the stack, in bytes. It is rounded up, to at least 64 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let builder = thread::Builder::new().stack_size(8 * 1024 * 1024);
+    /// builder.spawn(|| println!("something deep")).unwrap();
+    /// # }).unwrap();
+    /// ```
     pub fn stack_size(self, size: usize) -> Builder {
         Builder(self.0.stack_size(size))
     }

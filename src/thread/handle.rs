@@ -33,6 +33,19 @@ enum Kind {
 }
 
 /// Returns the fiber that is running, or else the plain thread.
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::thread;
+///
+/// let fiber = thread::Builder::new()
+///     .name("named".to_string())
+///     .spawn(|| assert_eq!(thread::current().name(), Some("named")));
+/// fiber.unwrap().join().unwrap();
+/// # }).unwrap();
+/// ```
 #[must_use]
 pub fn current() -> Thread {
     let fiber = with_place(|place| match place {
@@ -96,6 +109,17 @@ impl Thread {
     }
 
     /// Returns the ID.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let other = thread::spawn(|| thread::current().id());
+    /// assert_ne!(other.join().unwrap(), thread::current().id());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn id(&self) -> ThreadId {
         ThreadId(match &self.0 {
@@ -126,6 +150,18 @@ impl Thread {
 
     /// Ends its [`park`](super::park()), or makes its next one return at once. Several calls before
     /// that `park` count as one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let parked = thread::spawn(thread::park);
+    /// parked.thread().unpark(); // it may come before the park
+    /// parked.join().unwrap();
+    /// # }).unwrap();
+    /// ```
     pub fn unpark(&self) {
         match &self.0 {
             Kind::Fiber(fiber) => fiber.unpark(),

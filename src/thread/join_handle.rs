@@ -43,6 +43,18 @@ impl<T> JoinHandle<T> {
     }
 
     /// Returns a handle to the fiber, without its result.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let fiber = thread::spawn(|| thread::current().id());
+    /// let id = fiber.thread().id();
+    /// assert_eq!(fiber.join().unwrap(), id);
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn thread(&self) -> &Thread {
         &self.thread
@@ -82,12 +94,37 @@ impl<T> JoinHandle<T> {
     }
 
     /// Returns whether the fiber has ended, so that [`join`](JoinHandle::join) does not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// let fiber = thread::spawn(|| ());
+    /// assert!(!fiber.is_finished()); // it has not begun
+    /// thread::yield_now();
+    /// assert!(fiber.is_finished());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         !self.fiber.is_alive()
     }
 
     /// Returns the fiber as what [`switchback::spawn`](crate::spawn()) returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{prelude::*, thread};
+    ///
+    /// let fiber = thread::spawn(thread::park).into_fiber();
+    /// fiber.cancel();
+    /// assert!(fiber.wait().unwrap_err().is_cancelled());
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn into_fiber(self) -> Fiber<T> {
         self.fiber

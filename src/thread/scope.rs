@@ -130,6 +130,19 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 
     /// Returns a handle to the fiber, without its result.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let fiber = s.spawn(|| thread::park());
+    ///     fiber.thread().unpark();
+    /// });
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn thread(&self) -> &Thread {
         &self.thread
@@ -166,6 +179,20 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 
     /// Returns whether the fiber has ended, so that [`join`](ScopedJoinHandle::join) does not wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let fiber = s.spawn(|| ());
+    ///     thread::yield_now();
+    ///     assert!(fiber.is_finished());
+    /// });
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         !self.fiber.is_alive()

@@ -58,6 +58,19 @@ impl<T> Receiver<T> {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, even if there is a message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::mpsc, thread};
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// thread::spawn(move || sender.send(1).unwrap());
+    /// assert_eq!(receiver.recv(), Ok(1));
+    /// assert!(receiver.recv().is_err()); // the sender is gone
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         let site = WaitSite::here_unless_async("`Receiver::recv`", "await `recv_async`");
@@ -153,6 +166,18 @@ impl<T> Receiver<T> {
     }
 
     /// Returns an iterator that waits for each message, and ends when no sender is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::mpsc, thread};
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// thread::spawn(move || (1..=3).for_each(|n| sender.send(n).unwrap()));
+    /// assert_eq!(receiver.iter().sum::<u32>(), 6);
+    /// # }).unwrap();
+    /// ```
     pub fn iter(&self) -> Iter<'_, T> {
         Iter(self)
     }
@@ -187,14 +212,53 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 /// Waits for each message: see [`Receiver::iter`].
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// sender.send("first").unwrap();
+/// assert_eq!(receiver.iter().next(), Some("first"));
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Iter<'a, T>(&'a Receiver<T>);
 
 /// Takes the messages that are there: see [`Receiver::try_iter`].
+///
+/// # Examples
+///
+/// ```
+/// use switchback::sync::mpsc;
+///
+/// let (sender, receiver) = mpsc::channel();
+/// sender.send(1).unwrap();
+/// assert!(receiver.try_iter().eq([1])); // the sender may send more later
+/// ```
 #[derive(Debug)]
 pub struct TryIter<'a, T>(&'a Receiver<T>);
 
 /// Waits for each message of a receiver that it owns.
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{sync::mpsc, thread};
+///
+/// let (sender, receiver) = mpsc::channel();
+/// thread::spawn(move || {
+///     sender.send("a").unwrap();
+///     sender.send("b").unwrap();
+/// });
+/// for message in receiver {
+///     println!("{message}");
+/// }
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct IntoIter<T>(Receiver<T>);
 

@@ -55,6 +55,20 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
 }
 
 /// Sends into a channel of [`channel`]: [`std::sync::mpsc::Sender`].
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{sync::mpsc, thread};
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let other = sender.clone();
+/// thread::spawn(move || sender.send(1).unwrap());
+/// thread::spawn(move || other.send(2).unwrap());
+/// assert_eq!(receiver.iter().sum::<u32>(), 3);
+/// # }).unwrap();
+/// ```
 pub struct Sender<T>(Arc<Channel<VecDeque<T>>>);
 
 impl<T> Sender<T> {
@@ -73,6 +87,17 @@ impl<T> Sender<T> {
     /// send.send(1).unwrap();
     /// drop(receive);
     /// assert_eq!(send.send(2), Err(SendError(2)));
+    /// ```
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use switchback::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// sender.send(1).unwrap();
+    /// drop(receiver);
+    /// assert_eq!(sender.send(2).unwrap_err().0, 2);
     /// ```
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.0.try_send(message).map_err(|error| match error {
@@ -101,6 +126,20 @@ impl<T> fmt::Debug for Sender<T> {
 }
 
 /// Sends into a channel of [`sync_channel`]: [`std::sync::mpsc::SyncSender`].
+///
+/// # Examples
+///
+/// ```
+/// # switchback::run(|| {
+/// use switchback::{sync::mpsc, thread};
+///
+/// let (sender, receiver) = mpsc::sync_channel(1);
+/// let other = sender.clone();
+/// thread::spawn(move || sender.send(1).unwrap());
+/// thread::spawn(move || other.send(2).unwrap()); // waits until there is room
+/// assert_eq!(receiver.iter().sum::<u32>(), 3);
+/// # }).unwrap();
+/// ```
 pub struct SyncSender<T>(Arc<Channel<VecDeque<T>>>);
 
 impl<T> SyncSender<T> {
@@ -118,6 +157,18 @@ impl<T> SyncSender<T> {
     /// # Panics
     ///
     /// Panics where [`wait`](crate::Wait::wait) does, even if there is room.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # switchback::run(|| {
+    /// use switchback::{sync::mpsc, thread};
+    ///
+    /// let (sender, receiver) = mpsc::sync_channel(0);
+    /// thread::spawn(move || sender.send("from hand to hand").unwrap());
+    /// assert_eq!(receiver.recv(), Ok("from hand to hand"));
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         let site = WaitSite::here_unless_async("`SyncSender::send`", "await `send_async`");
