@@ -14,6 +14,18 @@
 //! | `errno`, the signal mask, the floating-point control word | the thread's |
 //! | the working directory, environment, user | the process's |
 //!
+//! # Which way for which
+//!
+//! | what should follow a fiber | how |
+//! |---|---|
+//! | a request's data, for code that takes parameters | [pass it](#passing-it) |
+//! | the identity of a request, a user, a tenant | [an `#[inherited]` fiber-local](#the-identity-of-a-request) |
+//! | spans of `tracing` | [the feature `tracing`](#spans) |
+//! | a locale, a time zone, a transaction that a library keeps in a `thread_local!` of its own | [an `ambient`](#state-that-follows), if the library lets the value be read and replaced |
+//! | the context of opentelemetry, the hub of sentry | [a fiber-local, and the library's own wrapper of futures](#opentelemetry-and-sentry) |
+//! | a `task_local!` | [a bridge, or a scope for each future](#tokios-task_local) |
+//! | `errno` | nothing does: use it [before the next wait](#errno) |
+//!
 //! # Values of one fiber
 //!
 //! ```
@@ -120,6 +132,114 @@
 //! assert_eq!(fiber.wait().unwrap(), "bob");
 //! # }).unwrap();
 //! ```
+//!
+//! # opentelemetry and sentry
+//!
+//! Both keep what is current on the thread, and only guards change it, which cannot leave the thread. An
+//! ambient keeps what may be sent, so it cannot keep these; and guards of opentelemetry 0.31 that do not
+//! go in the opposite order of their making leave a context current after its guard is gone. What to do
+//! instead:
+//!
+//! * For opentelemetry, use spans of `tracing` and the layer of `tracing-opentelemetry`. The spans
+//!   follow fibers, and the layer takes parents and trace IDs from them.
+//! * Keep the `Context`, or the `Arc<Hub>`, in an `#[inherited]` fiber-local. Both can be cloned and
+//!   sent. Give each request one of its own: for sentry, with `Hub::new_from_top`.
+//! * Wrap the futures that the fiber waits for: `future.with_context(context).wait()`, or
+//!   `future.bind_hub(hub).wait()`. They make it current for each poll, and for nothing else.
+//! * Hold the guard of `attach`, or call `Hub::run`, only around code that does not wait. Where this
+//!   matters, [`assert_no_switchpoints`](crate::assert_no_switchpoints) sees to it.
+//!
+//! Here with a stand-in for such a library:
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use switchback::{assert_no_switchpoints, fiber_local, prelude::*, spawn, yield_now};
+//!
+//! mod telemetry {
+//!     use std::cell::Cell;
+//!
+//!     thread_local! { static CURRENT: Cell<u64> = const { Cell::new(0) }; }
+//!
+//!     pub fn current() -> u64 {
+//!         CURRENT.get()
+//!     }
+//!     /// Makes a trace current for as long as `f` runs.
+//!     pub fn run<T>(trace: u64, f: impl FnOnce() -> T) -> T {
+//!         let before = CURRENT.replace(trace);
+//!         let result = f();
+//!         CURRENT.set(before);
+//!         result
+//!     }
+//! }
+//!
+//! fiber_local! {
+//!     #[inherited]
+//!     static TRACE: RefCell<u64> = const { RefCell::new(0) };
+//! }
+//!
+//! /// Calls code that asks for the current trace, and does not wait.
+//! fn traced<T>(f: impl FnOnce() -> T) -> T {
+//!     let trace = TRACE.with_borrow(|trace| *trace);
+//!     telemetry::run(trace, || assert_no_switchpoints(f))
+//! }
+//!
+//! # switchback::run(|| {
+//! let fibers = [1, 2].map(|trace| {
+//!     spawn(move || {
+//!         TRACE.set(trace);
+//!         yield_now().wait(); // the other one runs
+//!         assert_eq!(traced(telemetry::current), trace);
+//!         spawn(|| traced(telemetry::current)).wait().unwrap()
+//!     })
+//! });
+//! assert_eq!(fibers.map(|fiber| fiber.wait().unwrap()), [1, 2]);
+//! assert_eq!(telemetry::current(), 0);
+//! # }).unwrap();
+//! ```
+//!
+//! # Tokio's `task_local!`
+//!
+//! Its values are on the thread while a future that has them is polled. A bridge is polled with its
+//! task, so it sees them, also after a wait. A fiber belongs to no task of yours, so it sees none, not
+//! even those of the code that spawned it. A future that a fiber waits for can have a scope of its own:
+//!
+//! ```
+//! use switchback::{bridge, prelude::*, spawn, yield_now};
+//!
+//! tokio::task_local! { static REQUEST: u32; }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let handler = async {
+//!     let bridged = bridge(|| {
+//!         yield_now().wait();
+//!         REQUEST.get()
+//!     });
+//!     assert_eq!(bridged.await, 7);
+//!
+//!     let fiber = spawn(|| {
+//!         assert!(REQUEST.try_get().is_err());
+//!         let inside = async {
+//!             tokio::task::yield_now().await;
+//!             REQUEST.get()
+//!         };
+//!         REQUEST.scope(8, inside).wait()
+//!     });
+//!     assert_eq!(fiber.await.unwrap(), 8);
+//! };
+//! REQUEST.scope(7, handler).await;
+//! # }
+//! ```
+//!
+//! Do not wait inside of `sync_scope`: other fibers would see the value, and of two that overlap, one
+//! gives back what the other one had set, and it stays on the thread.
+//!
+//! # errno
+//!
+//! It is the thread's, and the next fiber that calls into the system changes it. `std::io::Error` has
+//! a copy, so std's functions need no care. After a call of your own into C, call
+//! `std::io::Error::last_os_error()` before the next wait. To save it at each suspension would cost
+//! everybody for what one line does.
 //!
 //! # Passing it
 //!
