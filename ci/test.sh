@@ -8,3 +8,14 @@ export CARGO_TERM_QUIET=true
 cargo test
 # `benches/compare` has no tests, and ci/layers.sh runs those of `ci/layers`.
 cargo test --workspace --exclude compare --exclude layers --all-features
+
+# In a copy, since only one version has a place in Cargo.lock. It is in the target directory, so
+# that little is compiled once more.
+target=${CARGO_TARGET_DIR:-$PWD/target}
+copy=$target/older
+rm -rf "$copy"
+mkdir -p "$copy"
+tar --create --exclude=./target --exclude=./.git . | tar --extract --directory "$copy"
+cargo update --manifest-path "$copy/Cargo.toml" --package tracing-subscriber --precise 0.3.19
+cargo test --manifest-path "$copy/Cargo.toml" --target-dir "$target" \
+    --package libraries --features tracing --test spans

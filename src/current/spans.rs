@@ -53,21 +53,41 @@ pub(super) fn without_on<R>(state: &StackState, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// Exits all spans for good.
+/// Exits all spans for good. If that was the last that kept one open, as with a guard that was forgotten,
+/// it closes.
 pub(super) fn discard() {
-    hook::call(SUBSCRIBER, || drop(exit()));
+    hook::call(SUBSCRIBER, || {
+        let Some((subscriber, first)) = current() else {
+            return;
+        };
+        let mut next = Some(first);
+        for _ in 0..MOST {
+            let Some(id) = next else { break };
+            // tracing-subscriber 0.3.19 would close it while it exits it, and then its parents may stay open.
+            let kept = subscriber.clone_span(&id);
+            subscriber.exit(&id);
+            subscriber.try_close(kept);
+            next = subscriber.current_span().id().cloned();
+        }
+    });
 }
 
 /// Most suspensions find no span. They ask for the current one, once, and keep nothing.
 #[inline(always)]
 fn exit() -> Option<Exited> {
+    current().map(|(subscriber, first)| exit_from(subscriber, first))
+}
+
+/// Returns the current span, if there is one, and its subscriber.
+#[inline(always)]
+fn current() -> Option<(Dispatch, Id)> {
     let mut current = None;
     dispatcher::get_default(|subscriber| {
         if let Some(id) = subscriber.current_span().id() {
             current = Some((subscriber.clone(), id.clone()));
         }
     });
-    current.map(|(subscriber, first)| exit_from(subscriber, first))
+    current
 }
 
 /// Exits this span, which is the current one, and all others. This is not inside of `get_default`, where
@@ -111,11 +131,24 @@ impl Drop for Reenter {
 
 #[cold]
 fn enter(exited: Exited) {
-    hook::call(SUBSCRIBER, move || {
-        for id in exited.others.iter().rev() {
-            exited.subscriber.enter(id);
+    let Exited {
+        subscriber,
+        first,
+        others,
+    } = exited;
+    let mut ids = others.iter().rev();
+    for _ in &others {
+        let entered = hook::call(SUBSCRIBER, || {
+            ids.by_ref().for_each(|id| subscriber.enter(id));
+        });
+        // One that cannot be entered, because it was closed, does not keep those inside of it out.
+        if entered.is_some() {
+            break;
         }
-        exited.subscriber.enter(&exited.first);
+    }
+    hook::call(SUBSCRIBER, move || {
+        subscriber.enter(&first);
+        drop(subscriber);
     });
 }
 
