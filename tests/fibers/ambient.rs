@@ -3,8 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};
+use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -278,6 +279,39 @@ fn the_thread_is_as_it_was_before_when_a_fiber_is_abandoned() {
         return;
     };
     child.assert_reported("its stack is leaked", 1);
+}
+
+#[test]
+fn a_thread_that_ends_beside_its_fibers_has_only_its_own() {
+    /// Tells what the thread has when its thread-locals go.
+    struct Last(mpsc::Sender<Vec<&'static str>>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.send(NAMES.with_borrow(Clone::clone)).unwrap();
+        }
+    }
+    thread_local! { static LAST: RefCell<Option<Last>> = const { RefCell::new(None) }; }
+
+    registered();
+    let (tell, told) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        mem::forget(enter("thread"));
+        // The hub's thread-locals come later, and go before it.
+        LAST.set(Some(Last(tell)));
+        let runtime = ManuallyDrop::new(paused_runtime());
+        runtime.block_on(async {
+            for _ in 0..3 {
+                drop(spawn(|| {
+                    let _own = enter("own");
+                    forever();
+                }));
+            }
+            settle().await;
+            assert_names(&["thread"]);
+        });
+    });
+    thread.join().unwrap();
+    assert_eq!(told.recv().unwrap(), ["thread"]);
 }
 
 #[test]
