@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use switchback::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use switchback::sync::{Condvar, RwLock, nonpoison};
+use switchback::sync::{Condvar, RwLock, Semaphore, nonpoison};
 use switchback::{HubPool, catch_cancel, shield, thread, with_timeout};
 
 use crate::support::{multi_thread_runtime, watched};
@@ -31,6 +31,9 @@ struct World {
     poisoned: switchback::sync::Mutex<u64>,
     changed: Condvar,
     map: RwLock<BTreeMap<u64, u64>>,
+    permits: Semaphore,
+    /// How many permits are held.
+    held: AtomicI64,
     send: Sender<u64>,
     receive: Receiver<u64>,
     bounded: SyncSender<u64>,
@@ -61,6 +64,26 @@ impl Random {
     }
 }
 
+const PERMITS: usize = 3;
+
+/// Counts the permits that somebody holds, who takes no more than there are.
+struct Held<'a>(&'a World, i64);
+
+impl Held<'_> {
+    fn new(world: &World, permits: usize) -> Held<'_> {
+        let permits = i64::try_from(permits).unwrap();
+        let held = world.held.fetch_add(permits, Ordering::SeqCst) + permits;
+        assert!(held <= PERMITS as i64, "{held} are held");
+        Held(world, permits)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(self.1, Ordering::SeqCst);
+    }
+}
+
 const SOON: Duration = Duration::from_micros(300);
 
 impl World {
@@ -73,6 +96,8 @@ impl World {
             poisoned: switchback::sync::Mutex::new(0),
             changed: Condvar::new(),
             map: RwLock::new(BTreeMap::new()),
+            permits: Semaphore::new(PERMITS),
+            held: AtomicI64::new(0),
             send,
             receive,
             bounded,
@@ -103,7 +128,7 @@ impl World {
     fn step(&self, random: &mut Random) {
         let n = random.below(100);
         let gives_way = random.below(4) == 0;
-        match random.below(8) {
+        match random.below(9) {
             0 | 1 => {
                 let mut queue = self.queue.lock();
                 queue.push_back(n);
@@ -149,6 +174,14 @@ impl World {
                 Ok(n) => self.count(&self.sent, n, -1),
                 Err(_) => drop(self.timed_out.fetch_add(1, Ordering::Relaxed)),
             },
+            7 => {
+                let permits = 1 + n as usize % PERMITS;
+                let _permits = self.permits.acquire_many(permits);
+                let _held = Held::new(self, permits);
+                if gives_way {
+                    thread::yield_now();
+                }
+            }
             _ => {
                 if self.bounded.try_send(n).is_ok() {
                     self.count(&self.bounded_sent, n, 1);
@@ -163,7 +196,7 @@ impl World {
     async fn step_async(&self, random: &mut Random) {
         let n = random.below(100);
         let gives_way = random.below(4) == 0;
-        match random.below(8) {
+        match random.below(9) {
             0 | 1 => {
                 let mut queue = self.queue.lock_async().await;
                 queue.push_back(n);
@@ -220,6 +253,18 @@ impl World {
                 Ok(received) => self.count(&self.sent, received.unwrap(), -1),
                 Err(_) => drop(self.timed_out.fetch_add(1, Ordering::Relaxed)),
             },
+            7 => {
+                let permits = 1 + n as usize % PERMITS;
+                // Dropped half way, at times with permits.
+                let took = tokio::time::timeout(SOON, async {
+                    let _permits = self.permits.acquire_many_async(permits).await;
+                    let _held = Held::new(self, permits);
+                    tokio::task::yield_now().await;
+                });
+                if took.await.is_err() {
+                    self.timed_out.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             _ => {
                 let sent = tokio::time::timeout(SOON, self.bounded.send_async(n)).await;
                 match sent {
@@ -239,7 +284,7 @@ impl World {
 
     /// One operation of a fiber that is cancelled, or whose time passes, anywhere in it.
     fn victim_step(&self, random: &mut Random) {
-        let choice = random.below(5);
+        let choice = random.below(6);
         let n = random.below(100);
         let section = || match choice {
             0 => {
@@ -258,6 +303,11 @@ impl World {
                 self.added.notify_one();
             }
             3 => {
+                let _permits = self.permits.acquire_many(2);
+                let _held = Held::new(self, 2);
+                thread::yield_now();
+            }
+            4 => {
                 let _shared = self.map.read().unwrap_or_else(|e| e.into_inner());
                 thread::yield_now();
             }
@@ -404,6 +454,7 @@ async fn stress(ops: u64) {
         map.values().sum::<u64>(),
         world.mapped.load(Ordering::SeqCst)
     );
+    assert_eq!(world.permits.available_permits(), PERMITS);
     assert!(world.is_interrupted());
     println!(
         "{ops} operations: {} cancels, {} time limits",
