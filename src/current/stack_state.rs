@@ -156,6 +156,12 @@ impl StackState {
         self.resumer.interrupts() & interrupt::END != 0
     }
 
+    /// Returns whether waits are recorded.
+    #[inline(always)]
+    pub(super) fn is_tracked(&self) -> bool {
+        self.track != Track::Off
+    }
+
     /// Records that a wait begins, if waits are recorded.
     #[inline(always)]
     pub(crate) fn begin_wait(&self) {

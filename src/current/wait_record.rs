@@ -21,6 +21,8 @@ pub(crate) enum Blocker {
     Scope(usize),
     /// This time.
     Time(Instant),
+    /// The lock of `sync` with this number: see [`Contended`](crate::shared::Contended).
+    Lock(u64),
 }
 
 /// Where a stack waits, or has waited last. The code on the stack writes it; the hub reads it while

@@ -104,9 +104,9 @@
 //!             at src/main.rs:52
 //! ```
 //!
-//! Joins and the ends of scopes are followed: fibers that wait for each other come first in the dump,
-//! and [`HubDump::cycles`](crate::HubDump::cycles) has them. A lock or a channel is not followed; its
-//! type is named.
+//! Joins, the ends of scopes and the locks of [`sync`](crate::sync) are followed: fibers that wait for each
+//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. Another lock or
+//! a channel is not followed, and neither is a lock that several share; its type is named.
 //!
 //! # Everybody waits
 //!

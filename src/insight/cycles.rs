@@ -6,10 +6,12 @@ use std::fmt;
 use super::{FiberDump, WaitsFor};
 use crate::shared::FiberId;
 
-/// Fibers each of which waits for the end of the next, and the last for the first.
+/// Fibers each of which waits for the next, and the last for the first: for its end, or for a lock of
+/// [`sync`](crate::sync) that it has taken. It is one fiber if that waits for a lock of its own.
 ///
 /// Without help from outside none of them goes on. A cancel helps; so does a time limit, or another
-/// future in the same wait: see [`may_break`](Cycle::may_break).
+/// future in the same wait: see [`may_break`](Cycle::may_break). (A guard that was sent to another fiber
+/// still counts as that of the fiber that has taken the lock, though the other one may give it back.)
 ///
 /// # Examples
 ///
@@ -107,10 +109,12 @@ enum Mark {
     Done,
 }
 
-/// Returns the fibers whose ends this one waits for.
+/// Returns the fibers that this one waits for.
 fn targets(fiber: &FiberDump) -> &[FiberId] {
     match fiber.wait.as_ref().and_then(|wait| wait.waits_for.as_ref()) {
-        Some(WaitsFor::Fiber(target)) => std::slice::from_ref(target),
+        Some(WaitsFor::Fiber(target) | WaitsFor::Lock(Some(target))) => {
+            std::slice::from_ref(target)
+        }
         Some(WaitsFor::Children(children)) => children,
         _ => &[],
     }
@@ -137,11 +141,10 @@ impl fmt::Display for Cycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// A longer cycle is cut.
         const SHOWN: usize = 12;
-        writeln!(
-            f,
-            "{} fibers wait for each other in a cycle:",
-            self.fibers.len()
-        )?;
+        match self.fibers.len() {
+            1 => writeln!(f, "a fiber waits for a lock that it has taken itself:")?,
+            count => writeln!(f, "{count} fibers wait for each other in a cycle:")?,
+        }
         for line in self.text.iter().take(SHOWN) {
             writeln!(f, "    fiber {line}")?;
         }

@@ -13,7 +13,7 @@ use super::Backtrace;
 use super::SourcePlace;
 use crate::current::{Blocker, StackState, place};
 use crate::hub::{Core, Entry};
-use crate::shared::{FiberId, LocalPhase, Phase, interrupt};
+use crate::shared::{Contended, FiberId, LocalPhase, Phase, interrupt};
 
 /// What is known about a fiber at one moment: a part of a [`HubDump`](crate::HubDump).
 #[derive(Clone, Debug)]
@@ -73,6 +73,10 @@ pub enum WaitsFor {
     Children(Vec<FiberId>),
     /// A [`sleep`](crate::sleep()), of which this is left.
     Time(Duration),
+    /// A lock of [`sync`](crate::sync), and the fiber that has taken it. That is `None` if the lock is
+    /// shared, and if it was not taken by a fiber or by one whose hub does not
+    /// [track](crate::HubBuilder::track) waits.
+    Lock(Option<FiberId>),
 }
 
 impl FiberDump {
@@ -136,6 +140,9 @@ impl FiberDump {
                     dump.waits_for = Some(WaitsFor::Time(end.saturating_duration_since(now)));
                 }
                 Some(Blocker::Scope(children)) => scope = Some(children),
+                Some(Blocker::Lock(number)) => {
+                    dump.waits_for = Some(WaitsFor::Lock(Contended::holder_of(number)));
+                }
                 None => {}
             }
         }
@@ -272,6 +279,7 @@ impl WaitDump {
             Some(WaitsFor::Fiber(_)) => 1,
             Some(WaitsFor::Children(_)) => 2,
             Some(WaitsFor::Time(_)) => 3,
+            Some(WaitsFor::Lock(_)) => 4,
         }
     }
 
@@ -293,7 +301,7 @@ impl WaitDump {
 
     /// Returns whether the future is nothing else than the one that `waits_for` is about.
     pub(super) fn is_of_one(&self) -> bool {
-        const JOINS: [&str; 7] = [
+        const KNOWN: [&str; 11] = [
             "switchback::handles::join::Join<",
             "switchback::handles::fiber::Fiber<",
             "switchback::handles::cancel_on_drop::CancelOnDrop<",
@@ -301,9 +309,13 @@ impl WaitDump {
             "switchback::scope::Scope",
             "switchback::thread::join_handle::JoinHandle<",
             "switchback::thread::scope::ScopedJoinHandle<",
+            "switchback::sync::cell::Waiting<",
+            "switchback::sync::cell::WaitingToRead<",
+            "switchback::sync::cell::WaitingToWrite<",
+            "switchback::sync::raw_lock::Acquire<",
         ];
         let name = self.type_name.trim_start_matches("&mut ");
-        JOINS.iter().any(|join| name.starts_with(join))
+        KNOWN.iter().any(|known| name.starts_with(known))
     }
 }
 

@@ -188,6 +188,12 @@ impl Text<'_> {
                 let shown = shown.collect::<Vec<_>>().join(", ");
                 format!("{} of its scope: {shown}", Counted(children.len(), "fiber"))
             }
+            Some(WaitsFor::Lock(_)) if of > 1 => "a lock".to_owned(),
+            Some(WaitsFor::Lock(None)) => format!("a lock: {}", wait.inner_type()),
+            Some(WaitsFor::Lock(Some(holder))) => match self.0.fiber(*holder) {
+                Some(fiber) => format!("a lock that fiber {holder} '{}' has taken", fiber.name()),
+                None => format!("a lock that fiber {holder} has taken"),
+            },
             Some(WaitsFor::Time(_)) if of > 1 => "a time".to_owned(),
             Some(WaitsFor::Time(left)) => format!("a time, in {left:.1?}"),
             None if wait.is_park() => "an `unpark`".to_owned(),

@@ -25,6 +25,11 @@ impl FiberId {
         self.0.get()
     }
 
+    /// Returns the fiber with this number; none has 0.
+    pub(crate) fn known(number: u64) -> Option<FiberId> {
+        NonZeroU64::new(number).map(FiberId)
+    }
+
     fn new(id: u64) -> FiberId {
         FiberId(NonZeroU64::new(id).expect("2^64 fibers were made"))
     }

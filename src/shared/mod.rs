@@ -14,6 +14,7 @@
 //! | [`close_waiter`] | a task that waits for a hub to close |
 //! | [`running_fiber`] | which fiber has the thread of a hub |
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
+//! | [`contended`] | a lock of `sync` that a fiber has waited for |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
 //! | [`metrics`] | the figures that a hub counts |
 //!
@@ -24,6 +25,7 @@ mod block;
 mod cancelled;
 mod cause;
 mod close_waiter;
+mod contended;
 mod drivers;
 mod fiber_id;
 mod fiber_names;
@@ -51,6 +53,7 @@ pub(crate) use block::Block;
 pub use cancelled::Cancelled;
 pub(crate) use cause::Cause;
 pub(crate) use close_waiter::CloseWaiter;
+pub(crate) use contended::Contended;
 pub(crate) use drivers::SoleDriver;
 pub use fiber_id::FiberId;
 pub(crate) use fiber_id::FiberIds;

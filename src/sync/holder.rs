@@ -1,17 +1,29 @@
-//! [`Holder`]: which fiber holds a lock, in debug builds.
+//! [`Holder`]: which fiber holds a lock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 #[cfg(debug_assertions)]
 use crate::base::lock::lock;
 #[cfg(debug_assertions)]
 use crate::base::report;
+use crate::current::{Blocker, note, tracked_fiber};
 #[cfg(debug_assertions)]
 use crate::current::{Place, with_place};
+use crate::shared::Contended;
 #[cfg(debug_assertions)]
 use crate::shared::{FiberRef, Phase, held_locks};
 
-/// The fiber that holds a lock exclusively. In other builds it is not known.
+/// The fiber that has taken a lock exclusively, if its hub [tracks](crate::Track) waits.
+///
+/// Only one who holds the lock writes it. `contended` has a copy, from when a fiber first waits for the
+/// lock. One who takes the lock just then, on another thread, may miss that; so the copy lacks it.
 #[derive(Debug)]
 pub(super) struct Holder {
+    /// The number of the fiber, or 0.
+    number: AtomicU64,
+    contended: OnceLock<Arc<Contended>>,
+    /// For the reports of debug builds.
     #[cfg(debug_assertions)]
     fiber: std::sync::Mutex<Option<FiberRef>>,
 }
@@ -19,6 +31,8 @@ pub(super) struct Holder {
 impl Holder {
     pub(super) const fn new() -> Holder {
         Holder {
+            number: AtomicU64::new(0),
+            contended: OnceLock::new(),
             #[cfg(debug_assertions)]
             fiber: std::sync::Mutex::new(None),
         }
@@ -27,6 +41,9 @@ impl Holder {
     /// Records that the running code holds the lock.
     #[inline(always)]
     pub(super) fn begin(&self) {
+        if let Some(fiber) = tracked_fiber() {
+            self.set(fiber.number());
+        }
         #[cfg(debug_assertions)]
         {
             let fiber = with_place(|place| match place {
@@ -43,12 +60,32 @@ impl Holder {
     /// Records that the lock is about to be given back.
     #[inline(always)]
     pub(super) fn end(&self) {
+        if self.number.load(Ordering::Relaxed) != 0 {
+            self.set(0);
+        }
         #[cfg(debug_assertions)]
         {
             let fiber = lock(&self.fiber).take();
             if let Some(fiber) = fiber {
                 held_locks::end(fiber.id());
             }
+        }
+    }
+
+    #[inline(always)]
+    fn set(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
+        if let Some(contended) = self.contended.get() {
+            contended.set_holder(number);
+        }
+    }
+
+    /// Notes that the fiber that polls waits for the lock, if its hub tracks that.
+    pub(super) fn note_wait(&self) {
+        if tracked_fiber().is_some() {
+            let holder = || Contended::new(self.number.load(Ordering::Relaxed));
+            let contended = self.contended.get_or_init(holder);
+            note(Blocker::Lock(contended.number()));
         }
     }
 

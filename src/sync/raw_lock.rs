@@ -289,8 +289,11 @@ impl RawLock {
         };
         contain::drop_waker(unused);
         wake(woken);
-        if polled.is_pending() && !was_queued {
-            self.holder.report_if_abandoned();
+        if polled.is_pending() {
+            self.holder.note_wait();
+            if !was_queued {
+                self.holder.report_if_abandoned();
+            }
         }
         polled
     }

@@ -187,3 +187,91 @@ fn no_false_cycle_in_random_operations() {
         }
     });
 }
+
+#[test]
+fn locks_in_opposite_order_and_a_lock_of_ones_own() {
+    use switchback::WaitsFor;
+    use switchback::sync::{Arc, Mutex, RwLock};
+
+    on_hub(|| {
+        let (a, b) = (Arc::new(Mutex::new(())), Arc::new(RwLock::new(())));
+        let (theirs, others) = (a.clone(), b.clone());
+        let first = spawn(move || {
+            let _a = theirs.lock().unwrap();
+            yield_now().wait();
+            drop(others.write().unwrap());
+        });
+        let second = spawn(move || {
+            let _b = b.write().unwrap();
+            yield_now().wait();
+            drop(a.lock().unwrap());
+        });
+        let own = spawn(|| {
+            let lock = Mutex::new(());
+            let _guard = lock.lock().unwrap();
+            drop(lock.lock());
+        });
+        let dump = dump();
+        let waits_for = |id| dump.fiber(id).unwrap().wait().unwrap().waits_for().cloned();
+        assert_eq!(
+            waits_for(first.id()),
+            Some(WaitsFor::Lock(Some(second.id())))
+        );
+        assert_eq!(
+            waits_for(second.id()),
+            Some(WaitsFor::Lock(Some(first.id())))
+        );
+        assert_eq!(waits_for(own.id()), Some(WaitsFor::Lock(Some(own.id()))));
+        let cycles = dump.cycles();
+        let lengths: Vec<_> = cycles.iter().map(|cycle| cycle.fibers().len()).collect();
+        assert_eq!(lengths, [2, 1], "{dump}");
+        assert!(cycles.iter().all(|cycle| !cycle.may_break()));
+        let text = dump.to_string();
+        let says = format!(
+            "for a lock that fiber {} '{}' has taken",
+            second.id(),
+            second.name()
+        );
+        assert!(text.contains(&says), "{text}");
+        assert!(
+            text.contains("waits for a lock that it has taken itself"),
+            "{text}"
+        );
+        assert!(text.contains(file!()), "{text}");
+        for fiber in [first, second, own] {
+            fiber.cancel();
+            drop(fiber.wait());
+        }
+    });
+}
+
+#[test]
+fn the_holder_is_the_present_one() {
+    use switchback::WaitsFor;
+    use switchback::sync::{Arc, Mutex};
+
+    on_hub(|| {
+        let lock = Arc::new(Mutex::new(()));
+        let fibers = (0..4).map(|_| {
+            let lock = lock.clone();
+            spawn(move || {
+                let _guard = lock.lock().unwrap();
+                park();
+            })
+        });
+        let fibers: Vec<_> = fibers.collect();
+        for (n, holder) in fibers.iter().enumerate() {
+            let dump = dump();
+            for waiter in &fibers[n + 1..] {
+                let wait = dump.fiber(waiter.id()).unwrap().wait().unwrap();
+                assert_eq!(wait.waits_for(), Some(&WaitsFor::Lock(Some(holder.id()))));
+            }
+            assert!(dump.cycles().is_empty());
+            holder.handle().unpark();
+        }
+        let guard = lock.try_lock();
+        drop(guard);
+        dump();
+        assert!(lock.try_lock().is_ok(), "all have given it back");
+    });
+}
