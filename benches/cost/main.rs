@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use switchback::sync::mpsc;
+use switchback::sync::{Mutex, mpsc};
 use switchback::{Hub, HubBuilder, Track, prelude::*, spawn};
 
 use thing::{Thing, in_fiber, in_fibers_of, yields};
@@ -28,6 +28,8 @@ const THINGS: [Thing; 11] = [
     ("wake", wakes),
     ("ready-wait", ready_waits),
     ("mpsc", messages),
+    ("lock", |count| locks(Track::Places, count)),
+    ("lock-track-off", |count| locks(Track::Off, count)),
     ("wake-self-track-off", |count| {
         wakes_of_self_tracked(Track::Off, count)
     }),
@@ -38,6 +40,16 @@ const THINGS: [Thing; 11] = [
 
 fn main() -> ExitCode {
     thing::main(&THINGS)
+}
+
+/// One fiber takes a free mutex and gives it back.
+fn locks(track: Track, count: u64) {
+    in_fibers_of(Hub::builder().track(track), 1, move || {
+        let mutex = black_box(Mutex::new(0));
+        for n in 0..count {
+            *mutex.lock().unwrap() += n;
+        }
+    });
 }
 
 /// A number of fibers wait for futures that wake them at once, `count` times in total.

@@ -36,6 +36,8 @@ pub(crate) struct WaitRecord {
     /// Returns the name of the type of the future.
     what: Cell<Option<fn() -> &'static str>>,
     blocker: Cell<Option<Blocker>>,
+    /// Counts the suspensions, so that a second look tells whether it is still the same one.
+    number: Cell<u32>,
     since: Cell<Option<Instant>>,
 }
 
@@ -59,6 +61,7 @@ impl WaitRecord {
     ) {
         self.at.set(Some(at));
         self.what.set(Some(what));
+        self.number.set(self.number.get().wrapping_add(1));
         if track == Track::Times {
             self.since.set(Some(Instant::now()));
         }
@@ -83,6 +86,11 @@ impl WaitRecord {
     /// Returns what that future has noted.
     pub(crate) fn blocker(&self) -> Option<Blocker> {
         self.blocker.get()
+    }
+
+    /// Returns the number of the last suspension.
+    pub(crate) fn number(&self) -> u32 {
+        self.number.get()
     }
 
     /// Returns when that wait has suspended the stack last.

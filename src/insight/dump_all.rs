@@ -1,14 +1,15 @@
 //! [`dump_all`]: a dump of every hub of the process.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::{Cycle, Dump, DumpError, HubDump};
 use crate::scheduler::hubs;
-use crate::shared::Mailbox;
+use crate::shared::{FiberId, Mailbox};
 
 /// How long a hub has time to answer.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -43,6 +44,7 @@ pub fn dump_all() -> DumpAll {
     DumpAll {
         backtraces: 0,
         asked: None,
+        first: None,
     }
 }
 
@@ -52,6 +54,8 @@ pub fn dump_all() -> DumpAll {
 pub struct DumpAll {
     backtraces: usize,
     asked: Option<Vec<Asked>>,
+    /// The waits of the fibers that were in a cycle across hubs at the first reading.
+    first: Option<HashMap<FiberId, Option<u32>>>,
 }
 
 /// A hub that was asked, and its answer when it has come.
@@ -84,12 +88,39 @@ impl Future for DumpAll {
     type Output = ProcessDump;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ProcessDump> {
-        if self.asked.is_none() {
-            self.asked = Some(self.ask());
+        loop {
+            if self.asked.is_none() {
+                self.asked = Some(self.ask());
+            }
+            let mut dump = ProcessDump {
+                hubs: ready!(self.poll_answers(cx)),
+                across: Vec::new(),
+            };
+            let across = dump.find_across();
+            match self.first.take() {
+                None if !across.is_empty() => {
+                    self.first = Some(dump.waits_of(&across));
+                    self.asked = None;
+                }
+                None => return Poll::Ready(dump),
+                Some(first) => {
+                    let second = dump.waits_of(&across);
+                    let is_same = |fiber: &FiberId| {
+                        first.get(fiber).is_some_and(|wait| second[fiber] == *wait)
+                    };
+                    let lasts = |cycle: &Cycle| cycle.fibers().iter().all(is_same);
+                    dump.across = across.into_iter().filter(lasts).collect();
+                    return Poll::Ready(dump);
+                }
+            }
         }
-        let Some(asked) = &mut self.asked else {
-            unreachable!("it was set above");
-        };
+    }
+}
+
+impl DumpAll {
+    /// Ready when all hubs have answered that were asked.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Result<HubDump, DumpError>>> {
+        let asked = self.asked.get_or_insert_default();
         for hub in asked.iter_mut().filter(|hub| hub.answer.is_none()) {
             if let Poll::Ready(result) = Pin::new(&mut hub.dump).poll(cx) {
                 hub.answer = Some(result);
@@ -99,12 +130,10 @@ impl Future for DumpAll {
             return Poll::Pending;
         }
         let answers = asked.iter_mut().filter_map(|hub| hub.answer.take());
-        Poll::Ready(ProcessDump {
-            // One that has ended meanwhile is of no interest.
-            hubs: answers
-                .filter(|answer| !matches!(answer, Err(error) if !error.is_blocked()))
-                .collect(),
-        })
+        // One that has ended meanwhile is of no interest.
+        let has_ended =
+            |answer: &Result<_, DumpError>| matches!(answer, Err(error) if !error.is_blocked());
+        Poll::Ready(answers.filter(|answer| !has_ended(answer)).collect())
     }
 }
 
@@ -113,6 +142,8 @@ impl Future for DumpAll {
 #[derive(Clone, Debug)]
 pub struct ProcessDump {
     hubs: Vec<Result<HubDump, DumpError>>,
+    /// Cycles of fibers of several hubs.
+    across: Vec<Cycle>,
 }
 
 impl ProcessDump {
@@ -129,11 +160,33 @@ impl ProcessDump {
 
     /// Returns fibers that wait for each other, as [`HubDump::cycles`] does, also across hubs.
     ///
-    /// The hubs are read one after the other, so a cycle across hubs may be one that was never there
-    /// at one moment: it is a deadlock if a second dump has it too.
+    /// The hubs are not read at the same moment. So if there seems to be a cycle across hubs, they are
+    /// read a second time, and it is one only if all its fibers are still in the same wait.
     #[must_use]
     pub fn cycles(&self) -> Vec<Cycle> {
-        Cycle::find(self.hubs().flat_map(HubDump::fibers))
+        let within = self.hubs().flat_map(HubDump::cycles);
+        within.chain(self.across.iter().cloned()).collect()
+    }
+
+    /// Returns what looks like a cycle of fibers of several hubs.
+    fn find_across(&self) -> Vec<Cycle> {
+        let mut cycles = Cycle::find(self.hubs().flat_map(HubDump::fibers));
+        let is_of = |hub: &HubDump, cycle: &Cycle| {
+            let mut fibers = cycle.fibers().iter();
+            fibers.all(|fiber| hub.fiber(*fiber).is_some())
+        };
+        cycles.retain(|cycle| !self.hubs().any(|hub| is_of(hub, cycle)));
+        cycles
+    }
+
+    /// Returns the numbers of the waits of the fibers of these cycles.
+    fn waits_of(&self, cycles: &[Cycle]) -> HashMap<FiberId, Option<u32>> {
+        let fibers = cycles.iter().flat_map(Cycle::fibers);
+        let number = |id: &FiberId| {
+            let fiber = self.hubs().find_map(|hub| hub.fiber(*id))?;
+            fiber.wait.as_ref().map(|wait| wait.number)
+        };
+        fibers.map(|id| (*id, number(id))).collect()
     }
 }
 
@@ -142,12 +195,8 @@ impl fmt::Display for ProcessDump {
         for blocked in self.blocked() {
             writeln!(f, "{blocked}\n")?;
         }
-        let within: usize = self.hubs().map(|hub| hub.cycles().len()).sum();
-        let cycles = self.cycles();
-        if cycles.len() > within {
-            for cycle in cycles {
-                writeln!(f, "{cycle}")?;
-            }
+        for cycle in &self.across {
+            writeln!(f, "{cycle}")?;
         }
         for hub in self.hubs() {
             writeln!(f, "{hub}")?;

@@ -59,6 +59,8 @@ pub struct WaitDump {
     pub(super) type_name: &'static str,
     pub(super) waits_for: Option<WaitsFor>,
     pub(super) lasts: Option<Duration>,
+    /// The number of the suspension.
+    pub(super) number: u32,
 }
 
 /// What a wait waits for, where this crate knows it.
@@ -131,6 +133,7 @@ impl FiberDump {
             type_name: wait.what()?,
             waits_for: None,
             lasts: lasts.filter(|_| self.is_waiting()),
+            number: wait.number(),
         };
         let mut scope = None;
         if self.is_waiting() {

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use switchback::{FiberState, HubPool, HubThread, prelude::*};
+use switchback::{Cycle, Fiber, FiberState, HubPool, HubThread, dump_all, prelude::*};
 
 #[test]
 fn a_dump_from_another_thread_and_from_async_code() {
@@ -100,4 +100,49 @@ fn fibers_of_a_pool_know_who_called() {
     assert_eq!(dump.fibers()[0].spawned_at().line(), LINE);
     assert_eq!(dump.fibers()[0].spawned_at().file(), file!());
     drop(call);
+}
+
+#[test]
+fn locks_in_opposite_order_across_two_hubs() {
+    use switchback::sync::{Arc, Mutex};
+
+    let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+    let threads = [HubThread::new().unwrap(), HubThread::new().unwrap()];
+    let both_have_one = Arc::new(std::sync::Barrier::new(2));
+    let fibers = [(a.clone(), b.clone()), (b, a)]
+        .into_iter()
+        .zip(&threads)
+        .map(|((first, second), thread)| {
+            let both_have_one = both_have_one.clone();
+            let takes = move || {
+                let _first = first.lock().unwrap();
+                both_have_one.wait();
+                drop(second.lock());
+            };
+            thread.spawn(takes).unwrap()
+        });
+    let fibers: Vec<_> = fibers.collect();
+    let ids: Vec<_> = fibers.iter().map(Fiber::id).collect();
+    let is_it = |cycle: &Cycle| {
+        let fibers = cycle.fibers();
+        fibers.len() == 2 && ids.iter().all(|id| fibers.contains(id))
+    };
+    let dump = loop {
+        let dump = dump_all().wait();
+        if dump.cycles().iter().any(is_it) {
+            break dump;
+        }
+    };
+    let text = dump.to_string();
+    assert!(text.contains("2 fibers wait for each other"), "{text}");
+    assert!(text.contains(file!()), "{text}");
+    // Each hub alone has no cycle of its own.
+    let hubs = dump
+        .hubs()
+        .filter(|hub| ids.iter().any(|id| hub.fiber(*id).is_some()));
+    assert!(hubs.into_iter().all(|hub| hub.cycles().is_empty()));
+    let [first, second] = fibers.try_into().expect("there are two");
+    first.cancel();
+    assert!(first.wait().unwrap_err().is_cancelled());
+    second.wait().unwrap();
 }
