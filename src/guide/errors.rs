@@ -178,11 +178,6 @@
 //! destructor asked for something that was not ready at once. See [waiting in
 //! destructors](super::cancellation#waiting-in-destructors).
 //!
-//! **`not known: too little of its stack is left to look for it`**, instead of the backtrace of a fiber in a
-//! dump: it has less than 4 KiB of its stack left. Make that larger with
-//! [`Builder::stack_size`](crate::Builder::stack_size): it is about to overflow. A backtrace that ends with
-//! `and more` has more than 256 calls; the innermost are shown.
-//!
 //! **`there is no dump: hub 'NAME' on thread 'NAME' did not answer within DURATION, because its thread is
 //! kept by`**, and the fiber or `code that is no fiber`: it computes or blocks. See
 //! [hangs](super::hangs#a-fiber-blocks-the-thread).
@@ -343,10 +338,14 @@
 //! |---|---|
 //! | `hub 'NAME' on thread 'NAME' is open`, `is closing`, `is closing and has no fibers left`, `has ended` | the hub, and how far its close has come |
 //! | `N fibers wait for each other in a cycle:`, then `ID 'NAME' waits at PLACE` | a deadlock, unless a line ends with `, with a time limit or for several things at once`: that fiber may still go on |
+//! | `a fiber waits for a lock that it has taken itself:`, then the same | a deadlock of one: give the guard back first, or use a [`ReentrantLock`](crate::sync::ReentrantLock) |
 //! | `waiting, with an interrupt put off` | a cancel comes to the fiber when the children of its scope have ended, or when nothing unwinds on its thread any more |
 //! | `, with a cancel pending` | it was cancelled, or its hub closes, and it has not noticed yet: it computes, or is in a [`shield`](crate::shield()) |
 //! | `, in a shield`, `, with a time limit` | it is in a call of `shield`, or of `with_timeout` or `try_scope`; the limit may be of the wait itself |
 //! | `for the end of fiber ID 'NAME'`, `for the end of a fiber`, `for N fibers of its scope: IDS`, `for a time, in TIME`, `for TYPE` | what it waits for: a join, the end of a scope, a sleep, or a future of this type |
+//! | `for a lock that fiber ID 'NAME' has taken`, `for a lock that fiber ID has taken`, `for a lock: TYPE`, `for a lock` | a lock of [`sync`](crate::sync); if it is known who has it, that fiber, which is of another hub or has ended if it has no name here |
+//! | `not known: too little of its stack is left to look for it` | the fiber has less than 4 KiB of its stack left and is about to overflow: make it larger with [`Builder::stack_size`](crate::Builder::stack_size) |
+//! | `and more` | its backtrace has more than 256 calls |
 //! | `waited last at PLACE` | it does not wait now; this is its last wait |
 //! | `spawned at PLACE by fiber ID` | the call that made it, and in which fiber |
 //!

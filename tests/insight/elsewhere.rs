@@ -146,3 +146,53 @@ fn locks_in_opposite_order_across_two_hubs() {
     assert!(first.wait().unwrap_err().is_cancelled());
     second.wait().unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_prints_what_every_fiber_waits_for() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    use switchback::{Builder, Hub, yield_now};
+
+    const CHILD: &str = "SWITCHBACK_PRINTS_DUMPS";
+    if std::env::var_os(CHILD).is_some() {
+        let _guard = switchback::dump_on_signal(libc::SIGQUIT).unwrap();
+        let hub = Hub::builder().name("of the child");
+        let told = hub.run(|| {
+            let stuck = Builder::new().name("stuck in the child");
+            let _stuck = stuck.spawn(|| pending::<()>().wait()).unwrap();
+            yield_now().wait();
+            // On the output, for the parent to send the signal, and to close the input at last.
+            println!("\nready");
+            switchback::blocking(|| std::io::stdin().read_line(&mut String::new())).wait()
+        });
+        told.unwrap().unwrap();
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("elsewhere::a_signal_prints_what_every_fiber_waits_for")
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = output.lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "ready"));
+    let mut errors = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    for _ in 0..3 {
+        let status = Command::new("kill")
+            .args(["-QUIT", &child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+        assert!(errors.any(|line| line.starts_with("hub 'of the child' on thread")));
+        assert!(errors.any(|line| line.contains("'stuck in the child', waiting")));
+        assert!(errors.any(|line| line.contains(concat!("at ", file!()))));
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
