@@ -18,7 +18,7 @@ use thing::{Thing, in_fiber, in_fibers_of, yields};
 
 mod thing;
 
-const THINGS: [Thing; 11] = [
+const THINGS: [Thing; 13] = [
     ("yield", |count| yields(10, count)),
     ("yield-of-1000", |count| yields(1000, count)),
     ("wake-self", |count| wakes_of_self(10, count)),

@@ -56,6 +56,7 @@ use crate::stack::{Stack, StackPool};
 /// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `callbacks_run` | turns | metrics |
+/// | `wakes`, `remote_wakes` | wakes, and the intake of those from other threads | metrics |
 /// | `kept` | the ends of fibers, turns | the same |
 pub(crate) struct Core {
     pub(crate) mailbox: Arc<Mailbox>,
@@ -94,7 +95,7 @@ pub(crate) struct Core {
     pub(crate) alarm: OnceCell<Option<Arc<Alarm>>>,
     /// The number of fibers that were ever added until the end of the last turn.
     pub(crate) noticed: Cell<u64>,
-    /// Counts the turns; used to tell whether a pass over descriptors has given way in this one.
+    /// Counts the turns, for metrics and to tell whether a pass over descriptors has given way in this one.
     pub(crate) turn: Cell<u64>,
     /// The turn ends when this many entries have left the ready queue since the hub was made.
     pub(crate) turn_end: Cell<u64>,
@@ -110,6 +111,8 @@ pub(crate) struct Core {
     #[cfg(unix)]
     pub(crate) poll: Poller,
     pub(crate) callbacks_run: Cell<u64>,
+    wakes: Cell<u64>,
+    pub(crate) remote_wakes: Cell<u64>,
     /// Fibers that have ended while another thread read which fiber runs.
     kept: RefCell<Vec<FiberRef>>,
     /// What a test asked for, if the hub is one of a test.
@@ -180,6 +183,8 @@ impl Core {
             data: HubData::default(),
             kept: RefCell::default(),
             callbacks_run: Cell::new(0),
+            wakes: Cell::new(0),
+            remote_wakes: Cell::new(0),
             #[cfg(feature = "test-util")]
             trial,
             #[cfg(feature = "test-util")]
@@ -395,6 +400,7 @@ impl Core {
     pub(crate) fn wake(&self, fiber: &FiberRef) {
         let part = self.part(fiber);
         if !part.queued.get() && matches!(part.phase.get(), LocalPhase::New | LocalPhase::Begun) {
+            self.wakes.set(self.wakes.get() + 1);
             if part.coroutine.is_running() {
                 self.queue_again(fiber, part);
             } else {
@@ -562,6 +568,9 @@ impl Core {
             spawned: self.table.added(),
             switches: self.mailbox.running.resumes(),
             callbacks: self.callbacks_run.get(),
+            wakes: self.wakes.get(),
+            remote_wakes: self.remote_wakes.get(),
+            turns: self.turn.get(),
         }
     }
 }

@@ -64,6 +64,7 @@ fn take_cold(core: &Rc<Core>, mut room: usize) {
         let woken = core.mail.borrow_mut().wakes.pop_front();
         let Some(fiber) = woken else { break };
         fiber.left_mailbox();
+        core.remote_wakes.set(core.remote_wakes.get() + 1);
         core.wake(&fiber);
     }
     for _ in 0..MAX_REQUESTS {

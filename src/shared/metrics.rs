@@ -63,6 +63,15 @@ metrics! {
     switches: u64,
     /// Returns the number of callbacks that have run since the hub was made.
     callbacks: u64,
+    /// Returns how often a fiber was queued because it was started, woken or cancelled. One that is
+    /// queued already, and one that gives way, is not counted.
+    wakes: u64,
+    /// Returns how many wakes and cancels have come from other threads. Those that come while one is on
+    /// its way to the same fiber are not counted.
+    remote_wakes: u64,
+    /// Returns how many turns the hub has had: in each, it resumes the fibers that are ready, up to
+    /// 128, before tokio's other tasks have theirs.
+    turns: u64,
 }
 
 impl HubMetrics {

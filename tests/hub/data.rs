@@ -171,6 +171,36 @@ fn callbacks_are_counted_when_they_have_run() {
 }
 
 #[test]
+fn wakes_are_counted_those_of_other_threads_too() {
+    in_async(|| async {
+        let before = metrics();
+        let mut parked = spawn(|| (0..3).for_each(|_| park()));
+        settle().await;
+        let handle = parked.handle();
+        handle.unpark();
+        settle().await;
+        assert_eq!(
+            metrics().wakes() - before.wakes(),
+            2,
+            "its start, and one wake"
+        );
+        assert_eq!(metrics().remote_wakes(), before.remote_wakes());
+        for _ in 0..2 {
+            let woken = metrics().wakes();
+            let unparks = handle.clone();
+            thread::spawn(move || unparks.unpark()).join().unwrap();
+            while metrics().wakes() == woken {
+                tokio::task::yield_now().await;
+            }
+        }
+        parked.join().await.unwrap();
+        assert_eq!(metrics().wakes() - before.wakes(), 4);
+        assert_eq!(metrics().remote_wakes() - before.remote_wakes(), 2);
+        assert!(metrics().turns() - before.turns() >= 4);
+    });
+}
+
+#[test]
 fn stacks_of_ended_fibers_are_kept_up_to_the_cap() {
     watched(|| {
         let hub = Hub::builder().max_cached_stacks(3);

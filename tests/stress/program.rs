@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use switchback::prelude::*;
 use switchback::{
-    Builder, Cancelled, Elapsed, Fiber, Hub, JoinError, bridge, catch_cancel, check_cancelled,
-    current_fiber, park, scope, shield, sleep, with_timeout, yield_now,
+    Builder, Cancelled, Elapsed, Fiber, FiberDump, FiberState, Hub, JoinError, bridge,
+    catch_cancel, check_cancelled, current_fiber, park, scope, shield, sleep, with_timeout,
+    yield_now,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -868,7 +869,30 @@ impl Cx {
             43 => self.hostile_reader(),
             45 => self.hostile_bridge(),
             44 => self.begin_scene(),
+            46 | 47 => self.dump(),
             _ => self.poke(),
+        }
+    }
+
+    /// Takes a dump of the hub, which changes nothing. Seldom one with backtraces, since each looks up
+    /// names.
+    fn dump(&self) {
+        self.hit(Op::Dump);
+        let dump = Hub::current().handle().dump();
+        #[cfg(feature = "backtrace")]
+        let dump = dump.backtraces(if self.world.chance(10) { 50 } else { 0 });
+        // The first poll takes it. Its future is forgotten here, dropped there.
+        let mut dump = Box::pin(dump);
+        let polled = dump.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(dump) = polled {
+            let running = |fiber: &&FiberDump| fiber.state() == FiberState::Running;
+            let fibers = dump.map_or(Vec::new(), |dump| dump.fibers().to_vec());
+            let own = current_fiber().map(|fiber| fiber.id());
+            let is_there = own.is_none_or(|id| fibers.iter().filter(running).any(|f| f.id() == id));
+            if !is_there && !fibers.is_empty() {
+                self.world
+                    .fault("a dump lacks the fiber that takes it".to_owned());
+            }
         }
     }
 

@@ -26,7 +26,7 @@ kinds! {
         BridgeWait, BridgeDropped, BridgeForgotten, BridgeTask, AbortTask,
         Join, JoinHalfWay, JoinTask, JoinRethrown, JoinedValue, JoinedPanic, JoinedCancelled,
         JoinedAbandoned, WaitInDrop, TryWaitInDrop, WaitTimeoutInDrop, UnwindingWait, ResultWaits,
-        NestedRunUntil, TokioYield,
+        NestedRunUntil, TokioYield, Dump,
         RuntimeInFiber, RuntimeInChild, RuntimeInRoot, RuntimeInBridge, BridgesOnMultiThread,
         RunUntilOnMultiThread, BridgesInEnteredRuntime, RuntimeCurrentThread, RuntimeMultiThread,
         RuntimeLocal, RuntimeSet, RuntimeDropped, RuntimeShutDown, RuntimeEntered, RuntimeDriven,
