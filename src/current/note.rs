@@ -1,7 +1,7 @@
 //! [`note`]: what a future that is polled waits for, and whether that is recorded.
 
+use super::place::Frame;
 use super::{Blocker, Place, with_place};
-use crate::shared::FiberId;
 
 /// Records what the future waits for that is polled, if a stack of ours polls it.
 #[inline]
@@ -13,13 +13,13 @@ pub(crate) fn note(blocker: Blocker) {
     });
 }
 
-/// Returns the fiber whose code runs, or whose future is polled, if its hub records waits.
+/// Returns the number of the fiber whose code runs, or whose future is polled, if its hub records waits;
+/// otherwise 0.
 #[inline(always)]
-pub(crate) fn tracked_fiber() -> Option<FiberId> {
-    with_place(|place| match place {
-        Place::Stack(state) | Place::Poll(state) if state.is_tracked() => {
-            state.fiber().map(|fiber| fiber.id())
-        }
-        _ => None,
-    })
+pub(crate) fn tracked_fiber() -> u64 {
+    let frame = Frame::new();
+    match frame.place() {
+        Place::Stack(state) | Place::Poll(state) => state.tracked(),
+        _ => 0,
+    }
 }

@@ -58,7 +58,7 @@ use crate::switch::{Suspender, Suspension};
 /// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
 /// | `end_notice` | the waits that find that the hub or the task is gone |
 /// | `caught_sticky` | a wait that throws; cleared by suspensions |
-/// | `track` | no code, after the stack has begun |
+/// | `track`, `tracked` | no code, after the stack has begun |
 /// | `wait` | waits that are about to suspend, and the polls of our futures |
 /// | `deadlines` | [`with_timeout`](crate::with_timeout); timers mark them as expired, through shared flags |
 /// | `deferred_in` | a wait whose interrupt is put off |
@@ -87,6 +87,8 @@ pub(crate) struct StackState {
     /// The round of deferred wakes that the stack waits for: see [`super::unwinding`].
     pub(crate) deferred_in: Cell<u64>,
     pub(crate) locals: Locals,
+    /// The number of the fiber, if its waits are recorded; otherwise 0.
+    tracked: u64,
 }
 
 const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>() <= 64);
@@ -96,8 +98,13 @@ impl StackState {
     #[inline(always)]
     pub(crate) fn new(suspender: Suspender, resumer: Resumer) -> StackState {
         let track = resumer.hub().map_or(Track::Off, |hub| hub.config.track);
+        let tracked = match (track, resumer.fiber()) {
+            (Track::Places | Track::Times, Some(fiber)) => fiber.id().number(),
+            _ => 0,
+        };
         StackState {
             track,
+            tracked,
             wait: WaitRecord::default(),
             suspender,
             resumer,
@@ -156,10 +163,10 @@ impl StackState {
         self.resumer.interrupts() & interrupt::END != 0
     }
 
-    /// Returns whether waits are recorded.
+    /// Returns the number of the fiber, if its waits are recorded, and otherwise 0.
     #[inline(always)]
-    pub(super) fn is_tracked(&self) -> bool {
-        self.track != Track::Off
+    pub(super) fn tracked(&self) -> u64 {
+        self.tracked
     }
 
     /// Records that a wait begins, if waits are recorded.

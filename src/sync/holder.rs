@@ -41,8 +41,9 @@ impl Holder {
     /// Records that the running code holds the lock.
     #[inline(always)]
     pub(super) fn begin(&self) {
-        if let Some(fiber) = tracked_fiber() {
-            self.set(fiber.number());
+        let fiber = tracked_fiber();
+        if fiber != 0 {
+            self.set(fiber);
         }
         #[cfg(debug_assertions)]
         {
@@ -55,6 +56,12 @@ impl Holder {
             }
             *lock(&self.fiber) = fiber;
         }
+    }
+
+    /// Returns whether [`end`](Holder::end) has to be called before the lock is given back.
+    #[inline(always)]
+    pub(super) fn is_noted(&self) -> bool {
+        cfg!(debug_assertions) || self.number.load(Ordering::Relaxed) != 0
     }
 
     /// Records that the lock is about to be given back.
@@ -72,7 +79,8 @@ impl Holder {
         }
     }
 
-    #[inline(always)]
+    /// Not inlined, so that the code of a lock whose holder is not recorded stays small.
+    #[inline(never)]
     fn set(&self, number: u64) {
         self.number.store(number, Ordering::Relaxed);
         if let Some(contended) = self.contended.get() {
@@ -82,7 +90,7 @@ impl Holder {
 
     /// Notes that the fiber that polls waits for the lock, if its hub tracks that.
     pub(super) fn note_wait(&self) {
-        if tracked_fiber().is_some() {
+        if tracked_fiber() != 0 {
             let holder = || Contended::new(self.number.load(Ordering::Relaxed));
             let contended = self.contended.get_or_init(holder);
             note(Blocker::Lock(contended.number()));

@@ -150,12 +150,8 @@ impl RawLock {
     pub(super) fn release(&self, mode: Mode) {
         match mode {
             Mode::Exclusive => {
-                self.holder.end();
-                let free =
-                    self.word
-                        .compare_exchange(EXCLUSIVE, 0, Ordering::Release, Ordering::Relaxed);
-                if free.is_err() {
-                    self.release_to_line(EXCLUSIVE);
+                if self.holder.is_noted() || !self.release_unqueued() {
+                    self.release_noted();
                 }
             }
             Mode::Shared => {
@@ -164,6 +160,23 @@ impl RawLock {
                     self.release_to_line(0);
                 }
             }
+        }
+    }
+
+    /// Gives back the lock, which is held exclusively, if nobody is in the line.
+    #[inline(always)]
+    fn release_unqueued(&self) -> bool {
+        self.word
+            .compare_exchange(EXCLUSIVE, 0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Not inlined, so that giving back a lock without a known holder stays small enough for that.
+    #[inline(never)]
+    fn release_noted(&self) {
+        self.holder.end();
+        if !self.release_unqueued() {
+            self.release_to_line(EXCLUSIVE);
         }
     }
 
