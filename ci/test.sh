@@ -8,8 +8,10 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
 
 cargo test
-# `benches/compare` has no tests, and ci/layers.sh runs those of `ci/layers`.
-cargo test --workspace --exclude compare --exclude console --exclude layers --all-features
+# `benches/compare` has no tests, and ci/layers.sh runs those of `ci/layers`. `examples/slow` takes
+# minutes to compile; its own script runs it.
+cargo test --workspace --exclude compare --exclude console --exclude layers --exclude slow \
+    --all-features
 
 target=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")
 
