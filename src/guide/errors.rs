@@ -389,9 +389,9 @@
 //! library that calls it inside, such as `postgres`. For a future of your own use
 //! [`.wait()`](crate::Wait::wait); run such a library with [`blocking(f).wait()`](crate::blocking()).
 //!
-//! **`Cannot drop a runtime in a context where blocking is not allowed`**: a runtime, or a client
-//! that contains one (`reqwest::blocking`), is dropped in a fiber. Use `blocking` for all of its life,
-//! or `shutdown_background`.
+//! **`Cannot drop a runtime in a context where blocking is not allowed`**: a runtime is dropped in a
+//! fiber, or `reqwest::blocking` is called there, with debug assertions. Use `blocking` for all of its
+//! life, or `shutdown_background`.
 //!
 //! **`there is no reactor running, must be called from the context of a Tokio 1.x runtime`**: a
 //! socket or timer of tokio's was made on a plain thread. Make it in a fiber, or enter a runtime.

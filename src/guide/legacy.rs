@@ -97,19 +97,30 @@
 //! | `imap` 3.0.0-alpha.15 | fiber | `Client::new` over a `Blocking`, many at once |
 //! | `r2d2` 0.8 | `blocking` | `pool.get()`; the connection is used, and given back, in the fiber |
 //!
-//! These were tried by hand on 2026-11-22, on x86-64 Linux:
+//! These are run by `examples/slow` in the same way, last on 2026-11-29, on x86-64 Linux. They take
+//! minutes to compile, so CI leaves them out; `examples/slow/run.sh` runs them, and says what it ran.
+//! Where functions wait, fifty fibers are inside at once.
 //!
 //! | crate | where | what was tried |
 //! |---|---|---|
+//! | `xz2` 0.1 | fiber | its encoder and decoder over a `Blocking` |
+//! | `handlebars` 6.4 | fiber | helpers that wait, and pages written to a `Blocking`; templates are parsed with `blocking`, since its parser, `pest` 2.9, may find no stack in a fiber |
+//! | `wasmi` 2.0 | fiber | host functions that wait; a cancel must not unwind through the module, which aborts: they return it as an error |
+//! | `rquickjs` 0.14 | fiber | functions that wait, called by a script; a cancel unwinds through the script, but its `catch` catches it like any exception |
+//! | `mlua` 0.11 | fiber | Rust functions that wait, called by a script; a cancel unwinds through the script, but its `pcall` catches it like any error |
+//! | `rusqlite` 0.37 | `blocking` | SQL functions, a `busy_handler` and a progress handler that wait work in a fiber, but a database in a file blocks the thread |
 //! | `redis` 1.8 | either | its `Parser` and packed commands over a `Blocking` in a fiber; its own connections open sockets: `blocking` |
 //! | `ureq` 3.5 | either | with a `Transport` of 15 lines over a `Blocking`: 50 requests at once in fibers; without it, it blocks the thread and needs `blocking` |
-//! | `mlua` 0.11 | fiber | Rust functions that wait, called by a script; a cancel unwinds through the script, but its `pcall` catches it like any error |
-//! | `rusqlite` 0.37 | `blocking` | SQL functions that wait work in a fiber, but a database in a file blocks the thread |
-//! | `reqwest::blocking` 0.12 | `blocking` | in a fiber it panics: "Cannot drop a runtime in a context where blocking is not allowed" |
+//! | `gix-transport` 0.62 | fiber | its handshake over a `Blocking`, with what `git upload-pack` says, and with ten `git daemon`s over their pipes |
+//! | `ssh2` 0.9 | fiber | told not to block, with `io::until_ready`: ten sessions with `sshd` at once, and a cancel that closes one |
+//! | `openssl` 0.10 | fiber | `SslStream` over a `Blocking`: many connections at once, and a cancel in a handshake; errors can get lost, see below |
+//! | `reqwest::blocking` 0.13 | `blocking` | in a fiber it panics: "Cannot drop a runtime in a context where blocking is not allowed"; without debug assertions it blocks the thread |
 //! | `postgres` 0.19 | `blocking` | in a fiber it panics: "Cannot start a runtime from within a runtime" |
-//! | `wasmtime` | *not* | host functions that wait: an assertion, or an abort |
-//! | `stacker`, `serde_stacker` | *not* over waits | another fiber overflows its stack |
-//! | `std::fs`, `std::net`, `std::process` | `blocking` | they block the thread; tokio's equivalents, with `.wait()`, do not |
+//! | `stacker` 0.1, `serde_stacker` 0.1 | *not* over waits | if one fiber waits inside, another overflows its stack; inside of `stacker::grow`, and without waits, they work |
+//!
+//! This was tried by hand on 2026-11-22: host functions of `wasmtime` that wait end in an assertion or
+//! an abort. `std::fs`, `std::net` and `std::process` block the thread, so they need `blocking`; tokio's
+//! equivalents, with `.wait()`, do not.
 //!
 //! # Crates that need care
 //!
@@ -120,7 +131,10 @@
 //! |---|---|---|
 //! | `scoped-tls`, pyo3's GIL guards, `rayon` | undefined behaviour: see SECURITY.md, limit 2 | collect first, wait afterwards; `compute` for rayon |
 //! | `wasmtime` | host functions that wait: an assertion, or an abort | wait before or after the call into the module |
-//! | `stacker`, `serde_stacker` | another fiber overflows its stack; data from strangers is enough | a large stack from the start: [`Builder::stack_size`](crate::Builder::stack_size) |
+//! | `wasmi` | a cancel, or a panic, that unwinds through the module aborts | [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) in host functions, whose error ends the call |
+//! | `stacker`, `serde_stacker` | another fiber overflows its stack; data from strangers is enough. Even without waits, they take the end of the thread's stack for that of the fiber's | a large stack from the start: [`Builder::stack_size`](crate::Builder::stack_size); or, if nothing waits inside, `stacker::grow` around it |
+//! | `pest` 2.9, so `handlebars` | nothing has to wait: it asks `stacker`, and fails with "stack limit reached" if a fiber's stack lies below that of the thread | parse with `blocking`, or inside of `stacker::grow` |
+//! | `openssl` | all fibers of a thread share one queue of errors: if one's call fails while another's sends an alert, the latter's error is lost, and `read` says that the stream has ended | `rustls`; or a stream that does not block, with `io::until_ready` |
 //! | `mlua`, QuickJS | one interpreter in two fibers: an abort. A QuickJS runtime also belongs to the stack that made it | tokio's `Mutex` around it, or one interpreter for each fiber |
 //! | reentrant locks, `stdout().lock()` | two fibers of a thread both get in | release the lock before the wait |
 //! | `Once`, `OnceLock`, `LazyLock` | an initialiser that waits stops the thread as soon as another fiber asks for the value | tokio's `OnceCell`, or a `fiber_local!` |

@@ -40,7 +40,7 @@
 //!
 //! Code that blocks the thread or computes for long. Tokio's own blocking calls panic with
 //! "Cannot start a runtime from within a runtime", and so do libraries that use tokio inside,
-//! such as `reqwest::blocking` and `postgres`. Run such code with
+//! such as `postgres`; `reqwest::blocking` panics only with debug assertions. Run such code with
 //! [`blocking(f).wait()`](crate::blocking). The `block_on` of `futures` and of `pollster` does not
 //! panic: it freezes the hub. See [my program hangs](super::hangs).
 //!
