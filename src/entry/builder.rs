@@ -10,7 +10,7 @@ use tokio::runtime::LocalRuntime;
 
 use crate::base::executors::{self, Executor};
 use crate::base::{deadline_after, report};
-use crate::current::{Place, with_place};
+use crate::current::{Place, origin, with_place};
 use crate::handles::{Builder, JoinError};
 use crate::hub::Config;
 #[cfg(feature = "test-util")]
@@ -210,6 +210,7 @@ impl HubBuilder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
+        let origin = origin();
         let outside = with_place(|place| matches!(place, Place::Outside));
         assert!(
             outside && executors::look() == Executor::Absent,
@@ -227,7 +228,7 @@ impl HubBuilder {
         let mut ended = Instant::now();
         let result: io::Result<_> = runtime.block_on(async {
             let core = attach::add_driven(self.config, runtime.handle());
-            let mut root = Builder::new().name("Root").spawn(f)?;
+            let mut root = Builder::new().name("Root").spawn_from(origin, f)?;
             let fiber = root.handle().0;
             core.set_root(&fiber);
             core.set_interrupts(listener.cancels(fiber));

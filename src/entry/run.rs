@@ -15,8 +15,8 @@ use crate::handles::JoinError;
 /// # Ctrl-C
 ///
 /// On the main thread, Ctrl-C (SIGINT) cancels `f` with the message "interrupted", as
-/// [`cancel`](crate::FiberHandle::cancel) would: at its current wait, at its next wait that is not
-/// ready at once, or at [`check_cancelled`](crate::check_cancelled). If `f` catches the cancel and
+/// [`cancel`](crate::FiberHandle::cancel) would: at its current wait or, if it does not wait,
+/// at the next wait for something that is not ready, or at [`check_cancelled`](crate::check_cancelled). If `f` catches the cancel and
 /// continues, it can be interrupted again. Ctrl-C affects no other fiber and no other hub; the
 /// other fibers are cancelled when the hub closes.
 ///
@@ -27,8 +27,8 @@ use crate::handles::JoinError;
 /// which nothing can stop, the next one ends the process; if `f` was interrupted before, run says
 /// after a second that it waits for them. [`HubBuilder::close_timeout`] bounds all of this.
 ///
-/// After `run` has returned, Ctrl-C ends the process again. A signal handler stays installed that
-/// makes sure of this, even if the program has other handlers, such as those of tokio's `ctrl_c`. A
+/// After `run` has returned, Ctrl-C ends the process again. For that, a signal handler stays
+/// installed, which ends the process even if the program has other handlers, such as tokio's `ctrl_c`. A
 /// program that handles Ctrl-C itself, before, during or after its hub, should call
 /// [`ignore_interrupt`](HubBuilder::ignore_interrupt). `run` then ignores Ctrl-C, and the handler
 /// that stays installed does nothing. Each call of `run` on the main thread decides anew.

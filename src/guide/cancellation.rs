@@ -120,8 +120,8 @@
 //!
 //! *Abruptly*, when its runtime, its `run_until` or a bridge is dropped: each fiber is
 //! unwound at once from its current wait. Nothing is left that could wake a fiber, so it
-//! cannot wait again. A call that can return an error returns it without a poll; a bare
-//! `wait` *abandons* the fiber. An abandoned stack is leaked with everything on it: it is
+//! cannot wait again. A call that can return an error, such as
+//! `wait_or_cancelled`, returns it without a poll; a `wait`, which cannot, *abandons* the fiber. An abandoned stack is leaked with everything on it: it is
 //! never freed or reused, because others may hold pointers into it. A warning names the
 //! fiber, and its joiner gets an error.
 //!

@@ -74,8 +74,8 @@
 //! tracing_subscriber::registry().with(no_fibers).with(fmt::layer()).init();
 //! ```
 //!
-//! Not covered: a guard of `set_default` that is held over a wait, and spans where another subscriber is
-//! the default when the fiber goes on than when it stopped.
+//! Not covered: a guard of `set_default` that is held over a wait, and spans, if the default
+//! subscriber has changed while the fiber was suspended.
 //!
 //! # The identity of a request
 //!

@@ -14,6 +14,10 @@
 //! task or a `LocalSet`, or use a pool. Closures for a pool are `Send`; create what is not `Send`
 //! inside the closure.
 //!
+//! **`` the trait `Handler<_, _>` is not implemented ``**, by axum, of a handler that awaits a `bridge`: a
+//! bridge is not `Send`, which `#[axum::debug_handler]` says. Call the code in a fiber of a
+//! [`HubPool`](crate::HubPool), with [`call`](crate::HubPool::call).
+//!
 //! **`closure may outlive the current function`**, **`borrowed value does not live long enough`**,
 //! for [`spawn`](crate::spawn()): a fiber may outlive its parent. `move` values into it, or spawn
 //! it in a [`scope`](crate::scope()), which may borrow.

@@ -18,14 +18,14 @@
 //! |---|---|
 //! | std's `thread::sleep`, `park`, `JoinHandle::join`, channels, `Condvar` | [the counterparts](super::porting#from-std) |
 //! | std's sockets, files, processes, name resolution, a driver with sockets of its own | tokio's with [`.wait()`](crate::Wait::wait), or [`blocking(f).wait()`](crate::blocking) |
-//! | `Mutex::lock` of std, whose guard another fiber of this thread holds across a wait | release it before the wait, or use tokio's `Mutex`: see [synchronisation](super::synchronisation) |
-//! | a value of `OnceLock` or `LazyLock` whose initialiser waits | tokio's `OnceCell` |
+//! | `Mutex::lock` of std, whose guard another fiber of this thread holds across a wait | release it before the wait, or use [`sync::Mutex`](crate::sync::Mutex): see [synchronisation](super::synchronisation) |
+//! | a value of std's `OnceLock` or `LazyLock` whose initialiser waits | [`sync::OnceLock`](crate::sync::OnceLock), [`sync::LazyLock`](crate::sync::LazyLock) |
 //! | `futures::executor::block_on`, `pollster::block_on` | [`.wait()`](crate::Wait::wait) |
 //! | a pool of connections that is empty | `blocking`, or a semaphore of tokio's around it |
 //!
-//! To find the place without a debugger, [`watch`](crate::watch()) the hubs. It tells of a fiber that
-//! keeps its hub's thread, while it does: its name, where it was spawned, for how long, and on Linux
-//! what the thread does.
+//! To find the place without a debugger, [`watch`](crate::watch()) the hubs. While a fiber keeps the
+//! thread of its hub, the watchdog says so: the fiber's name, where it was spawned, for how long it has had
+//! the thread, and on Linux what the thread does.
 //!
 //! ```
 //! use std::time::Duration;
@@ -108,6 +108,13 @@
 //! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. Another lock or
 //! a channel is not followed, and neither is a lock that several share; its type is named.
 //!
+//! # Each call over a socket takes 40 ms
+//!
+//! A message was sent in two small writes, and then an answer is waited for. The system keeps the second
+//! write back until the peer has acknowledged the first one, which the peer delays. `writeln!` makes a
+//! write of each of its parts. Write a message at once, or into a `BufWriter` that is flushed at its end, or
+//! call `set_nodelay(true)`.
+//!
 //! # Everybody waits
 //!
 //! A fiber that waits for what never comes is a deadlock like any other: two fibers that join
@@ -116,6 +123,8 @@
 //!
 //! * Give fibers names, with [`Builder::name`](crate::Builder::name).
 //! * Ask for [a dump](crate::Hub::dump), as above.
+//! * Run a small program that has the deadlock under many orders, with
+//!   [`explore`](super::testing#every-order), which prints the seed of the one that stops.
 //! * Ask who is left: the error of [`Hub::close_within`](crate::Hub::close_within) names the
 //!   fibers that did not end, and [`Hub::metrics`](crate::Hub::metrics) counts the living.
 //! * Put a limit around the suspects, [`with_timeout`](crate::with_timeout) or

@@ -135,9 +135,9 @@
 //! | `stacker`, `serde_stacker` | another fiber overflows its stack; data from strangers is enough. Even without waits, they take the end of the thread's stack for that of the fiber's | a large stack from the start: [`Builder::stack_size`](crate::Builder::stack_size); or, if nothing waits inside, `stacker::grow` around it |
 //! | `pest` 2.9, so `handlebars` | nothing has to wait: it asks `stacker`, and fails with "stack limit reached" if a fiber's stack lies below that of the thread | parse with `blocking`, or inside of `stacker::grow` |
 //! | `openssl` | all fibers of a thread share one queue of errors: if one's call fails while another's sends an alert, the latter's error is lost, and `read` says that the stream has ended | `rustls`; or a stream that does not block, with `io::until_ready` |
-//! | `mlua`, QuickJS | one interpreter in two fibers: an abort. A QuickJS runtime also belongs to the stack that made it | tokio's `Mutex` around it, or one interpreter for each fiber |
+//! | `mlua`, QuickJS | one interpreter in two fibers: an abort. A QuickJS runtime also belongs to the stack that made it | [`sync::Mutex`](crate::sync::Mutex) around it, or one interpreter for each fiber |
 //! | reentrant locks, `stdout().lock()` | two fibers of a thread both get in | release the lock before the wait |
-//! | `Once`, `OnceLock`, `LazyLock` | an initialiser that waits stops the thread as soon as another fiber asks for the value | tokio's `OnceCell`, or a `fiber_local!` |
+//! | std's `Once`, `OnceLock`, `LazyLock` | an initialiser that waits stops the thread as soon as another fiber asks for the value | those of [`sync`](crate::sync), or a `fiber_local!` |
 //! | `r2d2` and other pools that block | the thread stops when the pool is empty | `blocking(\|\| pool.get()).wait()`, or a semaphore of tokio's around it |
 //! | `block_in_place` with `block_on` | two fibers that wait inside the `block_on` of one multi-thread runtime | `.wait()` |
 //! | `rusqlite` | a cancel becomes an SQL error, and is used up | end the work after such an error. (A `busy_handler` that waits and a progress handler that yields work) |

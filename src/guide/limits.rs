@@ -29,7 +29,7 @@
 //! | what | what happens | instead |
 //! |---|---|---|
 //! | a `RefCell` borrow across a wait | the next fiber that borrows panics | end the borrow before the wait |
-//! | a std `Mutex` guard across a wait | the next fiber that locks blocks the thread for ever | tokio's `Mutex`: see [synchronisation](super::synchronisation) |
+//! | a std `Mutex` guard across a wait | the next fiber that locks blocks the thread for ever | [`sync::Mutex`](crate::sync::Mutex): see [synchronisation](super::synchronisation) |
 //! | a reentrant lock across a wait, `stdout().lock()` included | a second fiber gets in | release it before the wait |
 //! | tokio's `Handle::enter` or `LocalSet::enter`, the scopes of `task_local!`'s `sync_scope` across a wait | other fibers of the thread see them | end them before the wait |
 //! | tracing's `span.entered()` across a wait | the same, without this crate's feature `tracing`; with it, only for a subscriber of `set_default` that another fiber does not have | the feature; it is an [`ambient`](crate::ambient), of which a program can make its own |

@@ -85,8 +85,8 @@
 //! [`FiberSet`](crate::FiberSet) holds many fibers, and cancels those that are left when it is
 //! dropped.
 //!
-//! The fiber notices at its next wait. A hang-up that hyper does not see does not end it: that of a
-//! client whose request's body is unread.
+//! The fiber notices at its next wait. While the body of a request is unread, hyper does not see that the
+//! client hangs up, and so the fiber goes on.
 //!
 //! # Bytes and items
 //!

@@ -5,8 +5,8 @@
 //!
 //! # By its `use` lines
 //!
-//! A program that is to stay as it is changes its `use` lines, and the body of `main` goes into
-//! [`run`](crate::run()). These modules have the names, the signatures and the error kinds of std's,
+//! Where the rest of a program is to stay as it is, only its `use` lines change, and the body of `main`
+//! goes into [`run`](crate::run()). These modules have the names, the signatures and the error kinds of std's,
 //! and each has a table of what differs:
 //!
 //! | instead of | write | |
@@ -30,7 +30,11 @@
 //!   section that waits, as the example does, or use `sync::nonpoison`.
 //! * Calls that still block: the methods of `Path` that ask the system, `println!` into a full pipe,
 //!   and libraries with files or sockets of their own. Wrap them in [`blocking`](crate::blocking).
-//! * Threads that compute for long, which the system would divide the processor among.
+//! * Paths that are written out: search for `std::thread::`, `std::sync::`, `std::net::` and so on. They
+//!   compile, and block the thread. ([`watch`](crate::watch()) finds those that are left.)
+//! * Threads that compute for long: the system divides the processor among threads, but no fiber runs until
+//!   another one waits.
+//! * The message of a panic names the thread, not the fiber.
 //! * Fibers that are left when `run` returns are cancelled, where threads would be killed.
 //!
 //! ```

@@ -79,14 +79,15 @@
 //! # Who is next
 //!
 //! The fibers of a hub get a lock first in, first out: it is handed over when it is given back, so that a
-//! fiber that gives it back and asks for it again comes last. Between threads, one that is running may get
-//! it before one that still has to wake up, for half a millisecond at most. Semaphores, channels, queues
+//! fiber that gives it back and asks for it again comes last. Between threads, a running thread may take it
+//! before one that was woken for it and does not run yet; but nobody is passed for longer than half a
+//! millisecond. Semaphores, channels, queues
 //! and conditions serve first in, first out everywhere.
 //!
 //! # Cancels and poison
 //!
-//! A cancel unwinds, and so it poisons the locks that its fiber holds, as a panic does: of a hundred
-//! fibers that share a lock over their waits, four that are hung up end the other ninety-six, if these
+//! A cancel unwinds, and so it poisons the locks that its fiber holds, as a panic does: if four of a
+//! hundred fibers that share a lock over their waits are cancelled, the other ninety-six panic where they
 //! `unwrap()`. Put a section that waits with a lock into a [`shield`](crate::shield()), so that a cancel
 //! comes after it, or use the locks of [`sync::nonpoison`](crate::sync::nonpoison) where the value is sound
 //! at each wait:

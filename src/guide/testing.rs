@@ -66,6 +66,11 @@
 //! `test-util`. Take the time from `tokio::time::Instant`, since std's is not virtual. While a
 //! job of [`blocking`](crate::blocking) runs, the clock stands still.
 //!
+//! The hubs of a [`HubPool`](crate::HubPool) have runtimes of their own, so the clock of a test does not
+//! hold for them. While such a test waits for its pool and has nothing else to do, its clock jumps to the
+//! next timer, so that a `timeout` around the call is over at once. Let the pool have a virtual clock too,
+//! with `Hub::builder().start_paused(true).start_pool(1)`, or test without limits around the call.
+//!
 //! A fiber that only yields, until something has happened that takes time, would keep the clock from
 //! advancing, as it does with tokio's own tasks. With this crate's `test-util`, a hub on a paused clock
 //! on which fibers have done nothing but yield for 10,000 turns lets the clock advance to the next
@@ -169,7 +174,8 @@
 //! * A program passes for want of schedules, too. `Explorer` sets how many there are, and the report
 //!   says how many of them were different. `SWITCHBACK_SCHEDULES=100000 cargo test` searches longer.
 //! * A run in which nothing can go on any more fails at once, with the [dump](crate::Hub::dump) of
-//!   the hub, so deadlocks and lost wakes need no assertion. Neither do panics of fibers that nobody joins.
+//!   the hub, and so does one with a panic in a fiber that nobody joins. So deadlocks, lost wakes and panics
+//!   need no assertion.
 //!   (It takes ten seconds if a task of tokio's yields for ever, or sleeps for short times.)
 //! * The same seed gives the same schedule if nothing in the program differs from run to run. If
 //!   something does, such as the order of a `HashMap`, an unbiased `select!` (write `biased;`), or a
@@ -218,8 +224,8 @@
 //!
 //! Code that shares data between threads needs loom or shuttle: fibers of one hub never run at the
 //! same time, and `explore` does not look at other threads. A protocol between hosts needs turmoil or
-//! madsim: `explore` has no network, and leaves the order of tokio's tasks to tokio. Their tasks
-//! are in turn not fibers, and none of them cancels at each wait. `explore` takes its two kinds of
+//! madsim: `explore` has no network, and leaves the order of tokio's tasks to tokio. On the other hand,
+//! none of the others runs fibers, or cancels at each wait. `explore` takes its two kinds of
 //! schedules from shuttle, and proves nothing: like shuttle and madsim, it searches.
 //!
 //! # Peers, cancels, leaks

@@ -7,7 +7,7 @@ use crate::base::contain;
 use crate::current::origin;
 use crate::scheduler::attach;
 use crate::scheduler::launch::{self, Settings};
-use crate::shared::{SpawnError, Start};
+use crate::shared::{Origin, SpawnError, Start};
 
 /// Configures a fiber: its name, its stack size and whether its stack use is measured.
 ///
@@ -82,7 +82,17 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        self.make(Start::AtOnce, f)
+        self.spawn_from(origin(), f)
+    }
+
+    /// [`spawn`](Builder::spawn), for a fiber that was asked for somewhere else.
+    #[track_caller]
+    pub(crate) fn spawn_from<F, T>(self, origin: Origin, f: F) -> io::Result<Fiber<T>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        self.make(Start::AtOnce, origin, f)
     }
 
     /// Makes a fiber without starting it: [`Fiber::new`] with these settings.
@@ -100,7 +110,7 @@ impl Builder {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        self.make(Start::Later, f)
+        self.make(Start::Later, origin(), f)
     }
 
     /// Makes a fiber on another hub, or on a hub of a pool, and starts it: [`HubHandle::spawn`],
@@ -143,12 +153,11 @@ impl Builder {
     }
 
     #[track_caller]
-    fn make<F, T>(self, start: Start, f: F) -> io::Result<Fiber<T>>
+    fn make<F, T>(self, start: Start, origin: Origin, f: F) -> io::Result<Fiber<T>>
     where
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let origin = origin();
         match attach::with_current(|core| launch::spawn(core, self.0, start, origin, f)) {
             Ok(made) => made.map(Fiber::from_receiver),
             Err(none) => {

@@ -117,9 +117,9 @@ impl HubPool {
     /// Spawns a fiber that runs `f` on the first hub that has room.
     ///
     /// The fibers begin in the order in which they were sent, and one that has not begun belongs
-    /// to no hub: it does not wait for a hub that is blocked while another one runs. What code
-    /// of the pool sends, on a hub or in one of its blocking jobs, comes first and is subject to
-    /// no limit, because the fiber that has the last room may wait for it.
+    /// to no hub: it does not wait for a hub that is blocked while another one runs. Fibers
+    /// that are sent by the pool's own fibers and blocking jobs come first and are not limited,
+    /// because the fiber that takes the last room may wait for them.
     ///
     /// The fiber can be awaited on any runtime, and waited for in any fiber and on any
     /// thread. Dropping the [`Fiber`] detaches it. This never waits.

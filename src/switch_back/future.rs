@@ -28,8 +28,8 @@ use crate::handles::{FiberHandle, current_fiber};
 /// [`switch`](Switcher::switch), [`throw`](Switcher::throw) and the timeout wins, which may be
 /// before the wait begins.
 ///
-/// If a fiber created it, it belongs to that fiber. Once that fiber has ended, it is inert and
-/// cannot be fired any more, wherever it is by then.
+/// If a fiber created it, it belongs to that fiber. Once that fiber has ended, it is inert: it
+/// cannot be fired any more, even if it was moved elsewhere.
 ///
 /// # Dropping
 ///

@@ -39,11 +39,11 @@
 //! | `Arc`, `Weak`, `PoisonError`, `TryLockError`, `LockResult`, `TryLockResult`, `atomic` | same: std's |
 //! | no counterpart | [`nonpoison`]: these locks without poisoning, with its `WouldBlock` |
 //!
-//! What std has not, or not in its stable part:
+//! What std does not have, or only as unstable:
 //!
 //! | here | |
 //! |---|---|
-//! | [`Semaphore`], [`Semaphore::new`], [`Semaphore::acquire`], [`Semaphore::acquire_many`], [`Semaphore::try_acquire`], [`Semaphore::try_acquire_many`], [`Semaphore::acquire_async`], [`Semaphore::acquire_many_async`], [`Semaphore::add_permits`], [`Semaphore::available_permits`], [`SemaphoreGuard`], [`SemaphoreGuard::forget`] | as tokio's, without its end |
+//! | [`Semaphore`], [`Semaphore::new`], [`Semaphore::acquire`], [`Semaphore::acquire_many`], [`Semaphore::try_acquire`], [`Semaphore::try_acquire_many`], [`Semaphore::acquire_async`], [`Semaphore::acquire_many_async`], [`Semaphore::add_permits`], [`Semaphore::available_permits`], [`SemaphoreGuard`], [`SemaphoreGuard::forget`] | as tokio's, but it cannot be closed |
 //! | [`Event`], [`Event::new`], [`Event::set`], [`Event::clear`], [`Event::is_set`], [`Event::wait`], [`Event::wait_timeout`], [`Event::wait_async`] | Gruvi's and Python's |
 //! | [`ReentrantLock`], [`ReentrantLock::new`], [`ReentrantLock::lock`], [`ReentrantLock::into_inner`], [`ReentrantLock::get_mut`], [`ReentrantLockGuard`] | std's, which is unstable |
 //! | [`Queue`], [`LifoQueue`], [`PriorityQueue`], each with `new`, `with_capacity`, `put`, `put_async`, `try_put`, `get`, `get_async`, `get_timeout`, `try_get`, `task_done`, `join`, `join_async`, `unfinished`, `len` and `is_empty` | Gruvi's and Python's |

@@ -15,8 +15,9 @@ use crate::current::WaitSite;
 ///
 /// # Fairness
 ///
-/// The fibers of a hub get it first in, first out. Between threads, one that is running may get it
-/// before one that still has to wake up, for half a millisecond at most.
+/// The fibers of a hub get it first in, first out. Between threads, a running thread may take it before
+/// one that was woken for it and does not run yet; but nobody is passed for longer than half a
+/// millisecond.
 ///
 /// # Poisoning
 ///

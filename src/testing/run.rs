@@ -15,11 +15,12 @@ use crate::base::contain;
 use crate::base::executors::{self, Executor};
 use crate::base::helper::{self, HelperSleep};
 use crate::base::report;
-use crate::current::{Place, with_place};
+use crate::current::{Place, origin, with_place};
 use crate::handles::{Builder, JoinError};
 use crate::hub::{Config, Core, Hit, Schedule};
 use crate::insight::HubDump;
 use crate::scheduler::{attach, driver};
+use crate::shared::Origin;
 use crate::stack::StackPool;
 
 /// A run in which only this time passes has come to a stop. It is the longest that tokio's timers can
@@ -70,6 +71,8 @@ pub(super) fn check_place(call: &str) {
 /// Runs a program, each time on a runtime and a hub of its own.
 pub(super) struct Runner {
     with_io: bool,
+    /// Where the root fibers are asked for.
+    origin: Origin,
     /// The stacks of earlier runs. To make new ones would take most of the time.
     stacks: StackPool,
     patience: Duration,
@@ -88,6 +91,7 @@ impl Runner {
         let config = Config::default();
         Runner {
             patience,
+            origin: origin(),
             alarm: RefCell::new(helper::sleep(patience)),
             with_io,
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
@@ -150,7 +154,7 @@ impl Runner {
         root: impl FnOnce() -> Result<T, String> + 'static,
     ) -> Result<T, String> {
         core.stacks.swap(&self.stacks);
-        let mut root = match Builder::new().name("Root").spawn(root) {
+        let mut root = match Builder::new().name("Root").spawn_from(self.origin, root) {
             Ok(root) => root,
             Err(e) => return Err(e.to_string()),
         };

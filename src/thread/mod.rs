@@ -24,7 +24,7 @@
 //! | [`ScopedJoinHandle`], [`ScopedJoinHandle::join`], [`ScopedJoinHandle::thread`], [`ScopedJoinHandle::is_finished`] | as those of [`JoinHandle`]; it is never `Send` |
 //! | [`Thread`], [`current`] | same, of a fiber, of the body of a [`bridge`](crate::bridge()), or of a plain thread. Async code has that of its thread; a future that a fiber polls, that of the fiber |
 //! | [`Thread::id`], [`ThreadId`] | same; the IDs are our own, and unique over fibers and threads |
-//! | [`Thread::name`] | same; that of the root fiber is `Root`, not `main` |
+//! | [`Thread::name`] | same; that of the root fiber is `Root`, not `main`. The message of a panic has the name of the thread that the fiber is on |
 //! | [`Thread::unpark`] | same; the token is our own, so it ends no `std::thread::park` |
 //! | `Thread::into_raw`, `Thread::from_raw` | absent: unsafe |
 //! | [`park`], [`park_timeout`] | different: they return only with the token, or when the time is over |

@@ -514,3 +514,18 @@ fn a_dump_from_a_destructor_a_callback_a_panic_and_a_future() {
         assert_eq!(count.get(), 4);
     });
 }
+
+#[test]
+fn the_root_fiber_was_spawned_where_the_program_called() {
+    fn place() -> (String, u32) {
+        let dump = Hub::current().dump();
+        let root = &dump.fibers()[0];
+        let at = root.spawned_at();
+        (at.file().to_owned(), at.line())
+    }
+    let here = |line: u32| Ok((file!().to_owned(), line));
+    let (run, line) = (switchback::run(place), line!());
+    assert_eq!(run.map_err(|e| e.to_string()), here(line));
+    let (run, line) = (Hub::builder().run(place), line!());
+    assert_eq!(run.map_err(|e| e.to_string()), here(line));
+}
