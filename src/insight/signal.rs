@@ -75,7 +75,7 @@ impl fmt::Debug for SignalGuard {
     }
 }
 
-/// How many fibers of a hub have backtraces. So many take a hub some 30 ms.
+/// How many fibers of a hub have backtraces. So many take a hub some 100 ms.
 #[cfg(feature = "backtrace")]
 const BACKTRACES: usize = 10_000;
 
