@@ -8,7 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-all=(xz2 handlebars wasmi rquickjs mlua rusqlite redis ureq gix ssh2 openssl reqwest postgres stacker)
+all=(
+    xz2 handlebars wasmi rquickjs mlua rusqlite redis ureq gix ssh2 openssl reqwest postgres stacker
+    wasmtime
+)
 [ $# -gt 0 ] && libraries=("$@") || libraries=("${all[@]}")
 features=$(IFS=, && echo "${libraries[*]}")
 cargo=(-p slow --no-default-features --features "$features")

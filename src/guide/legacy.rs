@@ -117,9 +117,9 @@
 //! | `reqwest::blocking` 0.13 | `blocking` | in a fiber it panics: "Cannot drop a runtime in a context where blocking is not allowed"; without debug assertions it blocks the thread |
 //! | `postgres` 0.19 | `blocking` | in a fiber it panics: "Cannot start a runtime from within a runtime" |
 //! | `stacker` 0.1, `serde_stacker` 0.1 | *not* over waits | if one fiber waits inside, another overflows its stack; inside of `stacker::grow`, and without waits, they work |
+//! | `wasmtime` 48 | *not* over waits | host functions of two fibers that wait at once: an assertion fails; those of one fiber at a time can wait, and a cancel unwinds through the module |
 //!
-//! This was tried by hand on 2026-11-22: host functions of `wasmtime` that wait end in an assertion or
-//! an abort. `std::fs`, `std::net` and `std::process` block the thread, so they need `blocking`; tokio's
+//! `std::fs`, `std::net` and `std::process` block the thread, so they need `blocking`; tokio's
 //! equivalents, with `.wait()`, do not.
 //!
 //! # Crates that need care
@@ -130,7 +130,7 @@
 //! | crate | what goes wrong if a fiber waits inside | instead |
 //! |---|---|---|
 //! | `scoped-tls`, pyo3's GIL guards, `rayon` | undefined behaviour: see SECURITY.md, limit 2 | collect first, wait afterwards; `compute` for rayon |
-//! | `wasmtime` | host functions that wait: an assertion, or an abort | wait before or after the call into the module |
+//! | `wasmtime` | host functions of two fibers that wait at once: an assertion, or an abort | wait before or after the call into the module; or one call at a time, with tokio's `Mutex` around it |
 //! | `wasmi` | a cancel, or a panic, that unwinds through the module aborts | [`wait_or_cancelled`](crate::Wait::wait_or_cancelled) in host functions, whose error ends the call |
 //! | `stacker`, `serde_stacker` | another fiber overflows its stack; data from strangers is enough. Even without waits, they take the end of the thread's stack for that of the fiber's | a large stack from the start: [`Builder::stack_size`](crate::Builder::stack_size); or, if nothing waits inside, `stacker::grow` around it |
 //! | `pest` 2.9, so `handlebars` | nothing has to wait: it asks `stacker`, and fails with "stack limit reached" if a fiber's stack lies below that of the thread | parse with `blocking`, or inside of `stacker::grow` |

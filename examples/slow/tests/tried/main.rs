@@ -38,5 +38,7 @@ mod ureq;
 mod waits;
 #[cfg(feature = "wasmi")]
 mod wasmi;
+#[cfg(feature = "wasmtime")]
+mod wasmtime;
 #[cfg(feature = "xz2")]
 mod xz2;
