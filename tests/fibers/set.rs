@@ -357,7 +357,7 @@ fn a_fiber_that_is_sent_has_the_name_and_the_stack_that_it_was_given() {
             assert!(used > 0);
         }
         // A stack that nobody has is an error of the join.
-        let huge = Builder::new().stack_size(usize::MAX / 2);
+        let huge = Builder::new().stack_size(usize::MAX);
         let error = huge.spawn_on(&*pool, || ()).unwrap().wait().unwrap_err();
         assert!(error.is_cancelled());
     });

@@ -17,7 +17,7 @@ use crate::support::linux::{
     status, without_light_guards,
 };
 use crate::support::{
-    in_child, in_root_fiber, ms, panic_of, runtime, under_asan, under_emulation, watched,
+    in_child, in_root_fiber, ms, panic_of, runtime, skipped, under_asan, under_emulation, watched,
 };
 
 const KIB: usize = 1024;
@@ -148,7 +148,8 @@ fn refused(mut crowd: Crowd, error: io::Error, stack_size: usize, setting: &str)
 #[test]
 fn the_limit_of_mappings_is_an_error_that_names_it() {
     if cfg!(target_pointer_width = "32") {
-        return; // so many mappings leave no addresses
+        skipped("so many mappings leave no addresses of 32 bits");
+        return;
     }
     if under_emulation("filters of system calls") {
         return;

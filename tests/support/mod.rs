@@ -30,7 +30,7 @@ pub(crate) mod table;
 pub(crate) mod threads;
 
 #[allow(unused_imports)] // not every program skips tests
-pub(crate) use runner::{this_program, under_emulation};
+pub(crate) use runner::{emulated, skipped, this_program, under_emulation};
 
 /// Longer than any test takes on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -29,12 +29,21 @@ pub(crate) fn this_program() -> Command {
 /// Returns whether the tests run under an emulator, and says that the test is skipped, since an
 /// emulator lacks something that it needs.
 pub(crate) fn under_emulation(lacks: &str) -> bool {
-    let emulated = env::var_os(RUNNER).is_some();
-    if emulated {
-        let thread = thread::current();
-        let test = thread.name().unwrap_or("a test");
-        // Not with `eprintln!`, whose output the harness keeps for itself.
-        let _ = writeln!(io::stderr(), "SKIPPED: {test}: the emulator lacks {lacks}");
+    if emulated() {
+        skipped(&format!("the emulator lacks {lacks}"));
     }
-    emulated
+    emulated()
+}
+
+/// Returns whether the tests run under an emulator.
+pub(crate) fn emulated() -> bool {
+    env::var_os(RUNNER).is_some()
+}
+
+/// Says that the test of this thread is skipped.
+pub(crate) fn skipped(why: &str) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Not with `eprintln!`, whose output the harness keeps for itself.
+    let _ = writeln!(io::stderr(), "SKIPPED: {test}: {why}");
 }
