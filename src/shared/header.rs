@@ -58,7 +58,7 @@ use super::mailbox::Mailbox;
 use super::reference::Count;
 use super::{Cancelled, FiberId, HubPart, HubRest, HubToken, Origin};
 use crate::base::lock::{self, lock};
-use crate::base::{LINE, WakerKey, contain};
+use crate::base::{WakerKey, contain};
 use crate::stack::{self, Stack};
 use crate::switch::prefetch;
 
@@ -164,7 +164,7 @@ pub(crate) struct Header {
     target_pointer_width = "64",
     not(any(switchback_system_stacks, switchback_no_spares))
 ))]
-const _: () = assert!(std::mem::offset_of!(Header, count) == LINE);
+const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::LINE);
 
 // SAFETY: all fields but `hub_part` and `hub_rest` are `Send` and `Sync`. Those two are reached only
 // with the token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread,
