@@ -278,11 +278,11 @@ C
     ln -sf wineserver64 "$root/usr/lib/wine/wineserver"
     cp "$root/usr/x86_64-w64-mingw32/lib/zlib1.dll" \
         "$root/usr/lib/x86_64-linux-gnu/wine/x86_64-windows"
-    export WINEPREFIX=$cache/wine-prefix WINEDEBUG=-all
+    export WINEPREFIX=$CARGO_TARGET_DIR/wine-prefix WINEDEBUG=-all
     tool wine "LD_LIBRARY_PATH='$root/usr/lib/x86_64-linux-gnu' exec '$root/usr/lib/wine/wine64'"
     echo 'int main(void) { return 0; }' |
         "$cache/$target-linker" -x c - -o "$programs/nothing.exe"
-    if ! timeout --kill-after=10 120 "$cache/wine" "$programs/nothing.exe" </dev/null >/dev/null 2>&1
+    if ! timeout --kill-after=10 "$limit" "$cache/wine" "$programs/nothing.exe" </dev/null >/dev/null 2>&1
     then
         skip "windows: wine does not run here"
         return 0

@@ -177,8 +177,8 @@
 //! switchback supports the platforms of [`corosensei`]: Linux, macOS and other unix systems
 //! on x86, x86-64, aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86
 //! and x86-64. All tests run on x86-64 Linux; some on i686 Linux, on aarch64 Linux under qemu, and,
-//! by hand, on x86-64 Windows under wine. They are compiled for aarch64 macOS; other code has only
-//! been read. [`Hub::poll`] exists on unix systems only,
+//! by hand, on x86-64 Windows under wine. They are compiled for aarch64 macOS and, by hand,
+//! for x86-64 FreeBSD; other code has only been read. [`Hub::poll`] exists on unix systems only,
 //! [overflow reports](set_overflow_report) on Linux, macOS, FreeBSD and Windows,
 //! [stack measurements](FiberHandle::stack_used) on Linux only.
 //!
