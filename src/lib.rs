@@ -191,6 +191,7 @@
 //! * `process`: adds the module `process`, child processes in the shape of std's.
 //! * `compute`: adds the function `compute`, which runs a closure on a pool of threads for
 //!   computations (rayon's).
+//! * `serde`: makes dumps, and what they consist of, `serde::Serialize`: see [`HubDump`].
 //! * `tracing`: sends reports and warnings to `tracing` instead of stderr, and makes the spans that
 //!   are entered follow their fibers: see [`ambient`].
 //! * `test-util`: adds the module `testing`, which finds bugs of concurrency,

@@ -174,7 +174,7 @@ pub(super) fn of_fiber(fiber: &FiberRef, inherited: Option<&Inheritable>) -> Opt
             "runtime.spawn",
             kind = "fiber",
             task.name = fiber.name(),
-            task.id = fiber.id().as_u64(),
+            task.id = fiber.id().number(),
             loc.file = place.file(),
             loc.line = place.line(),
             loc.col = place.column(),

@@ -37,7 +37,7 @@ use crate::shared::FiberId;
 pub struct Cycle {
     fibers: Vec<FiberId>,
     may_break: bool,
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
 }
 
 impl Cycle {

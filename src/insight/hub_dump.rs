@@ -35,6 +35,31 @@ use crate::shared::{FiberId, HubMetrics, HubState};
 ///
 /// The fibers of a [bridge](crate::bridge()), which belongs to the future that polls it, are not in
 /// a dump, and neither are fibers that were abandoned.
+///
+/// # As data
+///
+/// With the feature `serde`, these types are `serde::Serialize`:
+///
+/// | type | is |
+/// |---|---|
+/// | [`ProcessDump`](crate::ProcessDump) | a map: `hubs`, a list of `HubDump`; `blocked`, a list of texts; `cycles`, a list of `Cycle` |
+/// | `HubDump` | a map: `name`, `thread`, `is_open`, `queued`, `metrics`, `fibers`, `cycles` |
+/// | `HubMetrics` | a map of its figures, by the names of their methods |
+/// | `FiberDump` | a map: `id`, `name`, `parent`, `spawned_at`, `state`, `wait`, `is_cancel_pending`, `shields`, `deadlines`, `stack_size`, `stack_in_use`, and with the feature `backtrace` also `backtrace` |
+/// | `WaitDump` | a map: `at`, `type_name`, `waits_for`, `lasts` |
+/// | `WaitsFor` | a map with one key: `fiber`, an ID; `children`, a list of IDs; `time`; `lock`, the ID of its holder |
+/// | `Cycle` | a map: `fibers`, a list of IDs; `may_break`; `text`, a list of lines |
+/// | `Running` | a map: `id`, `name`, `parent`, `spawned_at`, `resumes` |
+/// | `BlockedHub` | a map: `name`, `thread`, `fiber`, a `Running`; `lasts`; `activity` |
+/// | `ThreadActivity` | a text: that of its `Display` |
+/// | `DumpError` | a text |
+/// | `FiberState` | `running`, `waiting`, `put_off`, `ready` or `not_started` |
+/// | `SourcePlace` | a map: `file`, `line`, `column` |
+/// | `Backtrace` | a map: `frames`, a list of maps with `address`, `function`, `file` and `line`; `end`: `whole`, `cut` or `no_room` |
+/// | a time | a number of seconds |
+/// | an ID | a number |
+///
+/// What is not known is null. Later versions may add keys and values, and change none.
 #[derive(Clone, Debug)]
 pub struct HubDump {
     pub(super) name: Box<str>,

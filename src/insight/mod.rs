@@ -7,6 +7,7 @@
 //! | [`cycles`] | fibers that wait for each other |
 //! | [`hub_dump`] | what is known about a hub and its fibers at one moment |
 //! | [`text`] | a dump as text |
+//! | `serialize` | the above as data |
 //! | [`running`] | the fiber that has the thread of a hub |
 //! | `backtrace` | the calls that a fiber is in |
 //! | [`captures`] | the addresses of the calls that the fibers of a hub are in |
@@ -33,6 +34,8 @@ mod dump_all;
 mod fiber_dump;
 mod hub_dump;
 mod running;
+#[cfg(feature = "serde")]
+mod serialize;
 #[cfg(unix)]
 mod signal;
 mod source_place;

@@ -58,13 +58,6 @@ impl FiberIds {
     }
 }
 
-#[cfg(feature = "tracing")]
-impl FiberId {
-    pub(crate) fn as_u64(self) -> u64 {
-        self.0.get()
-    }
-}
-
 impl fmt::Display for FiberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

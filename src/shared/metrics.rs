@@ -24,6 +24,17 @@ macro_rules! metrics {
             })*
         }
 
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for HubMetrics {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $(map.serialize_entry(stringify!($name), &self.$name)?;)*
+                map.serialize_entry("deepest_stack", &self.deepest_stack())?;
+                map.end()
+            }
+        }
+
         /// The metrics of a hub for other threads, as of the end of its last turn.
         ///
         /// Ordering: the figures are independent of each other, so all accesses are `Relaxed`.

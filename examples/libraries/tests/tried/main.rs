@@ -2,6 +2,8 @@
 //! that were tried. Those whose libraries take long to compile are in `examples/slow`.
 
 mod archives;
+#[cfg(feature = "serde")]
+mod dumps;
 mod formats;
 mod glue;
 mod protocols;
