@@ -34,7 +34,7 @@ pub(crate) fn row(count: usize) -> Row {
     add_limit(row, count)
 }
 
-/// Adds bare coroutines, if there can be so many.
+/// Adds a column for bare coroutines, unless `count` is more than the system can map.
 pub(crate) fn add_limit(row: Row, count: usize) -> Row {
     if count > MOST_MAPPED {
         return row;

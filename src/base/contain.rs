@@ -17,12 +17,10 @@ use super::{half_way, report};
 
 /// Calls `f`. A panic in it is reported with the name `what` and goes no further.
 pub(crate) fn run(what: &str, f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        ignore(what, payload);
-    }
+    let _ = result(what, f);
 }
 
-/// Like [`run`], with the result of `f` unless it panics.
+/// Calls `f` and returns its result. A panic in it is reported as by [`run`], and gives `None`.
 #[inline]
 pub(crate) fn result<R>(what: &str, f: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(f)) {

@@ -48,8 +48,8 @@ pub enum Schedule {
 /// The number of times in a row that a fiber may give way before the other fibers are preferred.
 const MAX_YIELDS: u32 = 50;
 
-/// After so many picks, the entry that would be next is put behind the others. It may be part of a
-/// loop that waits for one of them in another way than by yields.
+/// Every time that this many entries were picked, the next one is moved to the end of the queue. It may
+/// belong to a loop that waits for one of the others without yielding.
 const MAX_UNFAIR: u64 = 1024;
 
 /// Sleeps and deadlines that are longer than this stand for "never", and are not stretched.

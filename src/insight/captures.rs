@@ -33,7 +33,7 @@ pub(super) struct Captures {
 }
 
 impl Captures {
-    /// Has up to so many fibers of this hub, which are suspended, store their frames.
+    /// Makes the suspended fibers of this hub store their frames, at most `most` of them.
     pub(super) fn take(core: &Rc<Core>, most: usize) -> Captures {
         let mut captures = Captures::default();
         // The end of its thread resumes no stack, whatever for.

@@ -47,7 +47,7 @@ impl Dump {
         Dump::asked_for(hub, limit, 0)
     }
 
-    /// Makes a dump with so many backtraces.
+    /// Makes a dump with the backtraces of at most `most` fibers.
     pub(super) fn asked_for(hub: &Arc<Mailbox>, limit: Option<Duration>, most: usize) -> Dump {
         Dump {
             hub: hub.clone(),

@@ -75,7 +75,8 @@ impl fmt::Debug for SignalGuard {
     }
 }
 
-/// How many fibers of a hub have backtraces. So many take a hub some 100 ms.
+/// The maximum number of fibers of a hub whose backtraces are printed. To store the frames of that many
+/// takes some 100 ms of the hub's thread.
 #[cfg(feature = "backtrace")]
 const BACKTRACES: usize = 10_000;
 

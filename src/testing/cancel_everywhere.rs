@@ -51,7 +51,8 @@ const SETTLE: Duration = Duration::from_millis(1);
 /// * nothing can go on any more, or the run does not end: see [`Explorer`](super::Explorer).
 ///
 /// Also panics if the same run has another number of points the second time, or does not get to the
-/// one where it is to be cancelled, as when the program uses threads; if there are more than 10,000; if the fiber has already ended or belongs to another
+/// one where it is to be cancelled, as when the program uses threads; if there are more than 10,000; if
+/// the fiber has already ended or belongs to another
 /// hub; and inside a fiber or async code, where no runtime can be made.
 ///
 /// # Examples
