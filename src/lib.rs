@@ -284,7 +284,7 @@ pub use remote::{
     Call, CloseThreads, CloseThreadsWithin, HubPool, HubThread, PoolIter, PoolReader, PoolWriter,
 };
 pub use scope::{Scope, ScopedFiber, scope};
-pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, SpawnError, Track};
+pub use shared::{Cancelled, FiberId, HubClosed, HubMetrics, Slice, SpawnError, Track};
 pub use switch_back::{SwitchBack, SwitchError, Switcher};
 pub use switchpoint::{assert_no_switchpoints, switchpoint};
 pub use time::{Sleep, sleep, sleep_until};

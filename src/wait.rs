@@ -313,5 +313,6 @@ fn drive<F: Future>(
         }
         state.note_suspension(Location::caller(), type_name::<F>);
         may_unwind = suspend::pause(state);
+        state.note_resumption(Location::caller());
     }
 }

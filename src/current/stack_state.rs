@@ -40,7 +40,7 @@ use super::resumer::Resumer;
 use super::wait_record::WaitRecord;
 use crate::base::Unwinding;
 use crate::hub::Core;
-use crate::shared::{FiberRef, Track, interrupt};
+use crate::shared::{FiberRef, Observer, Track, interrupt};
 use crate::stack::Extent;
 use crate::switch::{Suspender, Suspension};
 
@@ -187,6 +187,22 @@ impl StackState {
     ) {
         if self.track != Track::Off {
             self.wait.suspends(self.track, at, what);
+        }
+    }
+
+    /// Records where the stack has waited that goes on now, if anybody observes what runs.
+    #[inline(always)]
+    pub(crate) fn note_resumption(&self, at: &'static Location<'static>) {
+        if Observer::is_any() {
+            self.note_waited(at);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_waited(&self, at: &'static Location<'static>) {
+        if let Some(hub) = self.hub().filter(|_| self.track != Track::Off) {
+            hub.mailbox.running.note_waited(at);
         }
     }
 

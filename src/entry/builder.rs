@@ -16,9 +16,10 @@ use crate::hub::Config;
 #[cfg(feature = "test-util")]
 use crate::hub::Schedule;
 use crate::hub::interrupt::Listener;
+use crate::insight::slices;
 use crate::remote::{HubPool, HubThread};
 use crate::scheduler::{attach, driver, serve};
-use crate::shared::Track;
+use crate::shared::{Slice, Track};
 
 /// Configures a hub that gets a runtime of its own.
 ///
@@ -28,6 +29,7 @@ use crate::shared::Track;
 /// * [`max_cached_stacks`](HubBuilder::max_cached_stacks): default 1024.
 /// * [`measure_stacks`](HubBuilder::measure_stacks): default false.
 /// * [`track`](HubBuilder::track): what is recorded about waits; default [`Track::Places`].
+/// * [`slice`](HubBuilder::slice): for how long a fiber may have the thread; default no limit.
 /// * [`max_fibers`](HubBuilder::max_fibers) and [`max_queued`](HubBuilder::max_queued), of pools:
 ///   default no limit.
 /// * [`ignore_interrupt`](HubBuilder::ignore_interrupt): default false.
@@ -95,6 +97,44 @@ impl HubBuilder {
     /// by default [`Track::Places`]. What this costs is in `ci/cost.txt`.
     pub fn track(mut self, track: Track) -> HubBuilder {
         self.config.track = track;
+        self
+    }
+
+    /// Sets for how long a fiber of the hub may have the thread without a wait; by default as long as
+    /// it likes.
+    ///
+    /// A fiber that has it for longer than [`Slice::warn`] is warned of, while it has it: the report is
+    /// that of [`BlockedHub::report`](crate::BlockedHub::report), at most six a minute. One that has it
+    /// for longer than [`Slice::cancel`] is cancelled, as [`cancel`](crate::FiberHandle::cancel) does:
+    /// at its next wait or [`check_cancelled`](crate::check_cancelled), and after a
+    /// [`shield`](crate::shield()) that it is in. Nothing stops code that does not come to a wait.
+    ///
+    /// A fiber that computes should [give way](crate::yield_now()) now and then, and does not have the
+    /// thread meanwhile. The time is real time, also that in which the system runs other programs on the
+    /// processor, so the limits should be generous: a second, not a millisecond.
+    ///
+    /// One thread of the process looks at the hubs with slices, eight times in the shortest limit and at
+    /// most a thousand times a second, and so comes up to an eighth late. This costs the hub nothing. Each
+    /// wait of a fiber that was suspended records its place, as for [`watch`](crate::watch()).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{Hub, Slice, check_cancelled};
+    ///
+    /// let slice = Slice {
+    ///     warn: Duration::from_millis(20),
+    ///     cancel: Some(Duration::from_millis(50)),
+    /// };
+    /// let error = Hub::builder().slice(slice).run(|| loop {
+    ///     check_cancelled(); // computes, and never waits
+    /// });
+    /// let error: switchback::JoinError = error.map(|never: ()| never).unwrap_err();
+    /// assert!(error.is_cancelled());
+    /// ```
+    pub fn slice(mut self, slice: Slice) -> HubBuilder {
+        self.config.slice = Some(slice);
         self
     }
 
@@ -220,6 +260,10 @@ impl HubBuilder {
         let runtime = match serve::runtime(&self.config) {
             Ok(runtime) => runtime,
             Err(e) => panic!("cannot make a runtime for the hub: {e}"),
+        };
+        let _slices = match slices::enforce(self.config.slice) {
+            Ok(guard) => guard,
+            Err(e) => panic!("cannot start the thread that looks at the slices of fibers: {e}"),
         };
         let listener = {
             let _runtime = runtime.enter();

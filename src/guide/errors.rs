@@ -135,7 +135,7 @@
 //! **`cannot make a runtime for the hub: ERROR`**, **`the hub's thread panicked at its start`**,
 //! **`cannot start the runtime that keeps the time for plain threads`**, **`cannot start the thread
 //! that keeps the time for plain threads: ERROR`**, **`` the threads of `compute` cannot be started: ERROR
-//! ``**: the system refused a thread or a descriptor.
+//! ``**, **`cannot start the thread that looks at the slices of fibers: ERROR`**: the system refused a thread or a descriptor.
 //!
 //! **`a pool of hubs needs at least one hub`**, **`the name of a hub's thread must not contain a zero
 //! byte`**, **`` the threads of `compute` were started before ``**: the arguments, or the order of the
@@ -308,8 +308,9 @@
 //! **`` Ctrl-C has ended the root fiber, and its hub has closed; `run` still waits for blocking jobs;
 //! pressed again, Ctrl-C ends the process ``**, **`Ctrl-C came too late for the root fiber, which has
 //! ended`**, with `; its hub closes, pressed again it ends the process; alive: NAMES`, **`cannot
-//! listen for Ctrl-C, which will not reach the root fiber: ERROR`**: see
-//! [Ctrl-C](crate::run#ctrl-c).
+//! listen for Ctrl-C, which will not reach the root fiber: ERROR`**, **`Ctrl-C has come, but fiber ID 'NAME',
+//! spawned at PLACE, has the thread of hub 'NAME', so the root fiber is not cancelled yet; pressed again,
+//! Ctrl-C ends the process`**: see [Ctrl-C](crate::run#ctrl-c).
 //!
 //! **`CODE panicked, which is ignored`**: code of yours that has nobody to report to: `the clone of a
 //! waker`, `the drop of a waker`, `a callback of the hub`, `` a callback of `Hub::poll` ``, `the drop
@@ -322,8 +323,10 @@
 //! it ``**.
 //!
 //! **`hub 'NAME' on thread 'NAME' stands still: fiber ID 'NAME', spawned at PLACE has had its thread for
-//! DURATION`**, and on Linux `; the thread is` `computing`, `stopped` or ``asleep in `CALL` ``: from
-//! [`watch`](crate::watch()). See [hangs](super::hangs#a-fiber-blocks-the-thread). With some calls of
+//! DURATION`**, maybe `, since its wait at PLACE`, on Linux `; the thread is` `computing`, `stopped` or
+//! ``asleep in `CALL` ``, and maybe **`; it is cancelled, at its next wait`**: from
+//! [`watch`](crate::watch()) or the hub's [`slice`](crate::HubBuilder::slice). The message of that cancel
+//! is **`it has had the thread of its hub for longer than its slice`**. See [hangs](super::hangs#a-fiber-blocks-the-thread). With some calls of
 //! the system it says what in a program makes them: `` : a lock, a channel or a `park` of std? ``,
 //! `` : std's `thread::sleep`? ``, `: a read that blocks?`, `: a write that blocks?`, `: a socket of
 //! std's?`, `: another event loop or executor?`, `: the end of a process?`; others have only a number,

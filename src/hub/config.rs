@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "test-util")]
 use super::trial::Schedule;
-use crate::shared::{Mailbox, Track};
+use crate::shared::{Mailbox, Slice, Track};
 use crate::stack;
 
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Config {
     pub(crate) max_cached_stacks: usize,
     pub(crate) measure_stacks: bool,
     pub(crate) track: Track,
+    /// For how long a fiber may have the thread.
+    pub(crate) slice: Option<Slice>,
     /// The pool that the hub belongs to.
     pub(crate) pool: Option<Arc<Mailbox>>,
     /// How many fibers that it took from the pool's queue the hub may have at a time.
@@ -36,6 +38,7 @@ impl Default for Config {
             max_cached_stacks: stack::DEFAULT_MAX_CACHED,
             measure_stacks: false,
             track: Track::default(),
+            slice: None,
             pool: None,
             max_fibers: usize::MAX,
             max_queued: usize::MAX,

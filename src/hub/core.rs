@@ -139,6 +139,7 @@ impl Core {
             runtime.id(),
             config.name.clone(),
             config.pool.clone(),
+            config.slice,
         );
         #[cfg(feature = "test-util")]
         let trial = config

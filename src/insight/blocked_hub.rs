@@ -71,6 +71,9 @@ impl fmt::Display for BlockedHub {
             "hub '{}' on thread {} stands still: {} has had its thread for {:.1?}",
             self.name, self.thread, self.running, self.lasts,
         )?;
+        if let Some(at) = self.running.waited_at() {
+            write!(f, ", since its wait at {at}")?;
+        }
         match &self.activity {
             Some(activity) => write!(f, "; the thread is {activity}"),
             None => Ok(()),

@@ -49,7 +49,7 @@ use crate::shared::{FiberId, HubMetrics, HubState};
 /// | `WaitDump` | a map: `at`, `type_name`, `waits_for`, `lasts` |
 /// | `WaitsFor` | a map with one key: `fiber`, an ID; `children`, a list of IDs; `time`; `lock`, the ID of its holder |
 /// | `Cycle` | a map: `fibers`, a list of IDs; `may_break`; `text`, a list of lines |
-/// | `Running` | a map: `id`, `name`, `parent`, `spawned_at`, `resumes` |
+/// | `Running` | a map: `id`, `name`, `parent`, `spawned_at`, `waited_at`, `resumes` |
 /// | `BlockedHub` | a map: `name`, `thread`, `fiber`, a `Running`; `lasts`; `activity` |
 /// | `ThreadActivity` | a text: that of its `Display` |
 /// | `DumpError` | a text |

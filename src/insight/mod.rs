@@ -16,9 +16,11 @@
 //! | `signal` | prints the dumps of all hubs when a signal comes |
 //! | [`thread_activity`] | what the system says about a thread |
 //! | [`blocked_hub`] | a hub whose thread one fiber has had for too long |
+//! | [`looks`] | since when each hub has been seen with the same fiber |
 //! | [`mod@watch`] | tells of such hubs |
+//! | [`slices`] | warns of them, and cancels the fibers |
 //!
-//! Nothing here changes a hub, and nothing runs code of the user's.
+//! Nothing here changes a hub, apart from the cancels of [`slices`], and nothing runs code of the user's.
 
 #[cfg(feature = "backtrace")]
 mod backtrace;
@@ -33,11 +35,13 @@ mod dump;
 mod dump_all;
 mod fiber_dump;
 mod hub_dump;
+mod looks;
 mod running;
 #[cfg(feature = "serde")]
 mod serialize;
 #[cfg(unix)]
 mod signal;
+pub(crate) mod slices;
 mod source_place;
 mod text;
 mod thread_activity;

@@ -1,6 +1,7 @@
 //! [`Running`]: the fiber that has the thread of a hub.
 
 use std::fmt;
+use std::panic::Location;
 
 use super::SourcePlace;
 use crate::shared::{FiberId, FiberRef, Mailbox};
@@ -10,6 +11,7 @@ use crate::shared::{FiberId, FiberRef, Mailbox};
 pub struct Running {
     fiber: FiberRef,
     resumes: u64,
+    waited_at: Option<&'static Location<'static>>,
 }
 
 impl Running {
@@ -18,7 +20,17 @@ impl Running {
         // Before the fiber: if a later call finds the same number, no fiber was resumed in between.
         let resumes = hub.running.resumes();
         let fiber = FiberRef::running(hub)?;
-        Some(Running { fiber, resumes })
+        let waited_at = hub.running.waited_at(resumes);
+        Some(Running {
+            fiber,
+            resumes,
+            waited_at,
+        })
+    }
+
+    /// Cancels the fiber. Returns false if it has ended.
+    pub(super) fn cancel(&self, why: &'static str) -> bool {
+        self.fiber.cancel(Some(why.into()))
     }
 
     /// Returns the fiber's ID.
@@ -45,6 +57,15 @@ impl Running {
         self.fiber.origin().parent
     }
 
+    /// Returns where the fiber has waited before it got the thread. That is known if somebody
+    /// [watches](crate::watch()) since then, or a hub of the process has a
+    /// [slice](crate::HubBuilder::slice), and if the fiber's hub [tracks](crate::HubBuilder::track) waits;
+    /// and if the fiber did wait: it may have begun, or given way.
+    #[must_use]
+    pub fn waited_at(&self) -> Option<SourcePlace> {
+        self.waited_at.map(SourcePlace::new)
+    }
+
     /// Returns how often the hub had resumed a fiber when this one was resumed. If it is the same in
     /// two calls of [`running`](crate::HubHandle::running), the fiber has had the thread in between.
     #[must_use]
@@ -59,6 +80,7 @@ impl fmt::Debug for Running {
             .field("id", &self.id())
             .field("name", &self.name())
             .field("spawned_at", &self.spawned_at())
+            .field("waited_at", &self.waited_at())
             .finish_non_exhaustive()
     }
 }

@@ -101,6 +101,7 @@ map!(Running, |fiber|
     name: fiber.name(),
     parent: fiber.parent(),
     spawned_at: fiber.spawned_at(),
+    waited_at: fiber.waited_at(),
     resumes: fiber.resumes(),
 );
 

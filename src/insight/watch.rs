@@ -1,6 +1,5 @@
 //! [`watch`]: tells of hubs that stand still, while they do.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::looks::{Looks, Reports};
 use super::{BlockedHub, Running};
 use crate::base::contain;
 use crate::base::lock::lock;
 use crate::scheduler::hubs;
+use crate::shared::Observer;
 
 /// Calls `f` when one fiber has had the thread of its hub for longer than `limit`, while it has it. So
 /// it computes without waiting, or calls something that blocks the thread, and no other fiber of the
@@ -22,8 +23,9 @@ use crate::scheduler::hubs;
 /// six times a minute. [`BlockedHub::report`] as `f` writes it to stderr, or to `tracing`.
 ///
 /// One thread looks at the hubs, eight times in each `limit` and at most a thousand times a second; so
-/// `f` comes up to an eighth late. Looking costs a hub nothing. Only fibers are watched: a task, a
-/// callback or a future of `run_until` that keeps the thread is not.
+/// `f` comes up to an eighth late. Looking costs a hub nothing; but while anybody watches, each fiber that
+/// goes on after a wait records where it has waited, which takes about the time of an uncontended lock.
+/// Only fibers are watched: a task, a callback or a future of `run_until` that keeps the thread is not.
 ///
 /// `f` is called on that thread, which waits for it. If `f` panics, that is reported.
 ///
@@ -64,9 +66,13 @@ pub fn watch(
     }
     let stop = Arc::new(Stop::default());
     let stopped = stop.clone();
+    let observer = Observer::new();
     thread::Builder::new()
         .name("switchback-watch".into())
-        .spawn(move || look_until(&stopped, limit, f))?;
+        .spawn(move || {
+            let _observer = observer;
+            look_until(&stopped, limit, f);
+        })?;
     Ok(WatchGuard(stop))
 }
 
@@ -112,163 +118,31 @@ impl fmt::Debug for WatchGuard {
 }
 
 fn look_until(stop: &Stop, limit: Duration, f: impl Fn(&BlockedHub)) {
-    let period = (limit / 8).max(Duration::from_millis(1));
-    let mut looks = Looks::new(limit, period);
+    let period = period(limit);
+    let mut looks = Looks::<1>::new(Instant::now());
+    let mut reports = Reports::default();
     while !stop.is_over() {
         stop.wait(period);
-        for hub in looks.begin(Instant::now(), hubs::all()) {
-            let number = Arc::as_ptr(&hub).addr();
+        let now = Instant::now();
+        looks.begin(now, period);
+        for hub in hubs::all() {
             let Some(running) = Running::of(&hub) else {
                 continue;
             };
-            if let Some(lasts) = looks.is_blocked(number, running.resumes()) {
-                if stop.is_over() {
-                    return;
-                }
-                let blocked = BlockedHub::new(&hub, running, lasts);
-                contain::run("the closure of `watch`", || f(&blocked));
+            let passes = looks.see(&hub, &running).passes(0, limit);
+            let Some(lasts) = passes.filter(|_| reports.may_make(now)) else {
+                continue;
+            };
+            if stop.is_over() {
+                return;
             }
+            let blocked = BlockedHub::new(&hub, running, lasts);
+            contain::run("the closure of `watch`", || f(&blocked));
         }
     }
 }
 
-/// What was seen of the hubs so far.
-struct Looks {
-    limit: Duration,
-    period: Duration,
-    now: Option<Instant>,
-    /// By the number of the hub: the count of resumes, since when it has been that, and whether that
-    /// was told.
-    seen: HashMap<usize, Seen>,
-    /// When the last few were told.
-    told: Vec<Instant>,
-}
-
-#[derive(Clone, Copy)]
-struct Seen {
-    resumes: u64,
-    since: Instant,
-    is_told: bool,
-    is_new: bool,
-}
-
-/// How many are told at most in [`MINUTE`].
-const MOST: usize = 6;
-const MINUTE: Duration = Duration::from_secs(60);
-
-impl Looks {
-    fn new(limit: Duration, period: Duration) -> Looks {
-        Looks {
-            limit,
-            period,
-            now: None,
-            seen: HashMap::new(),
-            told: Vec::new(),
-        }
-    }
-
-    /// Begins a look at these hubs. Forgets what was seen if this comes much too late: then this
-    /// thread did not run, and so maybe no thread did.
-    fn begin<H>(&mut self, now: Instant, hubs: Vec<H>) -> Vec<H> {
-        let late = self
-            .now
-            .is_some_and(|last| now - last > 4 * self.period + LATE);
-        self.now = Some(now);
-        if late {
-            self.seen.clear();
-        }
-        // Those that were not seen in the last look have ended, or no fiber ran.
-        self.seen.retain(|_, seen| std::mem::take(&mut seen.is_new));
-        hubs
-    }
-
-    /// Records that a fiber has the thread of the hub with this number. Returns for how long it has
-    /// had it, if that is too long and has to be told.
-    fn is_blocked(&mut self, hub: usize, resumes: u64) -> Option<Duration> {
-        let now = self.now?;
-        let new = Seen {
-            resumes,
-            since: now,
-            is_told: false,
-            is_new: true,
-        };
-        let seen = self.seen.entry(hub).or_insert(new);
-        seen.is_new = true;
-        if seen.resumes != resumes {
-            *seen = new;
-        }
-        let lasts = now - seen.since;
-        if seen.is_told || lasts < self.limit {
-            return None;
-        }
-        seen.is_told = true;
-        self.told.retain(|told| now - *told < MINUTE);
-        if self.told.len() >= MOST {
-            return None;
-        }
-        self.told.push(now);
-        Some(lasts)
-    }
-}
-
-/// How late this thread may be, on a machine that is busy.
-const LATE: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_millis(80);
-    const PERIOD: Duration = Duration::from_millis(10);
-
-    fn looks() -> (Looks, Instant) {
-        (Looks::new(LIMIT, PERIOD), Instant::now())
-    }
-
-    #[test]
-    fn an_hour_of_healthy_load_is_not_told() {
-        let (mut looks, start) = looks();
-        let mut resumes = 0;
-        for look in 0..360_000_u32 {
-            looks.begin(start + PERIOD * look, vec![()]);
-            // A fiber runs for 70 ms, often.
-            resumes += u64::from(look % 7 == 0);
-            assert_eq!(looks.is_blocked(1, resumes), None);
-        }
-    }
-
-    #[test]
-    fn each_blockage_is_told_once_and_six_a_minute() {
-        let (mut looks, start) = looks();
-        let mut told = 0;
-        for look in 0..6_000_u32 {
-            looks.begin(start + PERIOD * look, vec![()]);
-            let resumes = u64::from(look / 100);
-            if let Some(lasts) = looks.is_blocked(1, resumes) {
-                assert!(lasts >= LIMIT && lasts < LIMIT + 2 * PERIOD, "{lasts:?}");
-                told += 1;
-            }
-        }
-        assert_eq!(told, MOST);
-    }
-
-    #[test]
-    fn a_hub_that_was_idle_between_is_not_blocked() {
-        let (mut looks, start) = looks();
-        for look in 0..1000_u32 {
-            looks.begin(start + PERIOD * look, vec![()]);
-            if look % 5 != 0 {
-                assert_eq!(looks.is_blocked(1, 7), None);
-            }
-        }
-    }
-
-    #[test]
-    fn a_process_that_was_stopped_is_not_blocked() {
-        let (mut looks, start) = looks();
-        for look in 0..10_u32 {
-            looks.begin(start + Duration::from_secs(5) * look, vec![()]);
-            assert_eq!(looks.is_blocked(1, 7), None);
-        }
-    }
+/// Returns how often to look whether something has lasted for so long.
+pub(super) fn period(limit: Duration) -> Duration {
+    (limit / 8).max(Duration::from_millis(1))
 }

@@ -12,6 +12,7 @@ use crate::base::lock::lock;
 use crate::base::report;
 use crate::handles::HubHandle;
 use crate::hub::Config;
+use crate::insight::slices;
 use crate::scheduler::serve;
 use crate::switch;
 
@@ -32,11 +33,15 @@ impl Worker {
             let why = "the name of a hub's thread must not contain a zero byte";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        let slices = slices::enforce(config.slice)?;
         let exit = Arc::new(Exit::default());
         let (started, has_started) = sync_channel(1);
         let os = thread::Builder::new().name(name.clone()).spawn({
             let exit = exit.clone();
-            move || run(config, &exit, started)
+            move || {
+                let _slices = slices;
+                run(config, &exit, started);
+            }
         })?;
         match has_started.recv() {
             Ok(Ok(hub)) => Ok(Arc::new(Worker {

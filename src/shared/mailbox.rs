@@ -12,7 +12,7 @@
 //! | `failure` | set once by any thread ([`fail`](Mailbox::fail) takes no lock for it), read by any thread |
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
 //! | `counters`, `running` | written by the hub, read by any thread |
-//! | `name`, `pool`, `task` | any thread; they never change |
+//! | `name`, `pool`, `task`, `slice` | any thread; they never change |
 //! | `starts`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
@@ -53,7 +53,7 @@ use super::block::Block;
 use super::drivers::{Drivers, SharedWaker, SoleDriver};
 use super::reference::FiberRef;
 use super::start_queue::{Awaken, Lane, StartQueue};
-use super::{Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, SpawnError};
+use super::{Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, Slice, SpawnError};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
 use crate::base::{WakerList, contain};
 
@@ -107,6 +107,8 @@ pub(crate) struct Mailbox {
     pub(crate) running: RunningFiber,
     /// The path of the thread below `/proc`, on Linux.
     task: Option<Box<str>>,
+    /// For how long a fiber may have the thread, if that is limited.
+    slice: Option<Slice>,
     inbox: Mutex<Inbox>,
     /// The wakers of all that wait for fibers of the hub to end, except fibers of the same hub.
     /// They are kept here and not with each fiber. So the thread that finds out that the hub has
@@ -188,12 +190,14 @@ impl Mailbox {
         runtime: runtime::Id,
         name: Box<str>,
         pool: Option<Arc<Mailbox>>,
+        slice: Option<Slice>,
     ) -> (Arc<Mailbox>, HubToken) {
         let mailbox = Arc::new(Mailbox {
             runtime: Some(runtime),
             task: task(),
             name,
             pool,
+            slice,
             ..Mailbox::with_scheduler(scheduler)
         });
         let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
@@ -230,6 +234,7 @@ impl Mailbox {
             counters: Counters::default(),
             running: RunningFiber::new(),
             task: None,
+            slice: None,
             inbox: Mutex::new(Inbox::default()),
             joiners: WakerList::new(),
             close_waiters: WakerList::new(),
@@ -248,6 +253,11 @@ impl Mailbox {
     /// Returns the path of the hub's thread below `/proc`, where there is one.
     pub(crate) fn task(&self) -> Option<&str> {
         self.task.as_deref()
+    }
+
+    /// Returns for how long a fiber may have the thread, if that is limited.
+    pub(crate) fn slice(&self) -> Option<Slice> {
+        self.slice
     }
 
     /// Returns the hub's name.

@@ -16,6 +16,7 @@
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`contended`] | a lock of `sync` that a fiber has waited for |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
+//! | [`slice`] | for how long a fiber may have its hub's thread |
 //! | [`metrics`] | the figures that a hub counts |
 //!
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
@@ -45,6 +46,7 @@ mod result;
 #[cfg(all(test, switchback_loom))]
 mod result_models;
 mod running_fiber;
+mod slice;
 mod spawn_error;
 mod start_queue;
 mod track;
@@ -69,7 +71,8 @@ pub(crate) use origin::Origin;
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
-pub(crate) use running_fiber::RunningFiber;
+pub(crate) use running_fiber::{Observer, RunningFiber};
+pub use slice::Slice;
 pub use spawn_error::SpawnError;
 pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};
 pub use track::Track;

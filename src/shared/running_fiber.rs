@@ -16,10 +16,12 @@
 //!    does not see the fiber.
 
 use std::fmt;
+use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{self, AtomicU64, Ordering};
 
-use crate::base::lock::{AtomicPtr, AtomicUsize, fence};
+use crate::base::lock::{AtomicPtr, AtomicUsize, fence, lock};
 
 /// The fiber that has the thread of a hub. The hub's thread writes it.
 pub(crate) struct RunningFiber {
@@ -29,6 +31,34 @@ pub(crate) struct RunningFiber {
     readers: AtomicUsize,
     /// How often a fiber was resumed. A figure, which orders nothing.
     resumes: AtomicU64,
+    /// Where a fiber has waited that was resumed after that while anybody observes, and the number of
+    /// the resume.
+    waited: Mutex<Option<(u64, &'static Location<'static>)>>,
+}
+
+/// Makes fibers record where they have waited each time that they go on, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Observer(());
+
+static OBSERVERS: atomic::AtomicUsize = atomic::AtomicUsize::new(0);
+
+impl Observer {
+    pub(crate) fn new() -> Observer {
+        OBSERVERS.fetch_add(1, Ordering::Relaxed);
+        Observer(())
+    }
+
+    /// Returns whether there is one.
+    #[inline(always)]
+    pub(crate) fn is_any() -> bool {
+        OBSERVERS.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        OBSERVERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl RunningFiber {
@@ -37,6 +67,7 @@ impl RunningFiber {
             fiber: AtomicPtr::new(ptr::null_mut()),
             readers: AtomicUsize::new(0),
             resumes: AtomicU64::new(0),
+            waited: Mutex::new(None),
         }
     }
 
@@ -80,6 +111,18 @@ impl RunningFiber {
     #[inline]
     pub(crate) fn resumes(&self) -> u64 {
         self.resumes.load(Ordering::Relaxed)
+    }
+
+    /// Records where the fiber has waited that was resumed last.
+    pub(crate) fn note_waited(&self, at: &'static Location<'static>) {
+        *lock(&self.waited) = Some((self.resumes(), at));
+    }
+
+    /// Returns where the fiber has waited that was resumed as the one with this number, if it has
+    /// recorded that.
+    pub(crate) fn waited_at(&self, resume: u64) -> Option<&'static Location<'static>> {
+        let (number, at) = (*lock(&self.waited))?;
+        (number == resume).then_some(at)
     }
 
     /// Calls `f` with the header of the fiber that runs, on any thread. The Reader Invariant holds

@@ -9,6 +9,7 @@ mod dump;
 mod elsewhere;
 #[cfg(feature = "test-util")]
 mod kinds;
+mod slices;
 #[path = "../support/mod.rs"]
 mod support;
 mod watch;

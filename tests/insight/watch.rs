@@ -130,6 +130,30 @@ fn an_executor_that_blocks() {
 }
 
 #[test]
+fn where_the_fiber_has_waited_is_told() {
+    let (_guard, told) = told_of("has waited");
+    let thread = HubThread::new().unwrap();
+    let (free, freed) = mpsc::channel::<()>();
+    let fiber = Builder::new().name("has waited");
+    let waits = move || {
+        let place = line!() + 1;
+        switchback::sleep(Duration::from_millis(1)).wait();
+        freed.recv().unwrap();
+        place
+    };
+    let fiber = fiber.spawn_on(&thread, waits).unwrap();
+    // It may be told before it has waited, on a machine that is busy.
+    let mut told = told.iter();
+    let blocked = told.find(|told| told.fiber().waited_at().is_some());
+    free.send(()).unwrap();
+    let blocked = blocked.unwrap();
+    let at = blocked.fiber().waited_at().unwrap();
+    assert_eq!((at.file(), at.line()), (file!(), fiber.wait().unwrap()));
+    let text = blocked.to_string();
+    assert!(text.contains(&format!("since its wait at {at}")), "{text}");
+}
+
+#[test]
 fn a_fiber_that_waits_is_not_told() {
     let (_guard, told) = told_of("waits");
     let thread = HubThread::new().unwrap();
