@@ -21,7 +21,8 @@ use crate::handles::JoinError;
 /// other fibers are cancelled when the hub closes.
 ///
 /// If it comes again before `f` got the first, because `f` computes, blocks the thread or is in a
-/// [`shield`](crate::shield()), it ends the process, as it does by default. When `f` has ended and run
+/// [`shield`](crate::shield()), it ends the process, as it does by default. While a fiber has the thread,
+/// so that `f` cannot get the first, a report names that fiber and says so. When `f` has ended and run
 /// still waits for fibers, the first one is reported, with the names of the fibers, and the second
 /// ends the process. When only jobs of [`blocking`](crate::blocking()) and `spawn_blocking` are left,
 /// which nothing can stop, the next one ends the process; if `f` was interrupted before, run says
@@ -37,7 +38,8 @@ use crate::handles::JoinError;
 /// Ctrl-C. Neither does a hub on a runtime that the program has made. `run` does not check whether
 /// Ctrl-C was ignored when the program started.
 ///
-/// On Windows, a second Ctrl-C ends the process only if the hub could notice the first; Ctrl-Break
+/// On unix systems a thread of its own, which `run` starts and ends, makes that report. On Windows there
+/// is none, and a second Ctrl-C ends the process only if the hub could notice the first; Ctrl-Break
 /// ends a hub that is stuck. After `run` has returned, listeners of tokio's that the program has
 /// keep Ctrl-C from ending it.
 ///

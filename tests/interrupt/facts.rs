@@ -31,6 +31,7 @@ facts![
     the_second_kills_while_the_root_is_busy,
     the_second_kills_while_the_root_computes_for_ever,
     the_second_kills_while_the_root_is_shielded,
+    who_has_the_thread_is_reported_while_it_has_it,
     a_shielded_root_is_cancelled_after_the_shield,
     a_root_that_catches_it_goes_on_and_is_cancelled_again,
     wait_or_cancelled_returns_it,
@@ -209,6 +210,30 @@ fn the_second_kills_while_the_root_is_shielded() -> Fact {
             program.interrupt();
             program.interrupt();
             program.is_killed();
+        },
+    )
+}
+
+fn who_has_the_thread_is_reported_while_it_has_it() -> Fact {
+    fact(
+        || {
+            let result = run(|| {
+                let hog = Builder::new().name("hog").spawn(|| {
+                    say("busy");
+                    listen();
+                });
+                drop(hog.unwrap());
+                pending::<()>().wait();
+            });
+            say(outcome(result));
+        },
+        |program| {
+            program.says("busy");
+            program.interrupt();
+            program.reports(concat!("'hog', spawned at ", file!()));
+            program.tell();
+            program.says("cancelled: interrupted");
+            program.ends_quietly();
         },
     )
 }

@@ -12,6 +12,8 @@
 //! the runtime is woken for the interrupt, and before each turn of the hub, so that a
 //! yielding fiber is cancelled at that very wait.
 
+#[cfg(unix)]
+use std::cell::RefCell;
 use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
 use std::io;
@@ -30,6 +32,9 @@ use crate::shared::{FiberNames, FiberRef};
 pub(crate) struct Interrupts {
     signal: sys::Signal,
     root: OnceCell<FiberRef>,
+    /// Says which fiber has the thread while an interrupt is not answered.
+    #[cfg(unix)]
+    teller: RefCell<Option<sys::Teller>>,
     /// Whether the root was sent a cancel that has not been delivered yet.
     sent: Cell<bool>,
     /// Whether the root was given the cancel of an interrupt.
@@ -112,6 +117,8 @@ impl Listener {
             Ok(signal) => Listener(Some(Rc::new(Interrupts {
                 signal,
                 root: OnceCell::new(),
+                #[cfg(unix)]
+                teller: RefCell::new(None),
                 sent: Cell::new(false),
                 was_delivered: Cell::new(false),
                 lets_end: Cell::new(false),
@@ -131,6 +138,11 @@ impl Listener {
     /// interrupts too.
     pub(crate) fn cancels(&self, root: FiberRef) -> Option<Rc<Interrupts>> {
         let interrupts = self.0.as_ref()?;
+        #[cfg(unix)]
+        match sys::Teller::start(tell_who_has_the_thread(root.clone())) {
+            Ok(teller) => drop(interrupts.teller.replace(Some(teller))),
+            Err(e) => warn_of(&e),
+        }
         let set = interrupts.root.set(root);
         debug_assert!(set.is_ok(), "a hub has one root");
         Some(interrupts.clone())
@@ -196,6 +208,8 @@ impl Drop for Listener {
     fn drop(&mut self) {
         if let Some(interrupts) = &self.0 {
             interrupts.over.set(true);
+            #[cfg(unix)]
+            drop(interrupts.teller.take());
             let has_come = interrupts.signal.stop(interrupts.ignored.get());
             LISTENING.store(false, Ordering::Release);
             if has_come && !interrupts.lets_end.get() {
@@ -205,8 +219,68 @@ impl Drop for Listener {
     }
 }
 
+/// Returns what a [`Teller`](sys::Teller) calls: it reports the fiber that has the thread of this root's
+/// hub, if that is the same one as at its last look, and then returns false.
+#[cfg(unix)]
+fn tell_who_has_the_thread(root: FiberRef) -> impl FnMut() -> bool + Send {
+    let mut seen = None;
+    move || {
+        let hub = root.mailbox();
+        // Before the fiber: if it is the same as before, no fiber was resumed in between.
+        let resumes = hub.running.resumes();
+        let last = seen.replace(resumes);
+        let Some(fiber) = FiberRef::running(hub) else {
+            return true;
+        };
+        if last != Some(resumes) {
+            return true;
+        }
+        seen = None;
+        report::warn(format_args!(
+            "Ctrl-C has come, but fiber {} '{}', spawned at {}, has the thread of hub '{}', so the root \
+             fiber is not cancelled yet; pressed again, Ctrl-C ends the process",
+            fiber.id(),
+            fiber.name(),
+            fiber.origin().place,
+            hub.name(),
+        ));
+        false
+    }
+}
+
 fn warn_of(error: &io::Error) {
     report::warn(format_args!(
         "cannot listen for Ctrl-C, which will not reach the root fiber: {error}"
     ));
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use crate::{Wait, run, spawn, yield_now};
+
+    use super::*;
+
+    #[test]
+    fn a_fiber_is_reported_that_has_the_thread_at_two_looks() {
+        run(|| {
+            let root = crate::current_fiber().unwrap().0;
+            let mut looks = tell_who_has_the_thread(root);
+            assert!(looks());
+            yield_now().wait();
+            assert!(looks(), "it was resumed in between");
+            assert!(!looks());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_hub_that_runs_no_fiber_is_not_reported() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let root = spawn(|| std::future::pending::<()>().wait());
+            yield_now().await;
+            let mut looks = tell_who_has_the_thread(root.handle().0);
+            assert!((0..10).all(|_| looks()));
+        });
+    }
 }

@@ -6,17 +6,20 @@
 //! | end the process, as by default, if [`ARMED`] | at the first `run`, for ever |
 //! | set [`ARMED`] | while a hub listens and does not ignore interrupts |
 //! | write to a socket, which wakes the hub's runtime | as long as the second |
+//! | write to a socket, which wakes a [`Teller`] | while a hub listens |
 //!
 //! A runtime woken by the third action therefore finds `ARMED` set. This is why tokio's own
 //! listener is not used: its action stays where it was first registered. In a later `run`
 //! it would come before the second action and could wake the hub too early.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::SIGINT;
 use signal_hook::{SigId, flag, low_level};
@@ -125,6 +128,66 @@ impl Signal {
     fn unregister(&self) {
         for action in self.actions.take().into_iter().flatten() {
             low_level::unregister(action);
+        }
+    }
+}
+
+/// A thread that is told of each SIGINT, also while the hub's thread is stuck. Dropping it waits for its
+/// end.
+#[derive(Debug)]
+pub(super) struct Teller {
+    action: SigId,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Teller {
+    /// After each SIGINT, calls `looks` now and then for as long as that is not answered, until it
+    /// returns false.
+    pub(super) fn start(looks: impl FnMut() -> bool + Send + 'static) -> io::Result<Teller> {
+        let (reader, writer) = net::UnixStream::pair()?;
+        let action = low_level::pipe::register(SIGINT, writer)?;
+        let tells = move || {
+            // An error cannot be told to anybody.
+            let _ = tell(reader, looks);
+        };
+        let named = thread::Builder::new().name("switchback-ctrl-c".into());
+        let mut teller = Teller {
+            action,
+            thread: None,
+        };
+        teller.thread = Some(named.spawn(tells)?);
+        Ok(teller)
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        // This closes the writer, and so ends the thread.
+        low_level::unregister(self.action);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Does what [`Teller::start`] says until the writer is closed.
+fn tell(mut reader: net::UnixStream, mut looks: impl FnMut() -> bool) -> io::Result<()> {
+    /// How long a hub has to answer.
+    const PERIOD: Duration = Duration::from_millis(200);
+
+    let mut buffer = [0; 16];
+    loop {
+        reader.set_read_timeout(None)?;
+        if reader.read(&mut buffer)? == 0 {
+            return Ok(());
+        }
+        reader.set_read_timeout(Some(PERIOD))?;
+        while ARMED.load(Ordering::SeqCst) && looks() {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
+                _ => {}
+            }
         }
     }
 }
