@@ -17,6 +17,7 @@ use crate::current::backtrace::__rust_begin_short_backtrace;
 use crate::current::heritage::{self, Inherited};
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
+use crate::stack::Extent;
 use crate::stack::{self, StackPool};
 use crate::switch::{Coroutine, Step, Suspender, Suspension};
 
@@ -71,8 +72,8 @@ where
 {
     let inherited = heritage::inherit();
     Bridge::new(|body, task| {
-        Coroutine::new(take_stack(), move |suspender| {
-            run(suspender, task, inherited, f, &body.result);
+        Coroutine::new(take_stack(), move |suspender, extent| {
+            run(suspender, extent, task, inherited, f, &body.result);
         })
     })
 }
@@ -144,7 +145,8 @@ where
     let inherited = heritage::inherit();
     let bridge = Bridge::new(|body, task| {
         let stack = take_stack();
-        let body = move |suspender| run(suspender, task, inherited, f, &body.result);
+        let body =
+            move |suspender, extent| run(suspender, extent, task, inherited, f, &body.result);
         // SAFETY: the caller promises that the future, which owns the coroutine, is polled to its
         // end or dropped before the borrows in `f` end. Dropping it brings the body, whether or not
         // it has begun, to its end, or aborts the process. No other code leaks the coroutine of a
@@ -199,6 +201,7 @@ impl<T> Bridge<T> {
 /// The root of a bridge's stack.
 fn run<F, T>(
     suspender: Suspender,
+    extent: Extent,
     task: Rc<BridgeTask>,
     inherited: Inherited,
     f: F,
@@ -206,7 +209,7 @@ fn run<F, T>(
 ) where
     F: FnOnce() -> T,
 {
-    let state = StackState::new(suspender, Resumer::Task(task));
+    let state = StackState::new(suspender, extent, Resumer::Task(task));
     let body = || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // The bridge was dropped before it was polled. The closure is dropped here, so that its

@@ -27,7 +27,8 @@ use crate::base::contain::{self, AbortOnUnwind};
 use crate::base::{OwnKey, Unwinding};
 use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{
-    Blocker, Place, StackState, WaitSite, body, heritage, origin, suspend, with_place,
+    Blocker, Place, StackState, WaitSite, body, heritage, origin, refuse_other_runtime, suspend,
+    with_place,
 };
 use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
@@ -43,7 +44,8 @@ use crate::switch::Coroutine;
 /// be ended early. If a cancel, a deadline or the close of the hub reaches the parent there, the
 /// children are cancelled, and the parent receives it when they have ended.
 ///
-/// The children run on the hub of the calling fiber, even while another runtime is entered.
+/// The children run on the hub of the calling fiber, also those that are spawned while another runtime
+/// is entered.
 ///
 /// # Cancel safety
 ///
@@ -178,6 +180,11 @@ pub(crate) fn hub(call: &str) -> Rc<Core> {
         "{call} was called on a plain thread, where there is no hub for its fibers; call it in a \
          fiber, such as the body of `switchback::run`, or use `std::thread::scope`",
     );
+    with_place(|place| match place {
+        // Its end could not be refused any more.
+        Place::Stack(state) if state.resumer.is_in_other_runtime() => refuse_other_runtime(call),
+        _ => {}
+    });
     match attach::current() {
         Ok(hub) => hub,
         Err(none) => panic!("{none}"),

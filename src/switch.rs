@@ -93,11 +93,11 @@ pub(crate) struct Coroutine(ManuallyDrop<Engine>);
 impl Coroutine {
     /// Creates a coroutine that will run `body` on `stack`.
     ///
-    /// `body` receives its side of the switch. It must not unwind: an unwind that escapes from it
+    /// `body` receives its side of the switch, and the address range of the stack. It must not unwind: an unwind that escapes from it
     /// aborts the process, because no frame could catch it.
     pub(crate) fn new<F>(stack: Stack, body: F) -> Coroutine
     where
-        F: FnOnce(Suspender) + 'static,
+        F: FnOnce(Suspender, Extent) + 'static,
     {
         // SAFETY: `F: 'static`, so nothing that is borrowed can end.
         unsafe { Coroutine::new_unchecked(stack, body) }
@@ -114,7 +114,7 @@ impl Coroutine {
     #[inline(always)]
     pub(crate) unsafe fn new_unchecked<F>(stack: Stack, body: F) -> Coroutine
     where
-        F: FnOnce(Suspender),
+        F: FnOnce(Suspender, Extent),
     {
         if size_of::<F>() > MAX_BODY {
             // SAFETY: as promised by the caller; the box is owned by the body and borrows nothing
@@ -132,12 +132,12 @@ impl Coroutine {
     #[inline(always)]
     unsafe fn put<F>(stack: Stack, body: F) -> Coroutine
     where
-        F: FnOnce(Suspender),
+        F: FnOnce(Suspender, Extent),
     {
         let extent = stack.extent();
         let root = move |yielder: &Yielder<Errand, Suspension>, _: Errand| {
             let bomb = AbortOnUnwind;
-            body(Suspender { yielder, extent });
+            body(Suspender { yielder }, extent);
             std::mem::forget(bomb);
         };
         // SAFETY: the engine requires that what the body borrows stays valid until the body has
@@ -326,19 +326,14 @@ const MAX_BODY: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Suspender {
     yielder: *const Yielder<Errand, Suspension>,
-    extent: Extent,
 }
 
 impl Suspender {
-    /// Returns the address range of the stack.
-    #[allow(dead_code)] // where there is no overflow report
-    pub(crate) fn extent(&self) -> Extent {
-        self.extent
-    }
-
-    /// Gives the thread back to the resumer, and returns when the stack is resumed.
+    /// Gives the thread back to the resumer, and returns when the stack, whose address range is `extent`,
+    /// is resumed.
     #[inline(always)]
-    pub(crate) fn suspend(&self, how: Suspension) {
+    #[cfg_attr(not(all(feature = "backtrace", unix)), allow(unused_variables))]
+    pub(crate) fn suspend(&self, how: Suspension, extent: &Extent) {
         // SAFETY: the engine keeps the yielder at the root of the stack for as long as the body
         // runs. Only code on that stack uses this `Suspender`, because it stays in the state that
         // the body creates at the root. So the yielder is valid here, and it belongs to the running
@@ -348,7 +343,7 @@ impl Suspender {
         let Errand = yielder.suspend(how);
         #[cfg(all(feature = "backtrace", unix))]
         while let Some(frames) = yielder.suspend(how) {
-            self.walk(yielder, frames);
+            Suspender::walk(*extent, yielder, frames);
         }
     }
 
@@ -357,11 +352,10 @@ impl Suspender {
     #[cfg(all(feature = "backtrace", unix))]
     #[cold]
     #[inline(never)]
-    fn walk(&self, yielder: &Yielder<Errand, Suspension>, mut frames: NonNull<Frames>) {
+    fn walk(extent: Extent, yielder: &Yielder<Errand, Suspension>, mut frames: NonNull<Frames>) {
         // SAFETY: `Coroutine::walk` borrows it mutably until this stack suspends again, and does
         // nothing else meanwhile.
         let frames = unsafe { frames.as_mut() };
-        let extent = self.extent;
         // AddressSanitizer keeps variables elsewhere.
         let here = stack_pointer();
         if here < memory(extent).start + Frames::ROOM {

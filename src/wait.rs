@@ -308,8 +308,8 @@ fn drive<F: Future>(
         if on != OnInterrupt::Unwind && state.unwinding() == Unwinding::Yes {
             return Err(Interrupt::Unwinding);
         }
-        if state.resumer.is_in_other_runtime() {
-            refuse_other_runtime();
+        if state.is_in_other_runtime(Location::caller()) {
+            refuse_other_runtime("a wait");
         }
         state.note_suspension(Location::caller(), type_name::<F>);
         may_unwind = suspend::pause(state);

@@ -1,6 +1,7 @@
 //! [`yield_now`], which is also what a sleep of zero uses.
 
 use std::mem;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::base::lock::{Mutex, lock};
 use crate::base::{IoWaiter, contain};
 use crate::cancel::{OnInterrupt, interrupt};
 use crate::current::place::{Frame, Place};
-use crate::current::{Resumer, StackState, WaitSite, suspend, with_place};
+use crate::current::{Resumer, StackState, WaitSite, refuse_other_runtime, suspend, with_place};
 use crate::hub::{Core, Ready, Ticket};
 use crate::scheduler::{attach, intake, registry};
 use crate::shared::{FiberRef, Mailbox};
@@ -113,6 +114,9 @@ fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
     let is_calm = || state.resumer.interrupts() == 0 && state.deadlines.is_empty();
     let part = hub.part(fiber);
     if is_calm() && !part.queued.get() && hub.is_running() && !panicking() {
+        if state.is_in_other_runtime(Location::caller()) {
+            refuse_other_runtime("a wait");
+        }
         suspend::give_way_calmly(state, part);
         if !is_calm() {
             gave_way_to_interrupt(state);
@@ -144,6 +148,9 @@ fn wait_in_queue_slowly(state: &StackState, hub: &Core) {
         }
         if hub.has_passed(ticket) || !hub.is_running() {
             return;
+        }
+        if state.is_in_other_runtime(Location::caller()) {
+            refuse_other_runtime("a wait");
         }
         state.give_way();
         may_unwind = suspend::pause(state);

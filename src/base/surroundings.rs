@@ -19,8 +19,8 @@
 //!
 //! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
 //! id. There a wait checks the first two before it begins, and the runtime, which costs more to ask
-//! for, only when it is about to suspend with a future that is pending. (`yield_now` in a fiber does
-//! not check the runtime.)
+//! for, only when it is about to suspend, and only if it did not suspend at the same place before: see
+//! `StackState::is_in_other_runtime`.
 
 use std::cell::Cell;
 

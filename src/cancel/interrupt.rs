@@ -111,7 +111,7 @@ pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Opt
 fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
     if state.caught_sticky.get() && !state.has_ended() {
         if state.resumer.is_in_other_runtime() {
-            refuse_other_runtime();
+            refuse_other_runtime("a wait");
         }
         // A loop that catches a recurring interrupt and waits again must not keep the thread.
         may_unwind = suspend::give_way(state);

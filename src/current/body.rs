@@ -9,6 +9,7 @@ use super::place;
 use super::{Resumer, StackState};
 use crate::hub::Core;
 use crate::shared::{Cancelled, Cause, ResultSender, interrupt};
+use crate::stack::Extent;
 use crate::switch::Suspender;
 
 /// Returns the body of a fiber's stack. Table Invariant: it is run only while the hub's table has
@@ -19,14 +20,14 @@ pub(crate) fn body<F, T>(
     sender: ResultSender<T>,
     inherited: Inherited,
     f: F,
-) -> impl FnOnce(Suspender) + use<F, T>
+) -> impl FnOnce(Suspender, Extent) + use<F, T>
 where
     F: FnOnce() -> T,
 {
     let hub = hub.clone();
-    move |suspender| {
+    move |suspender, extent| {
         let fiber = sender.fiber().lend();
-        let state = StackState::new(suspender, Resumer::Hub { fiber, hub });
+        let state = StackState::new(suspender, extent, Resumer::Hub { fiber, hub });
         if let Some(part) = state.resumer.hub_part() {
             part.note_state(std::ptr::from_ref(&state).addr());
         }

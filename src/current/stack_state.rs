@@ -30,6 +30,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::mem;
 use std::panic::Location;
+use std::ptr;
 use std::rc::Rc;
 use std::task::Waker;
 use std::thread::panicking;
@@ -42,7 +43,7 @@ use crate::base::Unwinding;
 use crate::hub::Core;
 use crate::shared::{FiberRef, Observer, Track, interrupt};
 use crate::stack::Extent;
-use crate::switch::{Suspender, Suspension};
+use crate::switch::{Suspender, Suspension, stack_pointer};
 
 /// The state of the stack of a fiber or a bridge. It is kept at the root of that stack and used
 /// only by the code that runs there, so none of it is shared. (There is one exception: the overflow
@@ -52,7 +53,8 @@ use crate::switch::{Suspender, Suspension};
 ///
 /// | field | written by |
 /// |---|---|
-/// | `resumer`, `suspender` | no code, after the stack has begun |
+/// | `resumer`, `suspender`, `extent` | no code, after the stack has begun |
+/// | `found_at_home` | suspensions, just before |
 /// | `no_switch`, `shields` | [`assert_no_switchpoints`](crate::assert_no_switchpoints) and [`shield`](crate::shield()), and their guards |
 /// | `panic_is_foreign` | each suspension, and runs of other stacks: see [`super::unwinding`] |
 /// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
@@ -66,7 +68,10 @@ use crate::switch::{Suspender, Suspension};
 #[repr(C, align(64))]
 pub(crate) struct StackState {
     pub(crate) resumer: Resumer,
-    pub(crate) suspender: Suspender,
+    suspender: Suspender,
+    /// Where the stack was last found to be in the runtime of its hub: see
+    /// [`is_in_other_runtime`](Self::is_in_other_runtime).
+    found_at_home: Cell<Option<Vantage>>,
     /// The number of `assert_no_switchpoints` calls around the running code.
     pub(crate) no_switch: Cell<u32>,
     /// The number of `shield` calls around the running code.
@@ -89,6 +94,8 @@ pub(crate) struct StackState {
     pub(crate) locals: Locals,
     /// The number of the fiber, if its waits are recorded; otherwise 0.
     tracked: u64,
+    /// The address range of the stack.
+    extent: Extent,
 }
 
 const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>() <= 64);
@@ -96,7 +103,7 @@ const _: () = assert!(mem::offset_of!(StackState, wait) + WaitRecord::WRITTEN <=
 
 impl StackState {
     #[inline(always)]
-    pub(crate) fn new(suspender: Suspender, resumer: Resumer) -> StackState {
+    pub(crate) fn new(suspender: Suspender, extent: Extent, resumer: Resumer) -> StackState {
         let track = resumer.hub().map_or(Track::Off, |hub| hub.config.track);
         let tracked = match (track, resumer.fiber()) {
             (Track::Places | Track::Times, Some(fiber)) => fiber.id().number(),
@@ -107,7 +114,9 @@ impl StackState {
             tracked,
             wait: WaitRecord::default(),
             suspender,
+            extent,
             resumer,
+            found_at_home: Cell::new(None),
             panic_is_foreign: Cell::new(panicking()),
             deferred_in: Cell::new(0),
             end_notice: EndNotice::default(),
@@ -135,7 +144,7 @@ impl StackState {
     /// Returns the address range of the stack.
     #[allow(dead_code)] // where there is no overflow report
     pub(crate) fn extent(&self) -> Extent {
-        self.suspender.extent()
+        self.extent
     }
 
     /// Returns whether this is the stack of the given fiber.
@@ -206,6 +215,40 @@ impl StackState {
         }
     }
 
+    /// Returns whether the running code is in another runtime than when a task of its hub has resumed this
+    /// stack. (Otherwise [`Resumer::is_elsewhere`] tells it.) `at` is the call that is about to suspend.
+    ///
+    /// To ask tokio takes more time than the rest of a wait. So it is asked only if this call, at this depth
+    /// of the stack, is not the one that suspended last. With debug assertions it is always asked.
+    #[inline(always)]
+    pub(crate) fn is_in_other_runtime(&self, at: &'static Location<'static>) -> bool {
+        let vantage = Vantage {
+            at,
+            depth: stack_pointer(),
+        };
+        let known = self
+            .found_at_home
+            .get()
+            .is_some_and(|last| last.is(vantage));
+        (cfg!(debug_assertions) || !known) && self.finds_other_runtime(vantage)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn finds_other_runtime(&self, vantage: Vantage) -> bool {
+        let is_in_other = self.resumer.is_in_other_runtime();
+        if !is_in_other {
+            self.found_at_home.set(Some(vantage));
+        }
+        is_in_other
+    }
+
+    /// Suspends the stack until it is resumed.
+    #[inline(always)]
+    pub(super) fn suspend(&self, how: Suspension) {
+        self.suspender.suspend(how, &self.extent);
+    }
+
     /// Makes the stack give way when it suspends next.
     #[inline]
     pub(crate) fn give_way(&self) {
@@ -219,6 +262,20 @@ impl StackState {
             true => Suspension::Yielding,
             false => Suspension::Waiting,
         }
+    }
+}
+
+/// A call that suspends the stack: where it is in the source, and where the frame with it ends.
+#[derive(Clone, Copy, Debug)]
+struct Vantage {
+    at: &'static Location<'static>,
+    depth: usize,
+}
+
+impl Vantage {
+    #[inline(always)]
+    fn is(self, other: Vantage) -> bool {
+        ptr::eq(self.at, other.at) && self.depth == other.depth
     }
 }
 

@@ -132,6 +132,6 @@ fn switch_now(state: &StackState, part: Option<&HubPart>, how: Suspension) {
     if let Some(part) = part {
         part.note_top();
     }
-    state.suspender.suspend(how);
+    state.suspend(how);
     place::set_stack(state);
 }

@@ -140,18 +140,18 @@ impl WaitSite {
     }
 }
 
-/// Refuses to suspend a stack on which another runtime is current than when it was resumed.
+/// Refuses to suspend a stack on which another runtime is current than when it was resumed, for this
+/// call.
 ///
 /// # Panics
 ///
 /// Always, unless the stack may be unwinding; then the stack is abandoned.
 #[cold]
 #[track_caller]
-pub(crate) fn refuse_other_runtime() {
-    const CALL: &str = "a wait";
+pub(crate) fn refuse_other_runtime(call: &str) {
     match panicking() {
-        true => drop(Refusal::Elsewhere.unwinding(CALL, USE_AWAIT)),
-        false => Refusal::Elsewhere.panic(CALL, USE_AWAIT),
+        true => drop(Refusal::Elsewhere.unwinding(call, USE_AWAIT)),
+        false => Refusal::Elsewhere.panic(call, USE_AWAIT),
     }
 }
 

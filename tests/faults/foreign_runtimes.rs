@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use switchback::{Hub, bridge, prelude::*, run, scope, sleep, spawn};
+use switchback::{Hub, bridge, prelude::*, run, scope, sleep, spawn, yield_now};
 use tokio::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, block_in_place};
@@ -61,9 +61,20 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
     TaskDestructor,
+    /// In a waker that the end of the runtime wakes, outside of any task.
+    Woken,
     BlockingDestructor,
     Polled,
     Direct,
+}
+
+/// How it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Future,
+    Yields,
+    /// For a child, at the end of a scope.
+    Scope,
 }
 
 const FLAVOURS: [Flavour; 4] = [
@@ -90,8 +101,10 @@ const PLACES: [Place; 8] = [
     Place::BridgeInFiberOfRunUntil,
     Place::RunUntilOnMultiThread,
 ];
-const WAITS: [Wait; 4] = [
+const HOW: [How; 3] = [How::Future, How::Yields, How::Scope];
+const WAITS: [Wait; 5] = [
     Wait::TaskDestructor,
+    Wait::Woken,
     Wait::BlockingDestructor,
     Wait::Polled,
     Wait::Direct,
@@ -106,6 +119,9 @@ fn exists(flavour: Flavour, action: Action, wait: Wait) -> bool {
     }
     match wait {
         Wait::TaskDestructor | Wait::BlockingDestructor => true,
+        // Tokio refuses a `shutdown_timeout` on these stacks by a panic, and wakes while the stack unwinds,
+        // where a wait cannot be refused: SECURITY.md says so.
+        Wait::Woken => action == Action::ShutDownBackground || action == Action::Dropped,
         Wait::Polled => drives,
         Wait::Direct => action == Action::Entered || action == Action::BlockInPlace,
     }
@@ -117,7 +133,9 @@ struct World(Arc<Inner>);
 
 struct Inner {
     home: Mutex<Option<ThreadId>>,
+    how: How,
     gates: [Notify; 2],
+    open: [AtomicBool; 2],
     arrived: [AtomicBool; 2],
     over: [AtomicBool; 2],
     waits: AtomicUsize,
@@ -125,10 +143,12 @@ struct Inner {
 }
 
 impl World {
-    fn new() -> World {
+    fn new(how: How) -> World {
         World(Arc::new(Inner {
             home: Mutex::new(None),
+            how,
             gates: [Notify::new(), Notify::new()],
+            open: Default::default(),
             arrived: Default::default(),
             over: Default::default(),
             waits: AtomicUsize::new(0),
@@ -149,13 +169,28 @@ impl World {
         let waited = catch_unwind(AssertUnwindSafe(|| {
             if is_here {
                 self.0.arrived[which].store(true, Ordering::SeqCst);
-                self.0.gates[which].notified().wait();
+                self.wait_for_gate(which);
             } else {
                 sleep(Duration::from_millis(1)).wait();
             }
         }));
         if let Err(payload) = waited {
             self.judge("a wait", any_text(&*payload));
+        }
+    }
+
+    fn wait_for_gate(&self, which: usize) {
+        let gate = self.0.gates[which].notified();
+        match self.0.how {
+            How::Future => gate.wait(),
+            How::Yields => {
+                while !self.0.open[which].load(Ordering::SeqCst) {
+                    yield_now().wait();
+                }
+            }
+            How::Scope => scope(|s| {
+                s.spawn(|| gate.wait());
+            }),
         }
     }
 
@@ -185,6 +220,7 @@ impl World {
                 thread::sleep(tick);
             }
             for which in 0..2 {
+                inner.open[which].store(true, Ordering::SeqCst);
                 inner.gates[which].notify_one();
                 for _ in 0..100 {
                     if is_over(which) {
@@ -202,6 +238,15 @@ struct WaitsInDrop(World, usize);
 
 impl Drop for WaitsInDrop {
     fn drop(&mut self) {
+        self.0.wait(self.1);
+    }
+}
+
+/// Waits when it is woken.
+struct WaitsInWake(World, usize);
+
+impl Wake for WaitsInWake {
+    fn wake(self: Arc<Self>) {
         self.0.wait(self.1);
     }
 }
@@ -249,6 +294,15 @@ impl Foreign {
             Foreign::Tokio(runtime) => runtime.spawn(task),
             Foreign::Local(runtime) => runtime.spawn_local(task),
             Foreign::Set(_, set) => set.spawn_local(task),
+        }
+    }
+
+    /// Gives it a task that never ends.
+    fn hold_nothing(&self) -> tokio::task::JoinHandle<()> {
+        match self {
+            Foreign::Tokio(runtime) => runtime.spawn(pending()),
+            Foreign::Local(runtime) => runtime.spawn_local(pending()),
+            Foreign::Set(_, set) => set.spawn_local(pending()),
         }
     }
 
@@ -312,8 +366,16 @@ fn body(flavour: Flavour, action: Action, wait: Wait, world: &World, which: usiz
     let handle = foreign.handle();
     match action {
         Action::Dropped | Action::ShutDownTimeout | Action::ShutDownBackground => {
-            if wait == Wait::TaskDestructor {
-                drop(foreign.hold(held()));
+            let mut held_task = None;
+            match wait {
+                Wait::TaskDestructor => drop(foreign.hold(held())),
+                Wait::Woken => {
+                    let task = held_task.insert(foreign.hold_nothing());
+                    let waker = Arc::new(WaitsInWake(world.clone(), which)).into();
+                    let mut cx = Context::from_waker(&waker);
+                    assert!(Pin::new(task).poll(&mut cx).is_pending());
+                }
+                _ => {}
             }
             let ended = catch_unwind(AssertUnwindSafe(|| foreign.end(action)));
             if let Err(payload) = ended {
@@ -519,14 +581,16 @@ fn a_foreign_runtime_and_a_wait() {
                     if !exists(flavour, action, wait) {
                         continue;
                     }
-                    let name = format!("{place:?}/{flavour:?}/{action:?}/{wait:?}");
-                    cases.push(Case::new(name, move || {
-                        let world = World::new();
-                        let of_body = world.clone();
-                        in_place(place, &world, move |which| {
-                            body(flavour, action, wait, &of_body, which);
-                        })
-                    }));
+                    for how in HOW {
+                        let name = format!("{place:?}/{flavour:?}/{action:?}/{wait:?}/{how:?}");
+                        cases.push(Case::new(name, move || {
+                            let world = World::new(how);
+                            let of_body = world.clone();
+                            in_place(place, &world, move |which| {
+                                body(flavour, action, wait, &of_body, which);
+                            })
+                        }));
+                    }
                 }
             }
         }
@@ -638,7 +702,7 @@ fn a_result_of_a_task_that_waits_when_it_is_dropped() {
     let mut cases = Vec::new();
     for place in PLACES {
         cases.push(Case::new(format!("{place:?}"), move || {
-            let world = World::new();
+            let world = World::new(How::Future);
             let of_body = world.clone();
             in_place(place, &world, move |which| {
                 let before = tokio::task::try_id();
