@@ -717,7 +717,7 @@ fn callbacks_from_threads_that_race_with_the_close_run_or_are_refused() {
                             // busy threads could send more than one thread can run.
                             let sent = a.fetch_add(1, Ordering::SeqCst);
                             while sent > r.load(Ordering::SeqCst) + 1000 {
-                                thread::yield_now();
+                                thread::sleep(ms(1));
                             }
                         }
                     }));
