@@ -1,12 +1,15 @@
 //! [`Backtrace`]: the calls that a fiber is in.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The calls that a fiber is in while it is suspended: a part of a [`FiberDump`](crate::FiberDump).
 ///
-/// Its [`Display`](fmt::Display) is that of a panic's backtrace, with two lines for each call. Calls
-/// within this crate that are the wait itself, and those below the fiber's closure, are left out.
+/// Its [`Display`](fmt::Display) is that of a panic's backtrace, with two lines for each call. Of the calls
+/// within this crate that lead to the suspension there is only the outermost, which the program has made,
+/// such as `Mutex::lock`, and not even that if it is `.wait()`. (Calls that were inlined are recognised if
+/// the program has debug information.) Those below the fiber's closure are left out.
 #[derive(Clone)]
 pub struct Backtrace {
     /// The calls at each address.
@@ -51,8 +54,15 @@ impl Backtrace {
     ///
     /// A function that was inlined is a call of its own where the debug information says so.
     pub fn frames(&self) -> impl Iterator<Item = &BacktraceFrame> {
-        let all = self.calls.iter().flat_map(|call| call.iter());
-        all.skip_while(|frame| frame.is_wait())
+        let all = || self.calls.iter().flat_map(|call| call.iter());
+        let inner = all().take_while(|frame| frame.own_file().is_some() || frame.is_of_std());
+        let own = inner
+            .enumerate()
+            .filter(|(_, frame)| frame.own_file().is_some());
+        let left_out = own
+            .last()
+            .map_or(0, |(n, frame)| n + usize::from(frame.is_wait()));
+        all().skip(left_out)
     }
 
     /// Returns what is behind the last call.
@@ -127,28 +137,33 @@ impl BacktraceFrame {
         function.contains("__rust_begin_short_backtrace")
     }
 
-    /// Returns whether this is a function with which a stack waits. Those that were inlined have no
+    /// Returns the path below `src`, if this is a function of this crate. Those that were inlined have no
     /// path but a file.
-    fn is_wait(&self) -> bool {
-        const FILES: [&str; 7] = [
-            "switch.rs",
-            "current/suspend.rs",
-            "current/stack_state.rs",
-            "wait.rs",
-            "yield_now.rs",
-            "cancel/interrupt.rs",
-            "sync/line.rs",
+    fn own_file(&self) -> Option<&str> {
+        let src = file!().strip_suffix("insight/backtrace.rs")?;
+        let mut file = self.file()?;
+        if Path::new(src).is_relative() {
+            file = file.strip_prefix(env!("CARGO_MANIFEST_DIR"))?;
+            file = file.trim_start_matches(['/', '\\']);
+        }
+        file.strip_prefix(src)
+    }
+
+    fn is_of_std(&self) -> bool {
+        const PARTS: [&str; 3] = [
+            "/library/core/src/",
+            "/library/std/src/",
+            "/library/alloc/src/",
         ];
-        let Some(src) = file!().strip_suffix("insight/backtrace.rs") else {
-            return false;
-        };
         let file = self.file().unwrap_or_default();
-        FILES.iter().any(|own| {
-            let before = file
-                .strip_suffix(own)
-                .and_then(|path| path.strip_suffix(src));
-            before.is_some_and(|path| path.is_empty() || path.ends_with(['/', '\\']))
-        })
+        PARTS.iter().any(|part| file.contains(part))
+    }
+
+    /// Returns whether this function of this crate is the wait itself, with no name that the program
+    /// would miss.
+    fn is_wait(&self) -> bool {
+        const FILES: [&str; 3] = ["wait.rs", "yield_now.rs", "cancel/interrupt.rs"];
+        self.own_file().is_some_and(|file| FILES.contains(&file))
     }
 }
 

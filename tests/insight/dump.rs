@@ -43,6 +43,20 @@ fn says(f: impl FnOnce() + 'static, line: Option<u32>, type_name: &'static str) 
     says_with(f, line, type_name, |_| {});
 }
 
+/// Of this crate it has at most the function that the fiber has called.
+#[cfg(all(feature = "backtrace", unix))]
+fn is_short(backtrace: &switchback::Backtrace) {
+    // Without debug information it may have more.
+    if cfg!(debug_assertions) {
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+        let is_own = |frame: &switchback::BacktraceFrame| {
+            frame.file().is_some_and(|file| file.starts_with(own))
+        };
+        let count = backtrace.frames().filter(|frame| is_own(frame)).count();
+        assert!(count <= 1, "{backtrace}");
+    }
+}
+
 #[track_caller]
 pub(crate) fn says_with(
     f: impl FnOnce() + 'static,
@@ -69,6 +83,7 @@ pub(crate) fn says_with(
         #[cfg(all(feature = "backtrace", unix))]
         {
             let backtrace = fiber.backtrace().expect(&why);
+            is_short(backtrace);
             let at = wait.at();
             // Below std's adapters, the place is in those.
             let is_the_users = |frame: &switchback::BacktraceFrame| {
