@@ -21,6 +21,8 @@ pub(crate) enum Blocker {
     Scope(usize),
     /// This time.
     Time(Instant),
+    /// An `unpark`.
+    Unpark,
     /// The lock of `sync` with this number: see [`Contended`](crate::shared::Contended).
     Lock(u64),
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{FiberHandle, current_fiber};
+use crate::current::{Blocker, note};
 use crate::wait::wait_as;
 
 /// Suspends the calling fiber until [`FiberHandle::unpark`] is called for it.
@@ -43,7 +44,10 @@ impl Future for Parked {
         // There is no waker to register, because `unpark` wakes the fiber itself.
         match self.0.take_token() {
             true => Poll::Ready(()),
-            false => Poll::Pending,
+            false => {
+                note(Blocker::Unpark);
+                Poll::Pending
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::Backtrace;
 use super::SourcePlace;
 use crate::current::{Blocker, StackState, place};
 use crate::hub::{Core, Entry};
-use crate::shared::{Contended, FiberId, LocalPhase, Phase, interrupt};
+use crate::shared::{Contended, FiberId, FiberRef, LocalPhase, Phase, interrupt};
 
 /// What is known about a fiber at one moment: a part of a [`HubDump`](crate::HubDump).
 #[derive(Clone, Debug)]
@@ -61,6 +61,8 @@ pub struct WaitDump {
     pub(super) lasts: Option<Duration>,
     /// The number of the suspension.
     pub(super) number: u32,
+    /// The number of the lock that it is for, or 0.
+    pub(super) lock: u64,
 }
 
 /// What a wait waits for, where this crate knows it.
@@ -79,6 +81,9 @@ pub enum WaitsFor {
     /// shared, and if it was not taken by a fiber or by one whose hub does not
     /// [track](crate::HubBuilder::track) waits.
     Lock(Option<FiberId>),
+    /// A [`park`](crate::park()), also one of [`thread`](crate::thread): an `unpark`. It is false if nobody
+    /// has a handle with which to do that, so that the fiber parks until its hub closes.
+    Unpark(bool),
 }
 
 impl FiberDump {
@@ -117,11 +122,11 @@ impl FiberDump {
             #[cfg(feature = "backtrace")]
             backtrace: None,
         };
-        let scope = place::look_at(core, fiber, |stack| dump.read_stack(stack, now));
+        let scope = place::look_at(core, fiber, |stack| dump.read_stack(fiber, stack, now));
         Some((dump, scope.flatten()))
     }
 
-    fn read_stack(&mut self, stack: &StackState, now: Instant) -> Option<usize> {
+    fn read_stack(&mut self, fiber: &FiberRef, stack: &StackState, now: Instant) -> Option<usize> {
         self.shields = stack.shields.get();
         self.deadlines = u32::try_from(stack.deadlines.len()).unwrap_or(u32::MAX);
         let wait = &stack.wait;
@@ -134,6 +139,7 @@ impl FiberDump {
             waits_for: None,
             lasts: lasts.filter(|_| self.is_waiting()),
             number: wait.number(),
+            lock: 0,
         };
         let mut scope = None;
         if self.is_waiting() {
@@ -143,7 +149,12 @@ impl FiberDump {
                     dump.waits_for = Some(WaitsFor::Time(end.saturating_duration_since(now)));
                 }
                 Some(Blocker::Scope(children)) => scope = Some(children),
+                Some(Blocker::Unpark) => {
+                    // One reference is the table's, one that of the `park`.
+                    dump.waits_for = Some(WaitsFor::Unpark(fiber.references() > 2));
+                }
                 Some(Blocker::Lock(number)) => {
+                    dump.lock = number;
                     dump.waits_for = Some(WaitsFor::Lock(Contended::holder_of(number)));
                 }
                 None => {}
@@ -283,6 +294,8 @@ impl WaitDump {
             Some(WaitsFor::Children(_)) => 2,
             Some(WaitsFor::Time(_)) => 3,
             Some(WaitsFor::Lock(_)) => 4,
+            Some(WaitsFor::Unpark(true)) => 5,
+            Some(WaitsFor::Unpark(false)) => 6,
         }
     }
 
@@ -296,10 +309,6 @@ impl WaitDump {
         let inner = self.type_name.strip_prefix(Self::LIMIT);
         let inner = inner.and_then(|inner| inner.strip_suffix('>'));
         inner.unwrap_or(self.type_name)
-    }
-
-    pub(super) fn is_park(&self) -> bool {
-        self.type_name.ends_with("::park::Parked")
     }
 
     /// Returns whether the future is nothing else than the one that `waits_for` is about.

@@ -85,6 +85,7 @@ impl Serialize for WaitsFor {
             WaitsFor::Children(children) => map.serialize_entry("children", children)?,
             WaitsFor::Time(left) => map.serialize_entry("time", &seconds(*left))?,
             WaitsFor::Lock(holder) => map.serialize_entry("lock", holder)?,
+            WaitsFor::Unpark(is_possible) => map.serialize_entry("unpark", is_possible)?,
         }
         map.end()
     }

@@ -16,8 +16,8 @@ const SHOWN_GROUPS: usize = 100;
 struct Likeness {
     state: FiberState,
     spawned_at: SourcePlace,
-    /// The place and the type of the wait, and which kind of thing it waits for.
-    wait: Option<(SourcePlace, &'static str, u8)>,
+    /// The place and the type of the wait, which kind of thing it waits for, and which lock.
+    wait: Option<(SourcePlace, &'static str, u8, u64)>,
     cancel_pending: bool,
     is_shielded: bool,
     has_deadline: bool,
@@ -31,7 +31,7 @@ impl Likeness {
         Likeness {
             state: fiber.state,
             spawned_at: fiber.spawned_at,
-            wait: wait.map(|wait| (wait.at, wait.type_name, wait.kind())),
+            wait: wait.map(|wait| (wait.at, wait.type_name, wait.kind(), wait.lock)),
             cancel_pending: fiber.cancel_pending,
             is_shielded: fiber.shields > 0,
             has_deadline: fiber.deadlines > 0,
@@ -188,7 +188,6 @@ impl Text<'_> {
                 let shown = shown.collect::<Vec<_>>().join(", ");
                 format!("{} of its scope: {shown}", Counted(children.len(), "fiber"))
             }
-            Some(WaitsFor::Lock(_)) if of > 1 => "a lock".to_owned(),
             Some(WaitsFor::Lock(None)) => format!("a lock: {}", wait.inner_type()),
             Some(WaitsFor::Lock(Some(holder))) => match self.0.fiber(*holder) {
                 Some(fiber) => format!("a lock that fiber {holder} '{}' has taken", fiber.name()),
@@ -196,7 +195,10 @@ impl Text<'_> {
             },
             Some(WaitsFor::Time(_)) if of > 1 => "a time".to_owned(),
             Some(WaitsFor::Time(left)) => format!("a time, in {left:.1?}"),
-            None if wait.is_park() => "an `unpark`".to_owned(),
+            Some(WaitsFor::Unpark(true)) => "an `unpark`".to_owned(),
+            Some(WaitsFor::Unpark(false)) => {
+                "an `unpark`, for which nobody has a handle".to_owned()
+            }
             None => wait.inner_type().to_owned(),
         };
         format!("{what}{limit}")

@@ -104,6 +104,11 @@ impl FiberRef {
         a.0 == b.0
     }
 
+    /// Returns how many counted references there are. It is a figure, which orders nothing.
+    pub(crate) fn references(&self) -> usize {
+        self.count.references.load(Ordering::Relaxed)
+    }
+
     /// Returns a reference that is not counted. The caller keeps the Table Invariant: the reference
     /// is used only while a counted one exists.
     #[inline]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Thread, current};
 use crate::base::deadline_after;
-use crate::current::WaitSite;
+use crate::current::{Blocker, WaitSite, note};
 use crate::wait::{block_until, wait_at};
 
 /// What to do in async code instead.
@@ -99,6 +99,10 @@ impl Future for Parked {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_token(cx)
+        let polled = self.0.poll_token(cx);
+        if polled.is_pending() {
+            note(Blocker::Unpark);
+        }
+        polled
     }
 }
