@@ -271,6 +271,7 @@ pub use insight::{Backtrace, BacktraceEnd, BacktraceFrame};
 pub use insight::{
     BlockedHub, Cycle, Dump, DumpAll, DumpError, FiberDump, FiberState, HubDump, ProcessDump,
     Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor, WatchGuard, dump_all, watch,
+    watch_deadlocks,
 };
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]

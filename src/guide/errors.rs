@@ -332,9 +332,11 @@
 //! std's?`, `: another event loop or executor?`, `: the end of a process?`; others have only a number,
 //! `asleep in system call NUMBER`.
 //!
-//! **`a limit of zero: every fiber has its thread for longer`**: the error of `watch` with no time at all.
+//! **`a limit of zero: every fiber has its thread for longer`**, **`a period of zero: nothing else would
+//! run`**: the errors of `watch` and [`watch_deadlocks`](crate::watch_deadlocks()) with no time at all.
 //!
-//! **`` the closure of `watch` panicked, which is ignored ``**: the closure that was given to it.
+//! **`` the closure of `watch` panicked, which is ignored ``**, **`` the closure of `watch_deadlocks`
+//! panicked, which is ignored ``**: the closure that was given to it.
 //!
 //! **`signal NUMBER cannot be handled: use another, such as SIGQUIT`**: the error of
 //! [`dump_on_signal`](crate::dump_on_signal()).
@@ -350,7 +352,8 @@
 //! | `, with a cancel pending` | it was cancelled, or its hub closes, and it has not noticed yet: it computes, or is in a [`shield`](crate::shield()) |
 //! | `, in a shield`, `, with a time limit` | it is in a call of `shield`, or of `with_timeout` or `try_scope`; the limit may be of the wait itself |
 //! | `for the end of fiber ID 'NAME'`, `for the end of a fiber`, `for N fibers of its scope: IDS`, `for a time, in TIME`, `for TYPE` | what it waits for: a join, the end of a scope, a sleep, or a future of this type |
-//! | `for a lock that fiber ID 'NAME' has taken`, `for a lock that fiber ID has taken`, `for a lock: TYPE`, `for a lock` | a lock of [`sync`](crate::sync); if it is known who has it, that fiber, which is of another hub or has ended if it has no name here |
+//! | `for a lock that fiber ID 'NAME' has taken`, `for a lock that fiber ID has taken`, `for a lock: TYPE` | a lock of [`sync`](crate::sync); if it is known who has it, that fiber, which is of another hub or has ended if it has no name here |
+//! | `` for an `unpark` ``, `` for an `unpark`, for which nobody has a handle `` | a [`park`](crate::park()); the second one ends only with the hub, since the fiber's last [`FiberHandle`](crate::FiberHandle) or [`Thread`](crate::thread::Thread) outside of it is gone |
 //! | `not known: too little of its stack is left to look for it` | the fiber has less than 4 KiB of its stack left and is about to overflow: make it larger with [`Builder::stack_size`](crate::Builder::stack_size) |
 //! | `and more` | its backtrace has more than 256 calls |
 //! | `waited last at PLACE` | it does not wait now; this is its last wait |

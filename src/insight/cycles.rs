@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{FiberDump, WaitsFor};
+use crate::base::report;
 use crate::shared::FiberId;
 
 /// Fibers each of which waits for the next, and the last for the first: for its end, or for a lock of
@@ -36,6 +37,8 @@ use crate::shared::FiberId;
 #[derive(Clone, Debug)]
 pub struct Cycle {
     fibers: Vec<FiberId>,
+    /// The number of the wait that each of them is in.
+    waits: Vec<Option<u32>>,
     may_break: bool,
     pub(super) text: Vec<String>,
 }
@@ -52,6 +55,16 @@ impl Cycle {
     #[must_use]
     pub fn may_break(&self) -> bool {
         self.may_break
+    }
+
+    /// Reports it: to `tracing` with the feature of that name, to stderr without it.
+    pub fn report(&self) {
+        report::warn(format_args!("{self}"));
+    }
+
+    /// Returns the fibers with the numbers of their waits: if these are the same later, so is the cycle.
+    pub(super) fn waits(&self) -> impl Iterator<Item = (FiberId, Option<u32>)> {
+        self.fibers.iter().copied().zip(self.waits.iter().copied())
     }
 
     /// Finds the cycles among these fibers, at most one for each fiber.
@@ -96,6 +109,7 @@ impl Cycle {
     fn of(fibers: Vec<&FiberDump>) -> Cycle {
         Cycle {
             fibers: fibers.iter().map(|fiber| fiber.id).collect(),
+            waits: fibers.iter().map(|fiber| wait_of(fiber)).collect(),
             may_break: fibers.iter().any(|fiber| may_end(fiber)),
             text: fibers.iter().map(|fiber| describe(fiber)).collect(),
         }
@@ -118,6 +132,10 @@ fn targets(fiber: &FiberDump) -> &[FiberId] {
         Some(WaitsFor::Children(children)) => children,
         _ => &[],
     }
+}
+
+fn wait_of(fiber: &FiberDump) -> Option<u32> {
+    fiber.wait.as_ref().map(|wait| wait.number)
 }
 
 /// Returns whether the wait may end although the fiber that it waits for does not.

@@ -1,6 +1,6 @@
 //! [`dump_all`]: a dump of every hub of the process.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ pub fn dump_all() -> DumpAll {
 pub struct DumpAll {
     backtraces: usize,
     asked: Option<Vec<Asked>>,
-    /// The waits of the fibers that were in a cycle across hubs at the first reading.
-    first: Option<HashMap<FiberId, Option<u32>>>,
+    /// The fibers that were in a cycle across hubs at the first reading, and the numbers of their waits.
+    first: Option<HashSet<(FiberId, Option<u32>)>>,
 }
 
 /// A hub that was asked, and its answer when it has come.
@@ -99,16 +99,12 @@ impl Future for DumpAll {
             let across = dump.find_across();
             match self.first.take() {
                 None if !across.is_empty() => {
-                    self.first = Some(dump.waits_of(&across));
+                    self.first = Some(across.iter().flat_map(Cycle::waits).collect());
                     self.asked = None;
                 }
                 None => return Poll::Ready(dump),
                 Some(first) => {
-                    let second = dump.waits_of(&across);
-                    let is_same = |fiber: &FiberId| {
-                        first.get(fiber).is_some_and(|wait| second[fiber] == *wait)
-                    };
-                    let lasts = |cycle: &Cycle| cycle.fibers().iter().all(is_same);
+                    let lasts = |cycle: &Cycle| cycle.waits().all(|wait| first.contains(&wait));
                     dump.across = across.into_iter().filter(lasts).collect();
                     return Poll::Ready(dump);
                 }
@@ -177,16 +173,6 @@ impl ProcessDump {
         };
         cycles.retain(|cycle| !self.hubs().any(|hub| is_of(hub, cycle)));
         cycles
-    }
-
-    /// Returns the numbers of the waits of the fibers of these cycles.
-    fn waits_of(&self, cycles: &[Cycle]) -> HashMap<FiberId, Option<u32>> {
-        let fibers = cycles.iter().flat_map(Cycle::fibers);
-        let number = |id: &FiberId| {
-            let fiber = self.hubs().find_map(|hub| hub.fiber(*id))?;
-            fiber.wait.as_ref().map(|wait| wait.number)
-        };
-        fibers.map(|id| (*id, number(id))).collect()
     }
 }
 

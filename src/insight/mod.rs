@@ -18,6 +18,7 @@
 //! | [`blocked_hub`] | a hub whose thread one fiber has had for too long |
 //! | [`looks`] | since when each hub has been seen with the same fiber |
 //! | [`mod@watch`] | tells of such hubs |
+//! | [`deadlocks`] | tells of fibers that wait for each other |
 //! | [`slices`] | warns of them, and cancels the fibers |
 //!
 //! Nothing here changes a hub, apart from the cancels of [`slices`], and nothing runs code of the user's.
@@ -31,6 +32,7 @@ mod captures;
 #[path = "no_captures.rs"]
 mod captures;
 mod cycles;
+mod deadlocks;
 mod dump;
 mod dump_all;
 mod fiber_dump;
@@ -51,6 +53,7 @@ mod watch;
 pub use backtrace::{Backtrace, BacktraceEnd, BacktraceFrame};
 pub use blocked_hub::BlockedHub;
 pub use cycles::Cycle;
+pub use deadlocks::watch_deadlocks;
 pub use dump::{Dump, DumpError};
 pub use dump_all::{DumpAll, ProcessDump, dump_all};
 pub use fiber_dump::{FiberDump, FiberState, WaitDump, WaitsFor};

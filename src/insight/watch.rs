@@ -64,36 +64,47 @@ pub fn watch(
         let why = "a limit of zero: every fiber has its thread for longer";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
-    let stop = Arc::new(Stop::default());
-    let stopped = stop.clone();
     let observer = Observer::new();
-    thread::Builder::new()
-        .name("switchback-watch".into())
-        .spawn(move || {
-            let _observer = observer;
-            look_until(&stopped, limit, f);
-        })?;
-    Ok(WatchGuard(stop))
+    WatchGuard::start("switchback-watch", move |stop| {
+        let _observer = observer;
+        look_until(stop, limit, f);
+    })
 }
 
-/// Ends the watch of [`watch`] when it is dropped. A call that has begun is not waited for.
+/// Ends the watch of [`watch`] or [`watch_deadlocks`](crate::watch_deadlocks()) when it is dropped. A call
+/// that has begun is not waited for.
 #[must_use = "dropping it ends the watch"]
 pub struct WatchGuard(Arc<Stop>);
 
+impl WatchGuard {
+    /// Starts a thread with this name, which has to end when it is told to.
+    pub(super) fn start(
+        name: &str,
+        looks: impl FnOnce(&Stop) + Send + 'static,
+    ) -> io::Result<WatchGuard> {
+        let stop = Arc::new(Stop::default());
+        let stopped = stop.clone();
+        let named = thread::Builder::new().name(name.into());
+        named.spawn(move || looks(&stopped))?;
+        Ok(WatchGuard(stop))
+    }
+}
+
+/// Whether a thread that watches has to end.
 #[derive(Default)]
-struct Stop {
+pub(super) struct Stop {
     is_over: AtomicBool,
     lock: Mutex<()>,
     changed: Condvar,
 }
 
 impl Stop {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }
 
     /// Waits for so long, or until it is over.
-    fn wait(&self, period: Duration) {
+    pub(super) fn wait(&self, period: Duration) {
         let guard = lock(&self.lock);
         let waited = self
             .changed

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use switchback::sync::nonpoison::RwLock;
 use switchback::{
     Fiber, Hub, HubDump, park, prelude::*, scope, sleep, spawn, with_timeout, yield_now,
 };
@@ -126,65 +127,100 @@ fn chains_and_trees_are_no_cycles() {
     });
 }
 
-/// Random spawns, joins, joins with limits, cancels and yields, in which fibers join only fibers that
-/// are older, so that there is never a cycle.
+/// Random spawns, joins, joins with limits, cancels, yields, parks and locks. Fibers join only fibers that are
+/// older, hold no lock when they do, and take locks in one order, so that there is never a cycle.
+///
+/// A dump is taken after each fourth operation.
 #[test]
 fn no_false_cycle_in_random_operations() {
+    use switchback::{CancelOnDrop, WaitsFor};
+
     let operations = std::env::var("SWITCHBACK_INSIGHT_OPERATIONS");
     let operations = operations.map_or(20_000, |n| n.parse().expect("a number"));
     on_hub(move || {
-        let seed = Rc::new(std::cell::Cell::new(7_u64));
-        let random = Rc::new(move |below: u64| {
-            seed.set(
-                seed.get()
-                    .wrapping_mul(6364136223846793005)
-                    .wrapping_add(1442695040888963407),
-            );
-            (seed.get() >> 33) % below
+        let seed = std::cell::Cell::new(7_u64);
+        let random = Rc::new(move |below: usize| {
+            let next = seed.get().wrapping_mul(6364136223846793005);
+            seed.set(next.wrapping_add(1442695040888963407));
+            (seed.get() >> 33) as usize % below
         });
-        let mut fibers: Vec<Fiber<()>> = Vec::new();
+        let locks: Rc<[RwLock<()>; 4]> = Rc::default();
+        let milliseconds = |n: usize| Duration::from_millis(n as u64);
+        let mut edges = 0;
+        // One that is not kept is cancelled, so that they do not become more and more.
+        let mut fibers: Vec<CancelOnDrop<()>> = Vec::new();
         for n in 0..operations {
-            match random(8) {
+            let any = random(fibers.len().max(1));
+            match random(10) {
                 0..4 => {
-                    let older = match fibers.is_empty() {
-                        true => None,
-                        false => {
-                            let which = random(fibers.len() as u64) as usize;
-                            Some(fibers.swap_remove(which))
-                        }
-                    };
+                    let older = (!fibers.is_empty()).then(|| fibers.swap_remove(any));
                     let random = random.clone();
-                    fibers.push(spawn(move || {
+                    let joins = spawn(move || {
                         let Some(mut older) = older else {
                             return park();
                         };
                         match random(3) {
-                            0 => drop(older.join().wait_timeout(Duration::from_millis(random(20)))),
-                            1 => drop(older.join().wait()),
+                            0 => drop((&mut older).wait_timeout(milliseconds(random(20)))),
+                            1 => drop((&mut older).wait()),
                             _ => {
                                 let both = async {
                                     tokio::select! {
-                                        _ = older.join() => {}
-                                        () = sleep(Duration::from_millis(3)) => {}
+                                        _ = &mut older => {}
+                                        () = sleep(milliseconds(3)) => {}
                                     }
                                 };
                                 both.wait();
-                                sleep(Duration::from_millis(random(5))).wait();
+                                sleep(milliseconds(random(5))).wait();
                             }
                         }
-                    }));
+                    });
+                    fibers.push(joins.cancel_on_drop());
                 }
-                4 => drop(fibers.pop()),
-                5 => drop(fibers.first().map(Fiber::cancel)),
-                6 => sleep(Duration::from_millis(1)).wait(),
+                4..6 => {
+                    let (random, locks) = (random.clone(), locks.clone());
+                    let takes = spawn(move || {
+                        let first = random(3);
+                        let second = first + 1 + random(3 - first);
+                        let (first, second) = (&locks[first], &locks[second]);
+                        let (reads, writes) = match random(2) {
+                            0 => (Some(first.read()), None),
+                            _ => (None, Some(first.write())),
+                        };
+                        sleep(milliseconds(random(20))).wait();
+                        drop(second.write());
+                        drop((reads, writes));
+                        drop(second.read());
+                    });
+                    fibers.push(takes.cancel_on_drop());
+                }
+                6 => drop(fibers.pop()),
+                7 => drop(fibers.get(any).map(|fiber| fiber.handle().unpark())),
+                8 => sleep(milliseconds(1)).wait(),
                 _ => yield_now().wait(),
             }
-            if n % 16 == 0 {
+            if n % 4 == 0 {
                 let dump = Hub::current().dump();
                 assert!(dump.cycles().is_empty(), "{dump}");
+                let waits = dump
+                    .fibers()
+                    .iter()
+                    .filter_map(|fiber| fiber.wait()?.waits_for());
+                edges += waits
+                    .filter(|waits_for| {
+                        matches!(waits_for, WaitsFor::Fiber(_) | WaitsFor::Lock(Some(_)))
+                    })
+                    .count();
+                assert!(
+                    dump.fibers().len() < 1000,
+                    "they do not become more and more"
+                );
             }
             fibers.truncate(50);
         }
+        assert!(
+            edges > operations / 10,
+            "only {edges} times a fiber waited for another"
+        );
     });
 }
 
@@ -273,5 +309,89 @@ fn the_holder_is_the_present_one() {
         drop(guard);
         dump();
         assert!(lock.try_lock().is_ok(), "all have given it back");
+    });
+}
+
+#[test]
+fn waits_for_locks_of_one_type_are_one_entry_for_each_lock() {
+    use switchback::sync::{Arc, Mutex, RwLock};
+
+    on_hub(|| {
+        // Who holds a lock by a `try_lock` of async code is not known.
+        let locks: Vec<_> = (0..2).map(|_| Arc::new(RwLock::new(()))).collect();
+        let held = Arc::new(Mutex::new(()));
+        let holds = held.clone();
+        let holder = spawn(move || {
+            let _guard = holds.lock().unwrap();
+            park();
+        });
+        yield_now().wait();
+        let (taken, theirs) = (Rc::new(RefCell::new(0)), locks.clone());
+        let counts = taken.clone();
+        tokio::task::spawn_local(async move {
+            let guards = theirs.iter().map(|lock| lock.try_write().unwrap());
+            let guards: Vec<_> = guards.collect();
+            *counts.borrow_mut() = guards.len();
+            std::future::pending::<()>().await;
+        });
+        yield_now().wait();
+        assert_eq!(*taken.borrow(), 2);
+        for n in 0..5 {
+            let lock = locks[n % 2].clone();
+            drop(spawn(move || drop(lock.write())));
+        }
+        for _ in 0..3 {
+            let lock = held.clone();
+            drop(spawn(move || drop(lock.lock())));
+        }
+        let text = dump().to_string();
+        let says = format!(
+            "3 fibers, waiting\n    for a lock that fiber {} '{}' has taken",
+            holder.id(),
+            holder.name()
+        );
+        assert!(text.contains(&says), "{text}");
+        for count in [2, 3] {
+            let says = format!("{count} fibers, waiting\n    for a lock: switchback::sync::cell::");
+            assert!(text.contains(&says), "{text}");
+        }
+        holder.handle().unpark();
+    });
+}
+
+#[test]
+fn a_park_that_nobody_can_end_says_so() {
+    use switchback::{WaitsFor, thread};
+
+    on_hub(|| {
+        let can = [spawn(park), spawn(thread::park)];
+        drop(spawn(park));
+        drop(spawn(thread::park));
+        drop(spawn(|| thread::park_timeout(Duration::from_secs(1))));
+        let dump = dump();
+        let parks = dump.fibers().iter().filter_map(|fiber| {
+            let waits_for = fiber.wait()?.waits_for()?;
+            assert!(
+                !can.iter().any(|can| can.id() == fiber.id())
+                    || *waits_for == WaitsFor::Unpark(true)
+            );
+            Some(waits_for.clone())
+        });
+        let parks: Vec<_> = parks.collect();
+        // The timer may wake the last one, so it has a reference; whose that is is not known.
+        let expected = [true, true, false, false, true].map(WaitsFor::Unpark);
+        assert_eq!(parks, expected);
+        let text = dump.to_string();
+        assert!(
+            text.contains("for an `unpark`, for which nobody has a handle\n"),
+            "{text}"
+        );
+        assert!(text.contains("for an `unpark`\n"), "{text}");
+        assert!(
+            text.contains("for an `unpark`, with a time limit\n"),
+            "{text}"
+        );
+        can.iter().for_each(|can| can.handle().unpark());
+        // The others end with the hub.
     });
 }

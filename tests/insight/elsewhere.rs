@@ -196,3 +196,48 @@ fn a_signal_prints_what_every_fiber_waits_for() {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn deadlocks_are_told_of_once_while_they_last() {
+    use switchback::sync::{Arc, Mutex};
+    use switchback::{Builder, watch_deadlocks};
+
+    let error = watch_deadlocks(Duration::ZERO, |_| {}).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let (tell, told) = mpsc::channel();
+    let _guard = watch_deadlocks(Duration::from_millis(1), move |cycle| {
+        // Other tests of this process have deadlocks too.
+        if cycle.to_string().contains("'locks itself out'") {
+            let _ = tell.send(cycle.clone());
+        }
+    });
+    let thread = HubThread::new().unwrap();
+    let own = |limit: Option<Duration>| {
+        let stuck = Builder::new().name("locks itself out");
+        let locks = move || {
+            let lock = Arc::new(Mutex::new(()));
+            let _guard = lock.lock().unwrap();
+            match limit {
+                Some(limit) => drop(switchback::with_timeout(limit, || drop(lock.lock()))),
+                None => drop(lock.lock()),
+            }
+        };
+        stuck.spawn_on(&thread, locks).unwrap()
+    };
+    let first = own(None);
+    let cycle = told.recv().unwrap();
+    assert_eq!(cycle.fibers(), [first.id()]);
+    assert!(!cycle.may_break());
+    let long = own(Some(Duration::from_secs(3600)));
+    let cycle = told.recv().unwrap();
+    assert_eq!(
+        cycle.fibers(),
+        [long.id()],
+        "the first one is not told again"
+    );
+    assert!(cycle.may_break());
+    for stuck in [first, long] {
+        stuck.cancel();
+        assert!(stuck.wait().unwrap_err().is_cancelled());
+    }
+}
