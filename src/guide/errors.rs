@@ -28,6 +28,10 @@
 //! pipes can be; other streams have to implement `SharedWrite`, or come apart with
 //! `Blocking::into_split` ``): use `&mut` access, or split the stream.
 //!
+//! **`` a fiber-local is declared as in `static NAME: TYPE = VALUE;`: its first value is made in each
+//! fiber that uses it ``**: tokio's `task_local!` has no first values; take an `Option`, which
+//! [`LocalKey::scope`](crate::LocalKey::scope) sets in async code.
+//!
 //! **`Ctrl-C is known on unix systems and Windows only`**: the target has neither.
 //!
 //! # A wait in the wrong place
@@ -88,7 +92,7 @@
 //!
 //! # Waiting for oneself
 //!
-//! **`a fiber cannot join itself: it would wait for ever`**, **`a fiber cannot wait for the close of
+//! **`a fiber cannot join itself: it would wait for ever; let another one join it`**, **`a fiber cannot wait for the close of
 //! its own hub: it would wait for itself; close it from its root fiber or from async code`**, **`` a
 //! fiber cannot wait for the end of its own hub's thread: it would wait for itself; close it from
 //! outside, or begin the close by dropping the `HubThread` or `HubPool` ``**, **`` a blocking job
@@ -123,7 +127,8 @@
 //! before the thread ends`**: see [the limits](super::limits#undefined-behaviour).
 //!
 //! **`the hub is closed: it takes no new fibers; make the fiber before the hub closes, or on a hub of
-//! another runtime`**, **`the hub is closed: it takes no new fibers or callbacks`**, **`the hub is
+//! another runtime`**, **`the hub is closed: it takes no new fibers or callbacks; send them
+//! before it closes, or to another hub`**, **`the hub is
 //! closed: it takes no new callbacks; queue them before its last fiber has ended`**, **`the hub or
 //! pool is closed: it takes no new fibers`**: `run` has returned, `close` was called, or the pool was
 //! dropped.
@@ -168,10 +173,11 @@
 //!
 //! **`a scoped fiber panicked`**: join the fibers of a scope to get at their panics.
 //!
-//! **`` `JoinError::into_panic` on an error that is no panic: ERROR ``**: ask
-//! [`is_panic`](crate::JoinError::is_panic) first.
+//! **`` `JoinError::into_panic` on an error that is no panic: ERROR; ask `is_panic` first ``**:
+//! [`is_panic`](crate::JoinError::is_panic) tells a panic from another end.
 //!
-//! **`the result of fiber 'NAME' was taken by an earlier join`**: a result can be taken once.
+//! **`the result of fiber 'NAME' was taken by an earlier join; keep what that returned`**: a result can
+//! be taken once.
 //!
 //! # Time and cancellation
 //!
@@ -201,8 +207,8 @@
 //! **`` a `SwitchBack` was waited for again after it was ready: it is fired once; make a new one for
 //! each wait ``**: as it says.
 //!
-//! **`` a `Bridge` was polled after it was ready ``**, **`` an `Offload` was polled after it was ready
-//! ``**: a future was awaited twice, perhaps in a loop around `select!`.
+//! **`` a `Bridge` was polled after it was ready; make another one to run the closure again ``**, **`` an
+//! `Offload` was polled after it was ready; begin another job for another result ``**: a future was awaited twice, perhaps in a loop around `select!`.
 //!
 //! **`` a job of `CALL` did not begin: its runtime has ended; begin it before ``**: `blocking` needs a
 //! runtime that lives.
@@ -235,6 +241,11 @@
 //! was written to after its shutdown ``**, **`the fiber of this stream has failed before`**: the first error
 //! was final, or the shutdown was; make a new one.
 //!
+//! **`` a destructor wrote to a `HubPool::output` while its fiber was unwinding, which could make half
+//! of it look whole; write the end before what is written to is dropped ``**: an encoder was dropped by a
+//! panic or a cancel, or the closure caught that. See
+//! [crates that need care](super::legacy#crates-that-need-care).
+//!
 //! **`` what an `AsyncWriter` writes to was taken back, or another thread is using it ``**, **`` the
 //! sink of an `AsyncWriter` is being used by another thread ``**: the sink that the writer got has
 //! left it.
@@ -252,7 +263,7 @@
 //! dropped`**; **`` a fiber-local of type `TYPE` was set after it was dropped, or while it is being
 //! dropped; set it before ``**: as they say.
 //!
-//! **`` the future of `LocalKey::scope` was polled after it was over ``**: it was ready, or had panicked.
+//! **`` the future of `LocalKey::scope` was polled after it was over; make another one ``**: it was ready, or had panicked.
 //!
 //! # Stacks
 //!
@@ -433,7 +444,7 @@
 //! **`` a `Once` was poisoned: what it ran before has panicked ``**, **`` a `LazyLock` was poisoned: what makes
 //! its value has panicked ``**: as with std's; a cancel does not poison them.
 //!
-//! **`` `task_done` was called more often than items were put into the queue ``**, **`` a `Semaphore` has no
+//! **`` `task_done` was called more often than items were put into the queue; call it once for each item ``**, **`` a `Semaphore` has no
 //! more than `usize::MAX` permits ``**, **`` a `ReentrantLock` was locked 2^32 times by its owner ``**: an
 //! error of the program.
 //!

@@ -85,7 +85,7 @@
 //! | crate | where | what was tried |
 //! |---|---|---|
 //! | `flate2` 1.1, `zstd` 0.13 | fiber | decoders and encoders over a `Blocking`, and bodies; `flate2` also in an `AsyncReader` and an `AsyncWriter` |
-//! | `tar` 0.4, `zip` 7 | fiber | written, as bodies too, and read; `zip` reads only what it can seek in: a file, or memory |
+//! | `tar` 0.4, `zip` 7 | fiber | written, as bodies too, and read; `zip` reads only what it can seek in: a file, or memory; for what its writer does when it is dropped see below |
 //! | `csv` 1.4, `serde_json` 1.0, `quick-xml` 0.41 | fiber | their readers, those of the last two through a `BufReader`, and writers |
 //! | `ciborium` 0.2, `rmp-serde` 1.3, `bincode` 2.0, `postcard` 1.1, `protobuf` 3.7, `capnp` 0.27 | fiber | read and written; data that is nested too deep for `ciborium` is an error, as on a thread |
 //! | `png` 0.18 | fiber | written; it reads only what it can seek in |
@@ -140,6 +140,7 @@
 //! | std's `Once`, `OnceLock`, `LazyLock` | an initialiser that waits stops the thread as soon as another fiber asks for the value | those of [`sync`](crate::sync), or a `fiber_local!` |
 //! | `r2d2` and other pools that block | the thread stops when the pool is empty | `blocking(\|\| pool.get()).wait()`, or a semaphore of tokio's around it |
 //! | `block_in_place` with `block_on` | two fibers that wait inside the `block_on` of one multi-thread runtime | `.wait()` |
+//! | `zip`, and other encoders that write their end when they are dropped | after an error, a panic or a cancel, half an archive has all marks of a whole one. [`HubPool::output`](crate::HubPool::output) refuses what is written while its fiber unwinds, but cannot tell an error, and a socket takes all of it | a writer below it that is shut before the encoder is dropped, as the example `archive` has; the reader's error says that it is half |
 //! | `rusqlite` | a cancel becomes an SQL error, and is used up | end the work after such an error. (A `busy_handler` that waits and a progress handler that yields work) |
 //! | `pprof` | its default unwinder crashes on stacks of fibers | its feature for frame pointers |
 //!

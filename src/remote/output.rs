@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use tokio::task::coop;
 
 use super::pipe::End;
+use crate::current::unwinding::is_unwinding;
 use crate::wait::block_on_io;
 
 /// How many bytes are collected before they go into the pipe, which takes a lock and may wake the
@@ -16,10 +17,13 @@ const CHUNK: usize = 16 * 1024;
 pub(super) struct Output<'a> {
     end: &'a End<Vec<u8>>,
     collected: Vec<u8>,
+    /// Whether a destructor has written while the stack was unwinding.
+    is_cut_off: bool,
 }
 
 impl Output<'_> {
-    /// Lets `write` write into the pipe.
+    /// Lets `write` write into the pipe. If a write was refused because the stack was unwinding, the
+    /// result is an error: a destructor can tell nobody, and `write` may have caught what unwound.
     pub(super) fn run(
         end: &End<Vec<u8>>,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -27,8 +31,13 @@ impl Output<'_> {
         let mut output = Output {
             end,
             collected: Vec::new(),
+            is_cut_off: false,
         };
-        write(&mut output)
+        write(&mut output)?;
+        match output.is_cut_off {
+            true => Err(cut_off()),
+            false => Ok(()),
+        }
     }
 
     /// Puts bytes into the pipe, as many as there is room for, and waits while there is none.
@@ -47,8 +56,22 @@ impl Output<'_> {
     }
 }
 
+/// Returns the error of a write that was refused.
+#[cold]
+fn cut_off() -> io::Error {
+    io::Error::other(
+        "a destructor wrote to a `HubPool::output` while its fiber was unwinding, which could make half \
+         of it look whole; write the end before what is written to is dropped",
+    )
+}
+
 impl Write for Output<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An encoder that is dropped half way may write its end, and so would make the half look whole.
+        if is_unwinding() {
+            self.is_cut_off = true;
+            return Err(cut_off());
+        }
         if self.collected.len() >= CHUNK {
             self.put_collected()?;
         }

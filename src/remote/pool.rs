@@ -1,6 +1,7 @@
 //! [`HubPool`]: several hubs on threads of their own.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -67,7 +68,6 @@ use crate::shared::{HubClosed, SpawnError};
 #[doc(alias = "LocalPoolHandle")]
 #[doc(alias = "GOMAXPROCS")]
 #[doc(alias = "Dispatchers")]
-#[derive(Debug)]
 pub struct HubPool {
     members: Arc<Members>,
     keys: RandomState,
@@ -249,6 +249,11 @@ impl HubPool {
     /// its fiber waits while nobody reads. Small writes are collected: bytes are passed on
     /// 16 KiB at a time, by a `flush`, and when `f` returns or unwinds.
     ///
+    /// Some encoders write their end when they are dropped, and then half an archive has all marks of
+    /// a whole one. While the fiber unwinds, after a panic or a cancel, such writes are refused. If
+    /// `f` returns an error, they are not: the example `archive` in `examples/libraries` shows how to
+    /// keep that end back.
+    ///
     /// # Cancel safety
     ///
     /// The rules are those of [`reader`](HubPool::reader).
@@ -256,9 +261,9 @@ impl HubPool {
     /// # Errors
     ///
     /// After all bytes that were written, the stream returns the error of `f`, or a
-    /// [`JoinError`](crate::JoinError) as for [`reader`](HubPool::reader): nobody takes half an
-    /// archive for a whole one. In `f`, writes return an error while the fiber unwinds and must
-    /// not wait.
+    /// [`JoinError`](crate::JoinError) as for [`reader`](HubPool::reader): its end is never taken for
+    /// a good one. In `f`, writes return an error while the fiber unwinds; if `f` catches what unwound
+    /// it and returns `Ok`, the stream returns that error.
     ///
     /// # Examples
     ///
@@ -281,6 +286,7 @@ impl HubPool {
     ///     Ok(())
     /// }
     /// ```
+    #[track_caller]
     pub fn output<F>(&self, f: F) -> PoolReader
     where
         F: FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
@@ -547,5 +553,11 @@ impl SpawnOn for HubPool {
     {
         let spawned = self.members.spawn(settings, f);
         spawned.map_err(|(error, _)| error)
+    }
+}
+
+impl fmt::Debug for HubPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.members.fmt(f)
     }
 }

@@ -41,6 +41,7 @@ impl PoolReader {
         PoolReader::of(members, move |end| run(make, end))
     }
 
+    #[track_caller]
     pub(super) fn of_output<F>(members: Arc<Members>, write: F) -> PoolReader
     where
         F: FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
@@ -49,6 +50,7 @@ impl PoolReader {
     }
 
     /// Creates the stream of a fiber that fills the pipe.
+    #[track_caller]
     fn of<F>(members: Arc<Members>, fill: F) -> PoolReader
     where
         F: FnOnce(&End<Vec<u8>>) -> io::Result<()> + Send + 'static,
@@ -140,8 +142,8 @@ impl AsyncRead for PoolReader {
 impl fmt::Debug for PoolReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolReader")
-            .field("outlet", &self.outlet)
-            .field("outcome", &self.outcome)
+            .field("fiber", &self.outlet)
+            .field("is_over", &self.outcome.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,11 @@ use std::future::pending;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use switchback::{Cycle, Fiber, FiberState, HubPool, HubThread, dump_all, prelude::*};
+use futures::StreamExt as _;
+use switchback::{
+    Cycle, Fiber, FiberState, Hub, HubPool, HubThread, current_fiber, dump_all, prelude::*,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[test]
 fn a_dump_from_another_thread_and_from_async_code() {
@@ -100,6 +104,58 @@ fn fibers_of_a_pool_know_who_called() {
     assert_eq!(dump.fibers()[0].spawned_at().line(), LINE);
     assert_eq!(dump.fibers()[0].spawned_at().file(), file!());
     drop(call);
+}
+
+#[test]
+fn the_fibers_of_a_pools_streams_know_where_they_were_made() {
+    let pool = HubPool::new(1).unwrap();
+    let place = || {
+        let dump = Hub::current().dump();
+        let fiber = dump.fiber(current_fiber().unwrap().id()).unwrap();
+        assert_eq!(fiber.spawned_at().file(), file!());
+        fiber.spawned_at().line()
+    };
+    let (tell, told) = mpsc::channel();
+    let tells = || {
+        let tell = tell.clone();
+        move || tell.send(place()).unwrap()
+    };
+
+    let tell = tells();
+    let mut reader = pool.reader(move || {
+        tell();
+        std::io::empty()
+    });
+    let read = line!() - 4;
+    assert_eq!(reader.read(&mut [0]).wait().unwrap(), 0);
+    assert_eq!(told.recv().unwrap(), read);
+
+    let tell = tells();
+    let mut output = pool.output(move |_| {
+        tell();
+        Ok(())
+    });
+    let written = line!() - 4;
+    assert_eq!(output.read(&mut [0]).wait().unwrap(), 0);
+    assert_eq!(told.recv().unwrap(), written);
+
+    let tell = tells();
+    let mut writer = pool.writer(std::io::sink, move |_| {
+        tell();
+        Ok(())
+    });
+    let taken = line!() - 4;
+    writer.shutdown().wait().unwrap();
+    assert_eq!(told.recv().unwrap(), taken);
+
+    let tell = tells();
+    let mut items = pool.iter(move || {
+        tell();
+        std::iter::empty::<u8>()
+    });
+    let iterated = line!() - 4;
+    assert!(items.next().wait().is_none());
+    assert_eq!(told.recv().unwrap(), iterated);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Streams out of a pool and into it: readers, writers and iterators in fibers.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use futures::{Stream, StreamExt};
-use switchback::{HubPool, JoinError, PoolIter, PoolReader, PoolWriter, prelude::*, yield_now};
+use switchback::{
+    HubPool, JoinError, PoolIter, PoolReader, PoolWriter, current_fiber, prelude::*, yield_now,
+};
 use tokio::io::{AsyncBufRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
@@ -440,45 +442,81 @@ fn a_flush_passes_on_what_was_written() {
     });
 }
 
-/// An encoder writes its end when it is dropped, as that of `zip` does. While its fiber unwinds
-/// that must neither wait nor abort.
+/// An encoder writes its end when it is dropped, as that of `zip` does.
 struct WritesInDrop<'a>(&'a mut dyn Write, mpsc::Sender<io::Result<()>>);
 
 impl Drop for WritesInDrop<'_> {
     fn drop(&mut self) {
-        let written = self.0.write_all(&[7; 200_000]);
+        let written = self.0.write_all(b"the end");
         self.1.send(written.and_then(|()| self.0.flush())).unwrap();
     }
 }
 
-#[test]
-fn what_an_encoder_writes_while_it_unwinds_does_not_wait() {
-    watched(|| {
-        for panics in [true, false] {
-            let pool = HubPool::new(1).unwrap();
-            let (tell, told) = mpsc::channel();
-            let mut stream = pool.output(move |out| {
-                out.write_all(b"begun")?;
-                out.flush()?;
-                let _encoder = WritesInDrop(out, tell);
-                match panics {
-                    true => resume_unwind(Box::new("in the encoder")),
-                    false => std::future::pending::<io::Result<()>>().wait(),
-                }
-            });
-            let mut first = [0; 5];
-            stream.read_exact(&mut first).wait().unwrap();
-            if !panics {
-                drop(stream);
-                told.recv().unwrap().unwrap_err();
-                pool.close().wait();
-                continue;
+/// What the reader gets, whose error says so, when `ends` unwinds an encoder.
+fn cut_off(ends: fn() -> io::Result<()>, is_caught: bool) -> (Vec<u8>, String) {
+    let pool = HubPool::new(1).unwrap();
+    let (tell, told) = mpsc::channel();
+    let mut stream = pool.output(move |out| {
+        out.write_all(b"half of it")?;
+        let encode = move || {
+            let _encoder = WritesInDrop(out, tell);
+            ends()
+        };
+        match is_caught {
+            true => {
+                catch_unwind(AssertUnwindSafe(encode)).unwrap_err();
+                Ok(())
             }
-            let error = told.recv().unwrap().unwrap_err();
-            assert!(error.to_string().contains("unwinding"), "{error}");
-            let (_, error) = multi_thread_runtime().block_on(read_all(&mut stream, 1000));
-            assert!(error.unwrap().to_string().contains("in the encoder"));
+            false => encode(),
         }
+    });
+    let (bytes, error) = multi_thread_runtime().block_on(read_all(&mut stream, 1000));
+    let refused = told.recv().unwrap().unwrap_err().to_string();
+    assert!(
+        refused.contains("while its fiber was unwinding"),
+        "{refused}"
+    );
+    (bytes, error.unwrap().to_string())
+}
+
+#[test]
+fn what_an_encoder_writes_while_it_unwinds_does_not_make_a_half_look_whole() {
+    watched(|| {
+        let panics = || -> io::Result<()> { resume_unwind(Box::new("half way")) };
+        let (bytes, error) = cut_off(panics, false);
+        assert_eq!(bytes, b"half of it");
+        assert!(error.contains("half way"), "{error}");
+        // The body goes on after the panic, and knows nothing of the write that was refused.
+        let (bytes, error) = cut_off(panics, true);
+        assert_eq!(bytes, b"half of it");
+        assert!(error.contains("a destructor wrote"), "{error}");
+        // A cancel while somebody reads.
+        let cancelled = || {
+            current_fiber().unwrap().cancel();
+            std::future::pending().wait()
+        };
+        let (bytes, error) = cut_off(cancelled, false);
+        assert_eq!(bytes, b"half of it");
+        assert!(error.contains("was cancelled"), "{error}");
+    });
+}
+
+#[test]
+fn an_encoder_whose_reader_is_gone_unwinds_without_waiting() {
+    watched(|| {
+        let pool = HubPool::new(1).unwrap();
+        let (tell, told) = mpsc::channel();
+        let mut stream = pool.output(move |out| {
+            out.write_all(b"begun")?;
+            out.flush()?;
+            let _encoder = WritesInDrop(out, tell);
+            std::future::pending().wait()
+        });
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).wait().unwrap();
+        drop(stream);
+        told.recv().unwrap().unwrap_err();
+        pool.close().wait();
     });
 }
 

@@ -1,11 +1,14 @@
 //! Synchronous code, which knows nothing of async, but for the wait in `Store`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use switchback::{prelude::*, sleep};
 use zip::write::SimpleFileOptions;
+
+use super::gate::{Gate, ShutOnDrop};
 
 /// How many files an archive has.
 pub(crate) const FILES: usize = 20;
@@ -32,9 +35,12 @@ pub(crate) fn content(archive: usize, file: usize) -> Vec<u8> {
     (0..200).flat_map(|n| line(n).into_bytes()).collect()
 }
 
-/// Makes an archive while it is written.
+/// Makes an archive while it is written. If a file is not there, or a panic or a cancel ends this half
+/// way, the archive has no end.
 pub(crate) fn write_archive(out: &mut dyn Write, archive: usize) -> io::Result<()> {
-    let mut zip = zip::ZipWriter::new_stream(out);
+    let is_shut = Cell::new(false);
+    let mut zip = zip::ZipWriter::new_stream(Gate::new(out, &is_shut));
+    let _shut = ShutOnDrop(&is_shut); // dropped before `zip`, unless that is finished
     for file in 0..FILES {
         let content = Store.file(archive, file)?;
         zip.start_file(format!("{file}.txt"), SimpleFileOptions::default())?;

@@ -7,6 +7,7 @@
 
 mod answers;
 mod clients;
+mod gate;
 mod legacy;
 mod watch;
 

@@ -3,7 +3,13 @@
 
 mod bodies;
 mod client;
+#[path = "../../archive/gate.rs"]
+mod gate;
+mod half;
 mod hang_up;
+#[allow(dead_code)] // the tests make no uploads with it
+#[path = "../../archive/legacy.rs"]
+mod legacy;
 mod makers;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
