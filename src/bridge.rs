@@ -252,7 +252,9 @@ impl<T> Future for Bridge<T> {
             Poll::Ready(()) => match self.body.result.take() {
                 Some(Ok(value)) => Poll::Ready(value),
                 Some(Err(payload)) => resume_unwind(payload),
-                None => panic!("a `Bridge` was polled after it was ready"),
+                None => panic!(
+                    "a `Bridge` was polled after it was ready; make another one to run the closure again"
+                ),
             },
         }
     }

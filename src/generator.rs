@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -101,16 +100,5 @@ impl<Q, A> Drop for Generator<Q, A> {
     fn drop(&mut self) {
         // The body has the exchange, and the exchange the body.
         drop(self.exchange.body.take());
-    }
-}
-
-impl<Q, A> fmt::Debug for Generator<Q, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = self.exchange.body.take();
-        let running = body.is_some();
-        self.exchange.body.set(body);
-        f.debug_struct("Generator")
-            .field("running", &running)
-            .finish_non_exhaustive()
     }
 }

@@ -154,6 +154,12 @@ macro_rules! fiber_local {
             $crate::LocalKey::$new(|| -> $type { $init });
         $($crate::fiber_local!($($rest)*);)?
     };
+    (@key $($other:tt)*) => {
+        ::std::compile_error!(
+            "a fiber-local is declared as in `static NAME: TYPE = VALUE;`: its first value is made in \
+             each fiber that uses it"
+        );
+    };
     ($($statics:tt)+) => {
         $crate::fiber_local!(@key new [] $($statics)+);
     };
@@ -583,7 +589,7 @@ impl<T: 'static, F: Future> Future for LocalScope<T, F> {
         let mut this = self.project();
         let (Some(value), Some(future)) = (this.value.take(), this.future.as_mut().as_pin_mut())
         else {
-            panic!("the future of `LocalKey::scope` was polled after it was over")
+            panic!("the future of `LocalKey::scope` was polled after it was over; make another one")
         };
         let scope = Scope::enter_or_panic(this.key, value);
         let polled = future.poll(cx);

@@ -139,7 +139,10 @@ impl<T> Future for Offload<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        assert!(!self.taken, "an `Offload` was polled after it was ready");
+        assert!(
+            !self.taken,
+            "an `Offload` was polled after it was ready; begin another job for another result"
+        );
         // The channel wakes and drops the waker where a panic would do harm.
         let waker = contain::contained(contain::clone_waker(cx.waker()));
         let polled = Pin::new(&mut self.result).poll(&mut Context::from_waker(&waker));
@@ -163,7 +166,7 @@ impl<T> fmt::Debug for Offload<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offload")
             .field("pool", &self.pool)
-            .field("taken", &self.taken)
+            .field("is_over", &self.taken)
             .finish_non_exhaustive()
     }
 }

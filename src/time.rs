@@ -1,5 +1,6 @@
 //! [`sleep`] and [`sleep_until`], a thin layer over tokio's timers.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -75,14 +76,12 @@ pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct Sleep {
     deadline: Option<Instant>,
     kind: Kind,
 }
 
-#[derive(Debug)]
 enum Kind {
     Zero(AfterIo),
     Timer(Timer),
@@ -110,5 +109,13 @@ impl Future for Sleep {
                 polled
             }
         }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! [`HubBuilder`]: the settings of a hub with a runtime of its own.
 
+use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -46,7 +47,7 @@ use crate::shared::{Slice, Track};
 ///     .run(|| switchback::Hub::current().name().to_owned());
 /// assert_eq!(name.unwrap(), "parser");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder makes a hub only with `run`, `start_thread` or `start_pool`"]
 pub struct HubBuilder {
     config: Config,
@@ -334,6 +335,20 @@ impl HubBuilder {
     /// name has a zero byte.
     pub fn start_pool(self, count: usize) -> io::Result<HubPool> {
         HubPool::start(self.config, count)
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("name", &self.config.name)
+            .field("stack_size", &self.config.stack_size)
+            .field("max_cached_stacks", &self.config.max_cached_stacks)
+            .field("measure_stacks", &self.config.measure_stacks)
+            .field("track", &self.config.track)
+            .field("ignore_interrupt", &self.ignore_interrupt)
+            .field("close_timeout", &self.close_timeout)
+            .finish_non_exhaustive()
     }
 }
 

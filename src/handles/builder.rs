@@ -1,5 +1,6 @@
 //! [`Builder`]: the settings of a fiber.
 
+use std::fmt;
 use std::io;
 
 use super::{Fiber, SpawnOn};
@@ -31,7 +32,7 @@ use crate::shared::{Origin, SpawnError, Start};
 /// # }).unwrap();
 /// ```
 #[doc(alias = "Thread.ofVirtual")]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder makes a fiber only with `spawn`, `spawn_on` or `create`"]
 pub struct Builder(Settings);
 
@@ -165,5 +166,15 @@ impl Builder {
                 Err(io::Error::other(none.to_string()))
             }
         }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.0.name)
+            .field("stack_size", &self.0.stack_size)
+            .field("measure_stack", &self.0.measure_stack)
+            .finish()
     }
 }

@@ -57,6 +57,6 @@ impl<T> Drop for CancelOnDrop<T> {
 
 impl<T> fmt::Debug for CancelOnDrop<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CancelOnDrop").field(&self.0).finish()
+        f.debug_tuple("CancelOnDrop").field(&self.handle()).finish()
     }
 }

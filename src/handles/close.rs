@@ -8,6 +8,7 @@
 //! A root fiber that waits for the close is exempt from it. For the root, the hub has closed when
 //! all other fibers have ended; the hub ends with the root.
 
+use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use crate::shared::{CloseWaiter, Mailbox};
 
 /// The future of [`Hub::close`](crate::Hub::close) and
 /// [`HubHandle::close`](crate::HubHandle::close).
-#[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct Close {
     waiter: CloseWaiter,
@@ -109,7 +109,6 @@ impl Future for Close {
 
 pin_project! {
     /// The future of [`Hub::close_within`](crate::Hub::close_within).
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
     pub struct CloseWithin {
         core: Rc<Core>,
@@ -143,5 +142,20 @@ impl Future for CloseWithin {
                 .names_of(|fiber| !this.core.is_exempt(fiber));
             CloseTimeout::of_fibers(*this.duration, left)
         }))
+    }
+}
+
+impl fmt::Debug for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Close").field(self.waiter.mailbox()).finish()
+    }
+}
+
+impl fmt::Debug for CloseWithin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloseWithin")
+            .field("hub", &self.core)
+            .field("duration", &self.duration)
+            .finish()
     }
 }

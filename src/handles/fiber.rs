@@ -174,7 +174,7 @@ impl<T> Fiber<T> {
         assert!(!is_itself, "{}", join::ITSELF);
         assert!(
             !self.0.was_taken(),
-            "the result of fiber '{}' was taken by an earlier join",
+            "the result of fiber '{}' was taken by an earlier join; keep what that returned",
             self.name(),
         );
         self.start();

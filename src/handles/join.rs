@@ -35,7 +35,8 @@ impl<T> fmt::Debug for Join<'_, T> {
     }
 }
 
-pub(super) const ITSELF: &str = "a fiber cannot join itself: it would wait for ever";
+pub(super) const ITSELF: &str =
+    "a fiber cannot join itself: it would wait for ever; let another one join it";
 
 /// Takes the result of a fiber, or arranges for `cx` to be woken when the fiber has ended.
 #[inline]

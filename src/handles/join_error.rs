@@ -59,7 +59,9 @@ impl JoinError {
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
             Ok(payload) => payload,
-            Err(error) => panic!("`JoinError::into_panic` on an error that is no panic: {error}"),
+            Err(error) => panic!(
+                "`JoinError::into_panic` on an error that is no panic: {error}; ask `is_panic` first"
+            ),
         }
     }
 

@@ -49,7 +49,6 @@ pub fn dump_all() -> DumpAll {
 }
 
 /// The future of [`dump_all`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct DumpAll {
     backtraces: usize,
@@ -59,7 +58,6 @@ pub struct DumpAll {
 }
 
 /// A hub that was asked, and its answer when it has come.
-#[derive(Debug)]
 struct Asked {
     dump: Dump,
     answer: Option<Result<HubDump, DumpError>>,
@@ -188,5 +186,13 @@ impl fmt::Display for ProcessDump {
             writeln!(f, "{hub}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for DumpAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DumpAll")
+            .field("backtraces", &self.backtraces)
+            .finish_non_exhaustive()
     }
 }

@@ -212,8 +212,7 @@ impl AsyncRead for AsyncReader {
 impl fmt::Debug for AsyncReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncReader")
-            .field("reader", &self.reader)
-            .field("filled", &self.filled.len())
-            .finish()
+            .field("buffered", &self.filled().len())
+            .finish_non_exhaustive()
     }
 }

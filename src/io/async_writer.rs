@@ -347,7 +347,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for AsyncWriter<T> {
 impl<T> fmt::Debug for AsyncWriter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncWriter")
-            .field("writer", &self.writer)
             .field("state", &self.state)
             .finish_non_exhaustive()
     }

@@ -70,6 +70,9 @@ impl<T> LazyCall<T> {
 
 impl<T> fmt::Debug for LazyCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.call.fmt(f)
+        match &self.call {
+            Some(call) => call.handle().fmt(f),
+            None => f.write_str("<not begun>"),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The futures that wait until the threads of hubs have ended.
 
+use std::fmt;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::slice;
@@ -18,7 +19,6 @@ use crate::handles::CloseTimeout;
 
 /// The future that [`HubThread::close`](crate::HubThread::close) and
 /// [`HubPool::close`](crate::HubPool::close) return.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
 pub struct CloseThreads {
     target: Target,
@@ -29,7 +29,7 @@ pub struct CloseThreads {
 }
 
 /// What is closed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Target {
     Thread(Arc<Worker>),
     Pool(Arc<Members>),
@@ -117,7 +117,6 @@ impl Future for CloseThreads {
 pin_project! {
     /// The future that [`HubThread::close_within`](crate::HubThread::close_within) and
     /// [`HubPool::close_within`](crate::HubPool::close_within) return.
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
     pub struct CloseThreadsWithin {
         target: Target,
@@ -153,5 +152,29 @@ impl Future for CloseThreadsWithin {
             }
             timeout
         }))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Thread(worker) => worker.fmt(f),
+            Target::Pool(members) => members.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for CloseThreads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CloseThreads").field(&self.target).finish()
+    }
+}
+
+impl fmt::Debug for CloseThreadsWithin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloseThreadsWithin")
+            .field("target", &self.target)
+            .field("duration", &self.duration)
+            .finish()
     }
 }

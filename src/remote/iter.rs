@@ -99,6 +99,7 @@ impl<T> Unpin for PoolIter<T> {}
 impl<T> fmt::Debug for PoolIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolIter")
+            .field("fiber", &self.outlet)
             .field("is_over", &self.is_over)
             .finish_non_exhaustive()
     }

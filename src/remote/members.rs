@@ -109,9 +109,12 @@ const CLOSED: &str = "its pool of hubs is closed";
 
 impl fmt::Debug for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Members")
-            .field("workers", &self.workers)
-            .field("starts", &self.pool.starts())
-            .finish_non_exhaustive()
+        let names = self.workers.iter().map(|worker| worker.name());
+        let mut pool = f.debug_struct("HubPool");
+        pool.field("hubs", &names.collect::<Vec<_>>());
+        if let Some(queue) = self.pool.starts() {
+            pool.field("queue", queue);
+        }
+        pool.finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! [`Outlet`]: what comes out of a fiber of a pool, and then how the fiber has ended.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +11,6 @@ use crate::current::origin;
 use crate::handles::JoinError;
 
 /// The task's side of a fiber that fills a pipe. The fiber begins at the first poll.
-#[derive(Debug)]
 pub(super) struct Outlet<B: Buffer, T> {
     // Dropped first, so that the fiber is cancelled before it sees that the pipe is broken.
     call: LazyCall<T>,
@@ -65,5 +65,12 @@ impl<B: Buffer, T> Outlet<B, T> {
             return Poll::Ready(Out::Taken);
         }
         Poll::Ready(Out::Returned(returned))
+    }
+}
+
+impl<B: Buffer, T> fmt::Debug for Outlet<B, T> {
+    /// Shows the fiber.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
     }
 }

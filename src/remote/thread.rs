@@ -1,5 +1,6 @@
 //! [`HubThread`]: a hub on a thread of its own.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,6 @@ use crate::shared::{HubClosed, SpawnError};
 ///     Ok(())
 /// }
 /// ```
-#[derive(Debug)]
 pub struct HubThread {
     worker: Arc<Worker>,
 }
@@ -163,5 +163,11 @@ impl SpawnOn for HubThread {
         T: Send + 'static,
     {
         self.worker.hub.send(settings, f)
+    }
+}
+
+impl fmt::Debug for HubThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.worker.fmt(f)
     }
 }

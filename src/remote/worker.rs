@@ -78,10 +78,7 @@ impl Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker")
-            .field("name", &self.name)
-            .field("exit", &self.exit)
-            .finish_non_exhaustive()
+        f.debug_tuple("HubThread").field(&self.hub).finish()
     }
 }
 

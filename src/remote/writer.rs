@@ -199,7 +199,7 @@ impl AsyncWrite for PoolWriter {
 impl fmt::Debug for PoolWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolWriter")
-            .field("call", &self.call)
+            .field("fiber", &self.call)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 /// The hub is closed or has ended, so it takes no new fibers or callbacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HubClosed(());
 
 impl HubClosed {
@@ -14,9 +14,15 @@ impl HubClosed {
     }
 }
 
+impl fmt::Debug for HubClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubClosed")
+    }
+}
+
 impl fmt::Display for HubClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the hub is closed: it takes no new fibers or callbacks")
+        f.write_str("the hub is closed: it takes no new fibers or callbacks; send them before it closes, or to another hub")
     }
 }
 

@@ -630,11 +630,16 @@ fn task() -> Option<Box<str>> {
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("runtime", &self.runtime)
-            .field("thread", &self.thread_label())
-            .field("failure", &self.failure())
-            .finish_non_exhaustive()
+        // What `f` writes to is foreign, so not under the lock.
+        let state = lock(&self.inbox).state;
+        let mut hub = f.debug_struct("Hub");
+        hub.field("name", &self.name)
+            .field("thread", &format_args!("{}", self.thread_label()));
+        match self.failure() {
+            Some(failure) => hub.field("state", &failure),
+            None => hub.field("state", &state),
+        };
+        hub.finish_non_exhaustive()
     }
 }
 

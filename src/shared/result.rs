@@ -353,7 +353,7 @@ impl<T> ResultReceiver<T> {
     fn take(&mut self) -> Result<T, Cause> {
         assert!(
             !self.taken,
-            "the result of fiber '{}' was taken by an earlier join",
+            "the result of fiber '{}' was taken by an earlier join; keep what that returned",
             self.fiber.name(),
         );
         self.taken = true;

@@ -281,10 +281,14 @@ impl IdleHubs {
 
 impl<S> fmt::Debug for StartQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        // What `f` writes to is foreign, so not under the lock.
+        let (waiting, is_closed) = {
+            let state = lock(&self.state);
+            (state.waiting.len() + state.inner.len(), state.is_closed)
+        };
         f.debug_struct("StartQueue")
-            .field("waiting", &(state.waiting.len() + state.inner.len()))
-            .field("is_closed", &state.is_closed)
+            .field("waiting", &waiting)
+            .field("is_closed", &is_closed)
             .finish_non_exhaustive()
     }
 }

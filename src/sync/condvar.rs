@@ -1,5 +1,6 @@
 //! [`Condvar`]: std's, for fibers, threads and tasks.
 
+use std::fmt;
 use std::sync::{LockResult, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ use crate::wait::{block_until, wait_at};
 /// }
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Condvar(Line);
 
 impl Condvar {
@@ -408,6 +409,12 @@ impl Condvar {
     /// ```
     pub fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condvar").finish_non_exhaustive()
     }
 }
 

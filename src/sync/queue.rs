@@ -264,7 +264,7 @@ macro_rules! queue {
             pub fn task_done(&self) {
                 assert!(
                     self.unfinished.end(),
-                    "`task_done` was called more often than items were put into the queue",
+                    "`task_done` was called more often than items were put into the queue; call it once for each item",
                 );
             }
 

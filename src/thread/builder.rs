@@ -1,5 +1,6 @@
 //! [`spawn`] and [`Builder`].
 
+use std::fmt;
 use std::io;
 
 use super::{JoinHandle, Scope, ScopedJoinHandle};
@@ -61,7 +62,6 @@ where
 /// # std::io::Result::Ok(())
 /// # }).unwrap().unwrap();
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder makes a fiber only with `spawn` or `spawn_scoped`"]
 pub struct Builder(handles::Builder);
 
@@ -167,5 +167,11 @@ impl Builder {
         T: 'scope,
     {
         scope.create(self.0.into_settings(), f)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }

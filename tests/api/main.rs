@@ -3,6 +3,7 @@
 
 mod ancestor;
 mod auto_traits;
+mod debug;
 mod errors;
 mod links;
 mod misuse;

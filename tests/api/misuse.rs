@@ -509,7 +509,8 @@ fn messages_of_misuse_in_a_fiber_reach_its_joiner() {
     });
 }
 
-const SELF_JOIN: &str = "a fiber cannot join itself: it would wait for ever";
+const SELF_JOIN: &str =
+    "a fiber cannot join itself: it would wait for ever; let another one join it";
 
 #[test]
 fn joining_oneself_blames_the_caller() {
@@ -534,7 +535,8 @@ fn joining_twice_blames_the_caller() {
     in_async(|| async {
         let mut fiber = Builder::new().name("once").spawn(|| ()).unwrap();
         fiber.join().await.unwrap();
-        let message = "the result of fiber 'once' was taken by an earlier join";
+        let message =
+            "the result of fiber 'once' was taken by an earlier join; keep what that returned";
         assert_panics(message, || drop(fiber.join()));
     });
 }
@@ -546,7 +548,7 @@ fn into_panic_of_a_cancel_blames_the_caller() {
         fiber.cancel();
         let error = fiber.join().wait().unwrap_err();
         let message = "`JoinError::into_panic` on an error that is no panic: fiber 'calm' was \
-                       cancelled";
+                       cancelled; ask `is_panic` first";
         assert_panics(message, || error.into_panic());
     });
 }

@@ -325,7 +325,7 @@ fn what_a_future_has_is_dropped_with_the_value_in_place() {
     });
 }
 
-const OVER: &str = "the future of `LocalKey::scope` was polled after it was over";
+const OVER: &str = "the future of `LocalKey::scope` was polled after it was over; make another one";
 
 #[test]
 fn a_future_that_is_over_is_not_polled() {

@@ -311,7 +311,9 @@ fn the_output_is_given_once() {
         let mut fiber = spawn(|| 1);
         assert_eq!((&mut fiber).await.unwrap(), 1);
         let name = fiber.name().to_owned();
-        let expected = format!("the result of fiber '{name}' was taken by an earlier join");
+        let expected = format!(
+            "the result of fiber '{name}' was taken by an earlier join; keep what that returned"
+        );
         assert_eq!(panic_of(|| drop(fiber.join())).message, expected);
         let mut again = task::spawn(&mut fiber);
         assert_eq!(panic_of(|| again.poll()).message, expected);
@@ -326,7 +328,7 @@ fn a_failed_join_is_given_once() {
         let panic = panic_of(|| drop(fiber.join()));
         assert_eq!(
             panic.message,
-            "the result of fiber 'once' was taken by an earlier join"
+            "the result of fiber 'once' was taken by an earlier join; keep what that returned"
         );
     });
 }
@@ -354,7 +356,7 @@ fn a_fiber_cannot_join_itself() {
         let panic = with_itself(|mut itself| panic_of(|| drop(itself.join())));
         assert_eq!(
             panic.message,
-            "a fiber cannot join itself: it would wait for ever"
+            "a fiber cannot join itself: it would wait for ever; let another one join it"
         );
         assert_eq!(panic.file, file!());
     });
@@ -366,12 +368,12 @@ fn a_fiber_cannot_wait_for_itself_as_a_future() {
         let panic = with_itself(|itself| panic_of(|| itself.wait()));
         assert_eq!(
             panic.message,
-            "a fiber cannot join itself: it would wait for ever"
+            "a fiber cannot join itself: it would wait for ever; let another one join it"
         );
         let panic = with_itself(|itself| panic_of(|| async { itself.await.is_ok() }.wait()));
         assert_eq!(
             panic.message,
-            "a fiber cannot join itself: it would wait for ever"
+            "a fiber cannot join itself: it would wait for ever; let another one join it"
         );
     });
 }

@@ -246,7 +246,7 @@ fn hub_closed_is_an_error_with_a_text() {
         let hub = runtime.block_on(async { handle() });
         drop(runtime);
         let refused: HubClosed = hub.run_callback(|| ()).unwrap_err();
-        let text = "the hub is closed: it takes no new fibers or callbacks";
+        let text = "the hub is closed: it takes no new fibers or callbacks; send them before it closes, or to another hub";
         assert_eq!(refused.to_string(), text);
         assert!(refused.source().is_none());
         let error = io::Error::from(refused);

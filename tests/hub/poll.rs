@@ -1269,7 +1269,7 @@ fn a_closed_hub_takes_no_callbacks() {
         let error = hub.poll().add(near.as_raw_fd(), READABLE, move |_, _| {
             let _token = &token;
         });
-        let closed = "the hub is closed: it takes no new fibers or callbacks";
+        let closed = "the hub is closed: it takes no new fibers or callbacks; send them before it closes, or to another hub";
         assert_eq!(error.unwrap_err().to_string(), closed);
         assert_eq!(drops.count(), 1);
         let error = hub.poll().update(&handle, NONE);
@@ -1293,7 +1293,7 @@ fn a_hub_that_closed_before_takes_no_callbacks() {
             let error = error.unwrap_err().to_string();
             assert_eq!(
                 error,
-                "the hub is closed: it takes no new fibers or callbacks"
+                "the hub is closed: it takes no new fibers or callbacks; send them before it closes, or to another hub"
             );
         }
     });

@@ -243,7 +243,10 @@ fn a_poll_after_ready_panics_and_says_so() {
     assert_eq!(poll_once(future.as_mut()), Poll::Ready(42));
     for _ in 0..2 {
         let panic = panic_of(|| poll_once(future.as_mut()));
-        assert_eq!(panic.message, "a `Bridge` was polled after it was ready");
+        assert_eq!(
+            panic.message,
+            "a `Bridge` was polled after it was ready; make another one to run the closure again"
+        );
     }
 }
 
@@ -252,7 +255,10 @@ fn a_poll_after_a_panic_panics_and_says_so() {
     let mut future = Box::pin(bridge(|| panic!("of the body")));
     assert!(unwinds(|| poll_once::<_>(future.as_mut())));
     let panic = panic_of(|| poll_once(future.as_mut()));
-    assert_eq!(panic.message, "a `Bridge` was polled after it was ready");
+    assert_eq!(
+        panic.message,
+        "a `Bridge` was polled after it was ready; make another one to run the closure again"
+    );
 }
 
 #[test]

@@ -387,7 +387,10 @@ fn a_job_is_waited_for_once() {
         let mut job = blocking(|| 1);
         assert_eq!((&mut job).wait(), 1);
         let again = panic_of(|| (&mut job).wait());
-        assert_eq!(again.message, "an `Offload` was polled after it was ready");
+        assert_eq!(
+            again.message,
+            "an `Offload` was polled after it was ready; begin another job for another result"
+        );
     });
 }
 

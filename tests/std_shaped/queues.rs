@@ -257,7 +257,7 @@ fn every_joiner_of_a_queue_is_woken() {
             .into_iter()
             .for_each(|joiner| joiner.join().unwrap());
         queue.join();
-        let text = "`task_done` was called more often than items were put into the queue";
+        let text = "`task_done` was called more often than items were put into the queue; call it once for each item";
         assert_panics(text, || queue.task_done());
         assert_eq!(queue.unfinished(), 0);
     });

@@ -1,5 +1,6 @@
 //! [`Condvar`] for a [`Mutex`] without poisoning.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Mutex, MutexGuard};
@@ -33,7 +34,7 @@ use crate::wait::{block_until, wait_at};
 /// assert_eq!(*guard, 1);
 /// # }).unwrap();
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Condvar(Line);
 
 impl Condvar {
@@ -132,5 +133,11 @@ impl Condvar {
     /// Wakes all waiters. Never waits.
     pub fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+impl fmt::Debug for Condvar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Condvar").finish_non_exhaustive()
     }
 }
