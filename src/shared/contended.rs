@@ -20,12 +20,12 @@ pub(crate) struct Contended {
 static LOCKS: Mutex<BTreeMap<u64, Weak<Contended>>> = Mutex::new(BTreeMap::new());
 
 impl Contended {
-    /// Makes the record of a lock that the fiber with this number holds, or 0.
-    pub(crate) fn new(holder: u64) -> Arc<Contended> {
+    /// Makes the record of a lock. No holder is known.
+    pub(crate) fn new() -> Arc<Contended> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let contended = Arc::new(Contended {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
-            holder: AtomicU64::new(holder),
+            holder: AtomicU64::new(0),
         });
         lock(&LOCKS).insert(contended.number, Arc::downgrade(&contended));
         contended

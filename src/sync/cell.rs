@@ -122,7 +122,6 @@ macro_rules! hold {
             /// Returns the hold for a lock that was just taken. This is called in this macro only.
             #[inline(always)]
             fn begin(cell: &'a $cell<T>) -> Self {
-                cell.lock.note_holder($mode);
                 $held {
                     cell,
                     value: PhantomData,
@@ -278,7 +277,6 @@ impl<T: ?Sized> ReentrantCell<T> {
             if !self.lock.try_acquire(Mode::Exclusive) {
                 wait_at(site, Acquire::new(&self.lock, Mode::Exclusive));
             }
-            self.lock.note_holder(Mode::Exclusive);
             self.owner.store(own, Ordering::Relaxed);
             self.depth.store(1, Ordering::Relaxed);
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::base::lock::lock;
 #[cfg(debug_assertions)]
 use crate::base::report;
-use crate::current::{Blocker, note, tracked_fiber};
+use crate::current::{Blocker, tracked_fiber};
 #[cfg(debug_assertions)]
 use crate::current::{Place, with_place};
 use crate::shared::Contended;
@@ -16,8 +16,11 @@ use crate::shared::{FiberRef, Phase, held_locks};
 
 /// The fiber that has taken a lock exclusively, if its hub [tracks](crate::Track) waits.
 ///
-/// Only one who holds the lock writes it. `contended` has a copy, from when a fiber first waits for the
-/// lock. One who takes the lock just then, on another thread, may miss that; so the copy lacks it.
+/// Only one who holds the lock writes its number, and takes it back before the lock is free. That is two
+/// stores, also where nobody ever asks. `contended` has a copy for dumps, which is right for as long as
+/// somebody is in the lock's line: it is made by one who joins the line, and each change of the holder
+/// from then on takes the slow path, which makes it anew. (One who takes the lock just when the line is
+/// joined, on another thread, may be missing in it.)
 #[derive(Debug)]
 pub(super) struct Holder {
     /// The number of the fiber, or 0.
@@ -38,13 +41,11 @@ impl Holder {
         }
     }
 
-    /// Records that the running code holds the lock.
+    /// Records that the running code holds the lock: that of the fiber with this
+    /// [number](tracked_fiber).
     #[inline(always)]
-    pub(super) fn begin(&self) {
-        let fiber = tracked_fiber();
-        if fiber != 0 {
-            self.set(fiber);
-        }
+    pub(super) fn begin(&self, fiber: u64) {
+        self.number.store(fiber, Ordering::Relaxed);
         #[cfg(debug_assertions)]
         {
             let fiber = with_place(|place| match place {
@@ -58,18 +59,10 @@ impl Holder {
         }
     }
 
-    /// Returns whether [`end`](Holder::end) has to be called before the lock is given back.
-    #[inline(always)]
-    pub(super) fn is_noted(&self) -> bool {
-        cfg!(debug_assertions) || self.number.load(Ordering::Relaxed) != 0
-    }
-
     /// Records that the lock is about to be given back.
     #[inline(always)]
     pub(super) fn end(&self) {
-        if self.number.load(Ordering::Relaxed) != 0 {
-            self.set(0);
-        }
+        self.number.store(0, Ordering::Relaxed);
         #[cfg(debug_assertions)]
         {
             let fiber = lock(&self.fiber).take();
@@ -79,22 +72,17 @@ impl Holder {
         }
     }
 
-    /// Not inlined, so that the code of a lock whose holder is not recorded stays small.
-    #[inline(never)]
-    fn set(&self, number: u64) {
-        self.number.store(number, Ordering::Relaxed);
+    /// Makes the copy for dumps anew, if there is one.
+    pub(super) fn show(&self) {
         if let Some(contended) = self.contended.get() {
-            contended.set_holder(number);
+            contended.set_holder(self.number.load(Ordering::Relaxed));
         }
     }
 
-    /// Notes that the fiber that polls waits for the lock, if its hub tracks that.
-    pub(super) fn note_wait(&self) {
-        if tracked_fiber() != 0 {
-            let holder = || Contended::new(self.number.load(Ordering::Relaxed));
-            let contended = self.contended.get_or_init(holder);
-            note(Blocker::Lock(contended.number()));
-        }
+    /// Returns what a fiber waits for that joins the line, if its hub tracks that.
+    pub(super) fn blocker(&self) -> Option<Blocker> {
+        let is_tracked = tracked_fiber() != 0;
+        is_tracked.then(|| Blocker::Lock(self.contended.get_or_init(Contended::new).number()))
     }
 
     /// Reports that the running code waits for a lock that will never be free, if that is so.

@@ -37,6 +37,7 @@ use super::holder::Holder;
 use super::waiters::{Key, Waiters, wake};
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, ConstUsize, lock};
+use crate::current::{note, tracked_fiber};
 
 const EXCLUSIVE: usize = 1;
 const QUEUED: usize = 2;
@@ -103,20 +104,40 @@ impl RawLock {
     /// Takes the lock if it is free.
     #[inline]
     pub(super) fn try_acquire(&self, mode: Mode) -> bool {
-        self.word
-            .compare_exchange(0, mode.unit(), Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            || self.try_acquire_slowly(mode)
+        // Asked before the exchange, so that the compiler can join it with what the caller has asked.
+        let fiber = tracked_fiber();
+        let taken =
+            self.word
+                .compare_exchange(0, mode.unit(), Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return self.try_acquire_slowly(mode, fiber);
+        }
+        if mode == Mode::Exclusive {
+            self.holder.begin(fiber);
+        }
+        true
     }
 
     #[cold]
-    fn try_acquire_slowly(&self, mode: Mode) -> bool {
+    fn try_acquire_slowly(&self, mode: Mode, fiber: u64) -> bool {
         // One who shares does not pass those in the line.
         let conflicts = match mode {
             Mode::Exclusive => !QUEUED,
             Mode::Shared => EXCLUSIVE | QUEUED,
         };
-        self.take_unless(conflicts, mode)
+        let taken = self.take_unless(conflicts, mode);
+        if taken {
+            self.note_holder(mode, fiber);
+        }
+        taken
+    }
+
+    /// Records who has taken the lock, with those in the line.
+    fn note_holder(&self, mode: Mode, fiber: u64) {
+        if mode == Mode::Exclusive {
+            self.holder.begin(fiber);
+            self.holder.show();
+        }
     }
 
     /// Takes the lock unless any of these bits is set.
@@ -137,21 +158,14 @@ impl RawLock {
         })
     }
 
-    /// Records who has taken the lock.
-    #[inline(always)]
-    pub(super) fn note_holder(&self, mode: Mode) {
-        if mode == Mode::Exclusive {
-            self.holder.begin();
-        }
-    }
-
     /// Gives the lock back.
     #[inline]
     pub(super) fn release(&self, mode: Mode) {
         match mode {
             Mode::Exclusive => {
-                if self.holder.is_noted() || !self.release_unqueued() {
-                    self.release_noted();
+                self.holder.end();
+                if !self.release_unqueued() {
+                    self.release_to_line(EXCLUSIVE);
                 }
             }
             Mode::Shared => {
@@ -171,18 +185,10 @@ impl RawLock {
             .is_ok()
     }
 
-    /// Not inlined, so that giving back a lock without a known holder stays small enough for that.
-    #[inline(never)]
-    fn release_noted(&self) {
-        self.holder.end();
-        if !self.release_unqueued() {
-            self.release_to_line(EXCLUSIVE);
-        }
-    }
-
     #[cold]
     fn release_to_line(&self, held: usize) {
         let mut line = lock(&self.line);
+        self.holder.show();
         let woken = self.serve(&mut line, held);
         drop(line);
         wake(woken);
@@ -192,6 +198,7 @@ impl RawLock {
     pub(super) fn downgrade(&self) {
         self.holder.end();
         let mut line = lock(&self.line);
+        self.holder.show();
         // Release, for those who share it too.
         self.word.fetch_add(SHARED - EXCLUSIVE, Ordering::Release);
         let woken = self.serve(&mut line, 0);
@@ -258,13 +265,18 @@ impl RawLock {
             return Poll::Ready(());
         }
         let waker = contain::clone_waker(cx.waker());
+        let fiber = tracked_fiber();
+        let blocker = self.holder.blocker();
         let mut woken = Woken::default();
         let was_queued = key.is_some();
         let (polled, unused) = {
             let mut line = lock(&self.line);
             match *key {
                 None => match self.take_or_queue(mode) {
-                    true => (Poll::Ready(()), Some(waker)),
+                    true => {
+                        self.note_holder(mode, fiber);
+                        (Poll::Ready(()), Some(waker))
+                    }
                     false => {
                         let request = Request {
                             mode,
@@ -273,12 +285,14 @@ impl RawLock {
                             passed_since: None,
                         };
                         *key = Some(line.add(request, Some(waker)));
+                        self.holder.show();
                         (Poll::Pending, None)
                     }
                 },
                 Some(own) if line.is_told(own) => {
                     *key = None;
                     drop(line.remove(own));
+                    self.note_holder(mode, fiber);
                     (Poll::Ready(()), Some(waker))
                 }
                 Some(own) => {
@@ -289,6 +303,7 @@ impl RawLock {
                         *key = None;
                         let (_, old) = line.remove(own);
                         debug_assert!(old.is_none(), "it was taken by the notification");
+                        self.note_holder(mode, fiber);
                         self.unqueue_if_empty(&line);
                         if mode == Mode::Shared {
                             woken = self.serve(&mut line, 0);
@@ -303,7 +318,7 @@ impl RawLock {
         contain::drop_waker(unused);
         wake(woken);
         if polled.is_pending() {
-            self.holder.note_wait();
+            blocker.into_iter().for_each(note);
             if !was_queued {
                 self.holder.report_if_abandoned();
             }
