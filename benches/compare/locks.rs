@@ -35,7 +35,8 @@ pub(crate) fn rows() -> [Row; 7] {
         Row::new("mutex-handed", Unit::NanosPer("hand-over"))
             .column(Column::Switchback, ours_handed)
             .column(Column::TokioTasks, tokios_handed)
-            .column(Column::May, mays_handed),
+            .column(Column::May, mays_handed)
+            .column(Column::Threads, stds_handed),
         Row::new("condvar", trip)
             .column(Column::Switchback, ours_in_turn)
             .column(Column::TokioTasks, tokios_in_turn)
@@ -49,6 +50,7 @@ pub(crate) fn rows() -> [Row; 7] {
         Row::new("mpsc-thread", trip)
             .column(Column::Switchback, fiber_and_thread)
             .column(Column::TokioTasks, task_and_thread)
+            .column(Column::May, coroutine_and_thread)
             .column(Column::Threads, thread_and_thread),
         Row::new("mpsc-hubs", trip)
             .column(Column::Switchback, hub_and_hub)
@@ -167,6 +169,23 @@ fn mays_handed() -> f64 {
             section(&mutex);
             coroutine.join().expect("the coroutine does not panic");
         })
+    })
+}
+
+fn stds_handed() -> f64 {
+    let mutex = Arc::new(std::sync::Mutex::new(0_u64));
+    let section = |mutex: &std::sync::Mutex<u64>| {
+        for _ in 0..FEW / 2 {
+            let mut count = mutex.lock().expect("nobody panics");
+            thread::yield_now();
+            *count += 1;
+        }
+    };
+    let other = mutex.clone();
+    let thread = thread::spawn(move || section(&other));
+    nanos_per(FEW, || {
+        section(&mutex);
+        thread.join().expect("the thread does not panic");
     })
 }
 
@@ -368,25 +387,44 @@ fn worker_and_worker() -> f64 {
     })
 }
 
+fn may_ping(
+    count: u64,
+    to: &may_sync::mpsc::Sender<u64>,
+    from: &may_sync::mpsc::Receiver<u64>,
+) -> f64 {
+    nanos_per(count, || {
+        for n in 0..count {
+            to.send(n).expect("the other is there");
+            assert_eq!(from.recv(), Ok(n));
+        }
+    })
+}
+
+fn may_pong(from: &may_sync::mpsc::Receiver<u64>, to: &may_sync::mpsc::Sender<u64>) {
+    while let Ok(n) = from.recv() {
+        to.send(n).expect("the other is there");
+    }
+}
+
 fn coroutine_and_coroutine() -> f64 {
     let (to_pong, from_ping) = may_sync::mpsc::channel();
     let (to_ping, from_pong) = may_sync::mpsc::channel();
     in_coroutine(move || {
-        let pong = may::go!(move || {
-            while let Ok(n) = from_ping.recv() {
-                to_ping.send(n).expect("the other is there");
-            }
-        });
-        let nanos = nanos_per(MANY, || {
-            for n in 0..MANY {
-                to_pong.send(n).expect("the other is there");
-                assert_eq!(from_pong.recv(), Ok(n));
-            }
-        });
+        let pong = may::go!(move || may_pong(&from_ping, &to_ping));
+        let nanos = may_ping(MANY, &to_pong, &from_pong);
         drop(to_pong);
         pong.join().expect("the coroutine does not panic");
         nanos
     })
+}
+
+fn coroutine_and_thread() -> f64 {
+    let (to_pong, from_ping) = may_sync::mpsc::channel();
+    let (to_ping, from_pong) = may_sync::mpsc::channel();
+    let thread = thread::spawn(move || may_pong(&from_ping, &to_ping));
+    let nanos = in_coroutine(move || may_ping(FEW, &to_pong, &from_pong));
+    thread.join().expect("the thread does not panic");
+    nanos
 }
 
 fn thread_and_thread() -> f64 {
