@@ -49,13 +49,29 @@
 //!
 //! | std | here |
 //! |---|---|
-//! | `stdin`, `Stdin`, `StdinLock` | different: types of their own, which block the fiber. A thread reads ahead for them |
-//! | `Stdin::lock`, `Stdin::read_line`, `Stdin::lines`, `Read` of `Stdin`, `&Stdin`, `Read`, `BufRead` of `StdinLock` | same |
-//! | `IsTerminal` of `Stdin`: `Stdin::is_terminal` | same, as a method of the type |
+//! | [`stdin`], [`Stdin`], [`StdinLock`] | different: types of their own, which block the fiber. A thread reads ahead for them |
+//! | [`Stdin::lock`], [`Stdin::read_line`], [`Stdin::lines`], `Read` of `Stdin`, `&Stdin`, `Read`, `BufRead` of `StdinLock` | same |
+//! | `IsTerminal` of `Stdin` | same, as a method of the type: [`Stdin::is_terminal`] |
 //! | `AsFd`, `AsRawFd` of `Stdin` | same |
 //! | `read_to_string(stdin())` | same |
-//! | `stdout`, `stderr` | std's own: a write blocks the thread while a pipe is full. Do not hold their locks across a wait |
-//! | `Sink` | different: that of [`AsyncWriter`]; std's is what `sink` returns |
+//! | `stdout`, `stderr`, `Stdout`, `StdoutLock`, `Stderr`, `StderrLock` | same: std's. A write blocks the thread while a pipe is full. Do not hold their locks across a wait |
+//! | `pipe`, `PipeReader`, `PipeWriter` | same: std's, which block the thread |
+//! | [`Sink`] | different: that of [`AsyncWriter`]; std's is what `sink` returns |
+//! | `Read`, `Write`, `BufRead`, `Seek`, `IsTerminal`, `prelude` | same: std's |
+//! | `BufReader`, `BufWriter`, `LineWriter`, `IntoInnerError`, `WriterPanicked`, `Bytes`, `Chain`, `Take`, `Lines`, `Split`, `Cursor`, `SeekFrom`, `IoSlice`, `IoSliceMut` | same: std's |
+//! | `copy`, `read_to_string`, `empty`, `Empty`, `repeat`, `Repeat`, `sink` | same: std's |
+//! | `Error`, `ErrorKind`, `Result` | same: std's |
+//!
+//! What std does not have:
+//!
+//! | here | |
+//! |---|---|
+//! | [`Blocking`], [`Blocking::new`], [`Blocking::get_ref`], [`Blocking::get_mut`], [`Blocking::into_inner`], [`Blocking::into_split`] | std's traits over tokio's |
+//! | [`Blocking::set_read_timeout`], [`Blocking::set_write_timeout`], [`Blocking::read_timeout`], [`Blocking::write_timeout`], [`Blocking::shutdown`], [`Blocking::shutdown_write`] | as the sockets of std, but an expired timeout is `TimedOut` on every platform |
+//! | [`SharedRead`], [`SharedWrite`] | tokio's sockets and pipes, which a `Blocking` uses through a shared reference |
+//! | [`AsyncReader`], [`AsyncReader::new`], [`AsyncReader::with_capacity`] | tokio's `AsyncRead` over a decoder of std's |
+//! | [`AsyncWriter`], [`AsyncWriter::new`], [`AsyncWriter::with_capacity`], [`AsyncWriter::into_inner`] | tokio's `AsyncWrite` over an encoder of std's |
+//! | `ready`, `Ready`, `until_ready`, `UntilReady` | on unix systems, waits for a descriptor |
 #![forbid(unsafe_code)]
 
 #[doc(no_inline)]

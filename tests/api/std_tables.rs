@@ -5,7 +5,7 @@ use std::fs;
 use crate::{sources, surface};
 
 /// The stable items of std's modules, with the methods of their types, as of Rust 1.95.
-const STD: [(&str, &str); 5] = [
+const STD: [(&str, &str); 6] = [
     (
         "fs",
         "canonicalize copy create_dir create_dir_all exists hard_link metadata read read_dir \
@@ -18,6 +18,14 @@ const STD: [(&str, &str); 5] = [
          OpenOptions::truncate OpenOptions::create OpenOptions::create_new OpenOptions::open \
          DirBuilder DirBuilder::new DirBuilder::recursive DirBuilder::create DirEntry \
          DirEntry::path DirEntry::metadata DirEntry::file_type DirEntry::file_name",
+    ),
+    (
+        "io",
+        "Read Write BufRead Seek IsTerminal prelude BufReader BufWriter LineWriter IntoInnerError \
+         WriterPanicked Bytes Chain Take Lines Split Cursor SeekFrom IoSlice IoSliceMut Error \
+         ErrorKind Result Empty Repeat Sink PipeReader PipeWriter Stdin StdinLock Stdin::lock \
+         Stdin::read_line Stdin::lines Stdout StdoutLock Stderr StderrLock copy empty pipe \
+         read_to_string repeat sink stdin stdout stderr",
     ),
     (
         "net",
