@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::base::{Elapsed, Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::{self, Frame, Place};
-use crate::current::{StackState, WaitSite, refuse_other_runtime, stretched, suspend};
+use crate::current::{Resumer, StackState, WaitSite, refuse_other_runtime, stretched, suspend};
 use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
@@ -163,6 +163,48 @@ pub(crate) fn wait_at<F: Future>(site: WaitSite, future: F) -> F::Output {
         Ok(output) => output,
         Err(interrupt) => interrupt.throw(),
     }
+}
+
+/// Returns whether the running code is that of a fiber which may suspend at once: see
+/// [`suspend_calmly`].
+#[inline(always)]
+pub(crate) fn is_calm() -> bool {
+    let frame = Frame::new();
+    match frame.place() {
+        Place::Stack(state) => state.fiber().is_some() && has_calm(state),
+        _ => false,
+    }
+}
+
+/// Returns whether no interrupt has to be looked at, and nothing unwinds.
+#[inline(always)]
+fn has_calm(state: &StackState) -> bool {
+    !interrupt::may_be_any(state) && !panicking()
+}
+
+/// Suspends the running fiber, which [is calm](is_calm), until it is woken. This is a wait without a
+/// future, for a caller that has arranged for the wake. What it waits for is named by `what`.
+///
+/// Returns whether the fiber is still calm, and suspended. If not, the caller has to wait for a future,
+/// which looks at the interrupt first.
+#[track_caller]
+#[inline(always)]
+pub(crate) fn suspend_calmly(what: fn() -> &'static str) -> bool {
+    let frame = Frame::new();
+    let Place::Stack(state) = frame.place() else {
+        return false;
+    };
+    let Resumer::Hub { fiber, hub } = &state.resumer else {
+        return false;
+    };
+    let at = Location::caller();
+    if state.is_in_other_runtime(at) {
+        return false;
+    }
+    state.begin_wait();
+    state.note_suspension(at, what);
+    suspend::wait_calmly(state, hub.part(fiber));
+    has_calm(state)
 }
 
 /// Waits for `future` at this site, which must be that of the running code.

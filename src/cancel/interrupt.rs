@@ -100,10 +100,16 @@ impl Interrupt {
 #[inline]
 #[track_caller]
 pub(crate) fn take(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
-    if state.resumer.interrupts() == 0 && state.deadlines.is_empty() {
-        return None;
+    match may_be_any(state) {
+        false => None,
+        true => take_cold(state, may_unwind, on),
     }
-    take_cold(state, may_unwind, on)
+}
+
+/// Returns whether [`take`] has to look closer.
+#[inline]
+pub(crate) fn may_be_any(state: &StackState) -> bool {
+    state.resumer.interrupts() != 0 || !state.deadlines.is_empty()
 }
 
 #[cold]

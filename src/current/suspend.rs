@@ -41,6 +41,15 @@ pub(crate) fn give_way_calmly(state: &StackState, part: &HubPart) {
     switch_calmly(state, Some(part), Suspension::Yielding);
 }
 
+/// Suspends the stack of a fiber, with this hub part, until it is woken. Called when the thread counts no
+/// panic and there are no deadlines.
+#[inline(always)]
+pub(crate) fn wait_calmly(state: &StackState, part: &HubPart) {
+    debug_assert!(!panicking() && state.deadlines.is_empty());
+    switch_calmly(state, Some(part), state.take_suspension());
+    state.caught_sticky.set(false);
+}
+
 #[inline(always)]
 fn switch_calmly(state: &StackState, part: Option<&HubPart>, how: Suspension) {
     switch(state, part, how);

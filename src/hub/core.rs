@@ -27,8 +27,8 @@ use super::trial::Trial;
 use crate::base::ResumedIn;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
-    FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalPhase,
-    Mailbox, Next, Recycler, RemoteSpawn, Scheduler, SoleDriver, StartQueue, Takes,
+    FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalJoiner,
+    LocalPhase, Mailbox, Next, Recycler, RemoteSpawn, Scheduler, SoleDriver, StartQueue, Takes,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -441,10 +441,17 @@ impl Core {
     /// Wakes the fiber of this hub that waits for `fiber` to end.
     #[inline]
     pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
-        let joiner = self.rest(fiber).joiner.take();
-        if let Some(joiner) = joiner.and_then(|joiner| self.table.find(joiner)) {
-            joiner.note_waker("waker.wake_by_ref");
-            self.wake(&joiner);
+        if let Some(joiner) = self.rest(fiber).joiner.take() {
+            self.wake_if_live(joiner);
+        }
+    }
+
+    /// Wakes a fiber of this hub, if it has not ended.
+    #[inline]
+    pub(crate) fn wake_if_live(&self, waiting: LocalJoiner) {
+        if let Some(fiber) = self.table.find(waiting) {
+            fiber.note_waker("waker.wake_by_ref");
+            self.wake(&fiber);
         }
     }
 

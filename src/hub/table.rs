@@ -138,14 +138,15 @@ impl Table {
         fibers.iter().collect()
     }
 
-    /// Drops every fiber's reference. Suspended fibers are leaked (Live Stack Invariant). Fibers
-    /// that are running are forgotten instead, because their code may continue: `exit` called in a
-    /// fiber runs the destructors of the thread's variables on that fiber's stack.
+    /// Drops every fiber's reference. Those of fibers that have begun are forgotten instead: their stacks
+    /// are leaked (Live Stack Invariant), and so are they (Table Invariant). The code of one that is
+    /// running may even continue: `exit` called in a fiber runs the destructors of the thread's
+    /// variables on that fiber's stack.
     ///
     /// So are all, if another thread may use one: `is_read`.
     pub(crate) fn clear(&self, token: &HubToken, is_read: bool) {
         for (_, entry) in self.entries.take() {
-            if is_read || entry.fiber.hub_part(token).coroutine.is_running() {
+            if is_read || entry.fiber.hub_part(token).phase.get() == LocalPhase::Begun {
                 mem::forget(entry.fiber);
             }
         }

@@ -20,6 +20,7 @@
 //! after which it does so (its `event_interval`). If other tasks give way for ever too, the fibers
 //! get 128 resumes for each 61 polls of those tasks, however many fibers there are.
 
+use std::mem;
 use std::ptr;
 use std::rc::Rc;
 use std::task::Context;
@@ -263,6 +264,8 @@ fn resumed_below(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
 /// Retires a fiber that has suspended itself for ever.
 #[cold]
 fn abandoned(core: &Rc<Core>, fiber: &FiberRef, unwinding: Unwinding) {
+    // Table Invariant: what is on the stack keeps references that are not counted.
+    mem::forget(fiber.clone());
     core.depths.end(fiber);
     core.uncount_taken(fiber.id());
     let name = fiber.name().to_owned();

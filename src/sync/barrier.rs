@@ -4,8 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::waiters::{Key, Waiters, lock_to_poll, wake};
-use crate::base::contain;
+use super::waiters::{Seat, Waiters, drop_waiter, lock_to_poll, wake};
 use crate::base::lock::{ConstMutex, lock};
 use crate::current::WaitSite;
 use crate::wait::wait_at;
@@ -93,7 +92,7 @@ impl Barrier {
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         let site = WaitSite::here_unless_async("`Barrier::wait`", "await `wait_async`");
-        wait_at(site, self.arrive())
+        wait_at(site, self.arrive(Seat::of_call()))
     }
 
     /// As [`wait`](Barrier::wait), for async code.
@@ -102,13 +101,13 @@ impl Barrier {
     ///
     /// Dropping the future takes its arrival back, unless all have arrived before.
     pub async fn wait_async(&self) -> BarrierWaitResult {
-        self.arrive().await
+        self.arrive(Seat::of_future()).await
     }
 
-    fn arrive(&self) -> Arrival<'_> {
+    fn arrive(&self, seat: Seat) -> Arrival<'_> {
         Arrival {
             barrier: self,
-            key: None,
+            seat,
         }
     }
 }
@@ -121,7 +120,7 @@ impl fmt::Debug for Barrier {
 
 struct Arrival<'a> {
     barrier: &'a Barrier,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 impl Future for Arrival<'_> {
@@ -132,10 +131,10 @@ impl Future for Arrival<'_> {
         let (mut waiting, waker) = lock_to_poll(
             &this.barrier.waiters,
             |waiting| &waiting.waiters,
-            this.key,
+            &this.seat,
             cx.waker(),
         );
-        let (result, unused, woken) = match this.key {
+        let (result, unused, woken) = match this.seat.key {
             None if waiting.count + 1 >= this.barrier.needed => {
                 waiting.count = 0;
                 let woken = waiting.waiters.tell_all(|()| ());
@@ -143,18 +142,18 @@ impl Future for Arrival<'_> {
             }
             None => {
                 waiting.count += 1;
-                this.key = Some(waiting.waiters.add((), waker));
+                this.seat.key = Some(waiting.waiters.add((), waker));
                 (None, None, Vec::new())
             }
             Some(key) if waiting.waiters.is_told(key) => {
-                this.key = None;
+                this.seat.key = None;
                 drop(waiting.waiters.remove(key));
                 (Some(false), waker, Vec::new())
             }
-            Some(key) => (None, waiting.waiters.set_waker(key, waker), Vec::new()),
+            Some(key) => (None, waiting.waiters.set_waiter(key, waker), Vec::new()),
         };
         drop(waiting);
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         wake(woken);
         match result {
             Some(is_leader) => Poll::Ready(BarrierWaitResult(is_leader)),
@@ -165,7 +164,7 @@ impl Future for Arrival<'_> {
 
 impl Drop for Arrival<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key else {
+        let Some(key) = self.seat.key else {
             return;
         };
         let unused = {
@@ -175,7 +174,7 @@ impl Drop for Arrival<'_> {
             }
             waiting.waiters.remove(key).1
         };
-        contain::drop_waker(unused);
+        drop_waiter(unused);
     }
 }
 

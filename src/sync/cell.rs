@@ -1,4 +1,4 @@
-//! The values behind the locks, and the only unsafe code of `sync`.
+//! The values behind the locks.
 //!
 //! # Safety
 //!
@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use super::raw_lock::{Acquire, Mode, RawLock};
+use super::waiters::Seat;
 use crate::current::WaitSite;
 use crate::thread;
 use crate::wait::wait_at;
@@ -110,10 +111,10 @@ macro_rules! hold {
             }
 
             /// Returns a future that gets a hold.
-            pub(super) fn $wait(&self) -> $waiting<'_, T> {
+            pub(super) fn $wait(&self, seat: Seat) -> $waiting<'_, T> {
                 $waiting {
                     cell: self,
-                    acquire: Acquire::new(&self.lock, $mode),
+                    acquire: Acquire::new(&self.lock, $mode, seat),
                 }
             }
         }
@@ -275,7 +276,10 @@ impl<T: ?Sized> ReentrantCell<T> {
             self.depth.store(depth, Ordering::Relaxed);
         } else {
             if !self.lock.try_acquire(Mode::Exclusive) {
-                wait_at(site, Acquire::new(&self.lock, Mode::Exclusive));
+                wait_at(
+                    site,
+                    Acquire::new(&self.lock, Mode::Exclusive, Seat::of_call()),
+                );
             }
             self.owner.store(own, Ordering::Relaxed);
             self.depth.store(1, Ordering::Relaxed);

@@ -5,18 +5,26 @@
 //! and then the message of the first sender that waits moves into it. Whoever waits finds in its entry
 //! what it was given. So the order is first in, first out, also among several that receive.
 //!
+//! A fiber that waits in a call has a [`Hand`] open. If the message comes from code on the thread of its
+//! hub, that puts it into the hand and takes the fiber out of the line, and the fiber need not lock the
+//! channel again. One that ends with a message in its hand, or left in its entry, puts it back to the
+//! front.
+//!
 //! Messages are dropped outside of the lock, because that runs code of the user's.
 
+use std::any::type_name;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::waiters::{Key, Waiters, lock_to_poll, wake};
-use crate::base::contain;
+use super::hand::{Hand, OpenHand};
+use super::waiters::{Key, Seat, Waiter, Waiters, Wake, drop_waiter, lock_to_poll, wake};
 use crate::base::lock::{ConstMutex, lock};
+use crate::current::WaitSite;
+use crate::wait::{is_calm, suspend_calmly, wait_at};
 
 pub(super) struct Channel<S: Store>(ConstMutex<State<S>>);
 
@@ -59,15 +67,33 @@ struct State<S: Store> {
     room: usize,
     senders: usize,
     has_receiver: bool,
-    /// Receivers that wait. Each is left its message; none, if there are no senders any more.
-    receiving: Waiters<Option<S::Item>>,
+    receiving: Waiters<Receiving<S::Item>>,
     /// Senders that wait, with their messages, which are taken from them.
     sending: Waiters<Option<S::Item>>,
 }
 
+/// A receiver that waits.
+struct Receiving<T> {
+    /// What it is left; nothing, if there are no senders any more.
+    message: Option<T>,
+    /// Where code on its thread puts its message, and takes it out of the line.
+    hand: Option<OpenHand<T>>,
+}
+
+/// What a receiver gets, and whom to wake after the lock was released.
+struct Received<T>(Result<T, RecvError>, Option<Wake>);
+
+impl<T> Received<T> {
+    #[inline]
+    fn finish(self) -> Result<T, RecvError> {
+        wake(self.1);
+        self.0
+    }
+}
+
 impl<S: Store> State<S> {
     /// Takes the next message, and lets a sender that waits go on. Returns whom to wake.
-    fn take(&mut self) -> Option<(S::Item, Option<Waker>)> {
+    fn take(&mut self) -> Option<(S::Item, Option<Wake>)> {
         let queued = self.queue.pop();
         if queued.is_some() && self.queue.len() >= self.room {
             return queued.map(|message| (message, None));
@@ -87,12 +113,49 @@ impl<S: Store> State<S> {
         }
     }
 
+    /// Takes the next message, or joins the line of receivers.
+    #[inline]
+    fn take_or_join(
+        &mut self,
+        key: &mut Option<Key>,
+        waiter: &mut Option<Waiter>,
+        hand: Option<OpenHand<S::Item>>,
+    ) -> Option<Received<S::Item>> {
+        let may_have_any = self.queue.len() > 0 || !self.sending.is_empty();
+        if let Some((message, woken)) = may_have_any.then(|| self.take()).flatten() {
+            return Some(Received(Ok(message), woken));
+        }
+        if self.senders == 0 {
+            return Some(Received(Err(RecvError), None));
+        }
+        let receiving = Receiving {
+            message: None,
+            hand,
+        };
+        *key = Some(self.receiving.add(receiving, waiter.take()));
+        None
+    }
+
+    /// Takes what a receiver was left in the line, if it was told.
+    #[inline]
+    fn take_told(&mut self, key: &mut Option<Key>) -> Option<Received<S::Item>> {
+        let told = key.filter(|key| self.receiving.is_told(*key))?;
+        *key = None;
+        if let Some(message) = self.receiving.remove(told).0.message {
+            return Some(Received(Ok(message), None));
+        }
+        // There were no senders; but another receiver may have put a message back.
+        Some(match self.take() {
+            Some((message, woken)) => Received(Ok(message), woken),
+            None => Received(Err(RecvError), None),
+        })
+    }
+
     /// Hands a message to a receiver that waits, or puts it into the queue. Returns whom to wake, or the
     /// message if there is no room.
-    fn put(&mut self, message: S::Item) -> Result<Option<Waker>, S::Item> {
+    fn put(&mut self, message: S::Item) -> Result<Option<Wake>, S::Item> {
         if let Some(first) = self.receiving.first() {
-            *self.receiving.get(first) = Some(message);
-            return Ok(self.receiving.tell(first));
+            return Ok(self.hand_over(first, message));
         }
         match self.queue.len() < self.room {
             true => {
@@ -103,11 +166,24 @@ impl<S: Store> State<S> {
         }
     }
 
+    /// Hands a message to the receiver that waits first. Returns whom to wake.
+    #[inline(always)]
+    fn hand_over(&mut self, first: Key, message: S::Item) -> Option<Wake> {
+        if self.receiving.get(first).hand.is_some() {
+            if let Some((receiving, woken)) = self.receiving.remove_here(first) {
+                let hand = receiving.hand.expect("it was there");
+                hand.give(message);
+                return Some(woken);
+            }
+        }
+        self.receiving.get(first).message = Some(message);
+        self.receiving.tell(first)
+    }
+
     /// Takes back a message that a receiver was left and did not take.
-    fn put_back(&mut self, message: S::Item) -> Option<Waker> {
+    fn put_back(&mut self, message: S::Item) -> Option<Wake> {
         if let Some(first) = self.receiving.first() {
-            *self.receiving.get(first) = Some(message);
-            return self.receiving.tell(first);
+            return self.hand_over(first, message);
         }
         self.queue.put_back(message);
         None
@@ -185,11 +261,11 @@ impl<S: Store> Channel<S> {
     }
 
     /// Returns a future that sends a message.
-    pub(super) fn send(&self, message: S::Item) -> Send<'_, S> {
+    pub(super) fn send(&self, message: S::Item, seat: Seat) -> Send<'_, S> {
         Send {
             channel: self,
             message: Some(message),
-            key: None,
+            seat,
         }
     }
 
@@ -207,11 +283,45 @@ impl<S: Store> Channel<S> {
         Ok(message)
     }
 
+    /// Receives a message, and waits for one at this site, which must be that of the running code.
+    #[track_caller]
+    #[inline]
+    pub(super) fn recv_at(&self, site: WaitSite) -> Result<S::Item, RecvError> {
+        if !is_calm() {
+            return match self.try_recv() {
+                Ok(message) => Ok(message),
+                Err(TryRecvError::Disconnected) => Err(RecvError),
+                Err(TryRecvError::Empty) => wait_at(site, self.recv(Seat::of_call())),
+            };
+        }
+        let hand = Hand::new();
+        let mut call = RecvCall {
+            recv: self.recv(Seat::of_call()),
+            hand: &hand,
+        };
+        if let Some(received) = call.take_or_join() {
+            return received;
+        }
+        while suspend_calmly(type_name::<Recv<'_, S>>) {
+            if let Some(received) = call.take_told() {
+                return received;
+            }
+        }
+        wait_at(site, call)
+    }
+
+    /// Takes back a message that a receiver was given and did not take.
+    #[cold]
+    fn put_back(&self, message: S::Item) {
+        let woken = lock(&self.0).put_back(message);
+        wake(woken);
+    }
+
     /// Returns a future that receives a message.
-    pub(super) fn recv(&self) -> Recv<'_, S> {
+    pub(super) fn recv(&self, seat: Seat) -> Recv<'_, S> {
         Recv {
             channel: self,
-            key: None,
+            seat,
         }
     }
 }
@@ -221,7 +331,7 @@ pub(super) struct Send<'a, S: Store> {
     channel: &'a Channel<S>,
     /// Until it is sent, or is with the channel.
     message: Option<S::Item>,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 // Nothing of the message is pinned.
@@ -238,14 +348,14 @@ impl<S: Store> Future for Send<'_, S> {
         let (mut state, waker) = lock_to_poll(
             &this.channel.0,
             |state| &state.sending,
-            this.key,
+            &this.seat,
             cx.waker(),
         );
-        let Some(key) = this.key else {
+        let Some(key) = this.seat.key else {
             let message = this.message.take().expect("it is sent once");
             if !state.has_receiver {
                 drop(state);
-                contain::drop_waker(waker);
+                drop_waiter(waker);
                 return Poll::Ready(Err(SendError(message)));
             }
             // Those who wait come first.
@@ -256,26 +366,26 @@ impl<S: Store> Future for Send<'_, S> {
             return match put {
                 Ok(woken) => {
                     drop(state);
-                    contain::drop_waker(waker);
+                    drop_waiter(waker);
                     wake(woken);
                     Poll::Ready(Ok(()))
                 }
                 Err(message) => {
-                    this.key = Some(state.sending.add(Some(message), waker));
+                    this.seat.key = Some(state.sending.add(Some(message), waker));
                     Poll::Pending
                 }
             };
         };
         if !state.sending.is_told(key) {
-            let unused = state.sending.set_waker(key, waker);
+            let unused = state.sending.set_waiter(key, waker);
             drop(state);
-            contain::drop_waker(unused);
+            drop_waiter(unused);
             return Poll::Pending;
         }
         let (message, _) = state.sending.remove(key);
         drop(state);
-        this.key = None;
-        contain::drop_waker(waker);
+        this.seat.key = None;
+        drop_waiter(waker);
         Poll::Ready(match message {
             None => Ok(()),
             Some(message) => Err(SendError(message)),
@@ -285,12 +395,12 @@ impl<S: Store> Future for Send<'_, S> {
 
 impl<S: Store> Drop for Send<'_, S> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some(key) = self.seat.key {
             let mut state = lock(&self.channel.0);
             let removed = state.sending.remove(key);
             drop(state);
             let (message, unused) = removed;
-            contain::drop_waker(unused);
+            drop_waiter(unused);
             drop(message);
         }
     }
@@ -299,7 +409,7 @@ impl<S: Store> Drop for Send<'_, S> {
 /// A future that receives a message. Dropped before it was ready, it loses none.
 pub(super) struct Recv<'a, S: Store> {
     channel: &'a Channel<S>,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 impl<S: Store> Future for Recv<'_, S> {
@@ -307,55 +417,107 @@ impl<S: Store> Future for Recv<'_, S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Item, RecvError>> {
         let this = &mut *self;
-        let (mut state, waker) = lock_to_poll(
+        let (mut state, mut waiter) = lock_to_poll(
             &this.channel.0,
             |state| &state.receiving,
-            this.key,
+            &this.seat,
             cx.waker(),
         );
-        let (received, unused, woken) = match this.key {
-            None => match state.take() {
-                Some((message, woken)) => (Some(Ok(message)), waker, woken),
-                None if state.senders == 0 => (Some(Err(RecvError)), waker, None),
-                None => {
-                    this.key = Some(state.receiving.add(None, waker));
-                    (None, None, None)
+        let received = match this.seat.key {
+            None => state.take_or_join(&mut this.seat.key, &mut waiter, None),
+            Some(key) => {
+                let received = state.take_told(&mut this.seat.key);
+                if received.is_none() {
+                    waiter = state.receiving.set_waiter(key, waiter);
                 }
-            },
-            Some(key) if state.receiving.is_told(key) => {
-                this.key = None;
-                let (message, _) = state.receiving.remove(key);
-                // If there is none, there were no senders; another receiver may have put one back.
-                let (message, woken) = match message {
-                    Some(message) => (Some(message), None),
-                    None => state.take().unzip(),
-                };
-                (Some(message.ok_or(RecvError)), waker, woken.flatten())
+                received
             }
-            Some(key) => (None, state.receiving.set_waker(key, waker), None),
         };
         drop(state);
-        contain::drop_waker(unused);
-        wake(woken);
+        drop_waiter(waiter);
         match received {
-            Some(received) => Poll::Ready(received),
+            Some(received) => Poll::Ready(received.finish()),
             None => Poll::Pending,
         }
     }
 }
 
-impl<S: Store> Drop for Recv<'_, S> {
-    fn drop(&mut self) {
-        let Some(key) = self.key else {
-            return;
-        };
+impl<S: Store> Recv<'_, S> {
+    /// Ends a wait that was not finished.
+    #[cold]
+    fn leave(&self, key: Key) {
         let (unused, woken) = {
             let mut state = lock(&self.channel.0);
-            let (message, unused) = state.receiving.remove(key);
-            (unused, message.and_then(|message| state.put_back(message)))
+            let (left, unused) = state.receiving.remove(key);
+            let woken = left.message.and_then(|message| state.put_back(message));
+            (unused, woken)
         };
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         wake(woken);
+    }
+}
+
+impl<S: Store> Drop for Recv<'_, S> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(key) = self.seat.key {
+            self.leave(key);
+        }
+    }
+}
+
+/// A [`Recv`] in the frame of a call, to which one on its thread gives the message without a second lock.
+/// Then its entry is gone, and its key means nothing.
+struct RecvCall<'a, S: Store> {
+    recv: Recv<'a, S>,
+    hand: &'a Hand<S::Item>,
+}
+
+impl<S: Store> RecvCall<'_, S> {
+    #[inline]
+    fn take_or_join(&mut self) -> Option<Result<S::Item, RecvError>> {
+        let Recv { channel, seat } = &mut self.recv;
+        let mut fiber = seat.fiber();
+        let hand = fiber.is_some().then(|| self.hand.open());
+        let received = lock(&channel.0).take_or_join(&mut seat.key, &mut fiber, hand);
+        received.map(Received::finish)
+    }
+
+    #[inline]
+    fn take_told(&mut self) -> Option<Result<S::Item, RecvError>> {
+        if let Some(message) = self.take_given() {
+            return Some(Ok(message));
+        }
+        let Recv { channel, seat } = &mut self.recv;
+        let received = lock(&channel.0).take_told(&mut seat.key);
+        received.map(Received::finish)
+    }
+
+    #[inline]
+    fn take_given(&mut self) -> Option<S::Item> {
+        let given = self.hand.take()?;
+        self.recv.seat.key = None;
+        Some(given)
+    }
+}
+
+impl<S: Store> Future for RecvCall<'_, S> {
+    type Output = Result<S::Item, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Item, RecvError>> {
+        match self.take_given() {
+            Some(message) => Poll::Ready(Ok(message)),
+            None => Pin::new(&mut self.recv).poll(cx),
+        }
+    }
+}
+
+impl<S: Store> Drop for RecvCall<'_, S> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(message) = self.take_given() {
+            self.recv.channel.put_back(message);
+        }
     }
 }
 
@@ -369,6 +531,7 @@ impl<S: Store> fmt::Debug for Channel<S> {
 mod loom_tests {
     use std::pin::pin;
     use std::sync::Arc;
+    use std::task::Waker;
 
     use loom::future::block_on;
     use loom::thread;
@@ -377,7 +540,7 @@ mod loom_tests {
 
     /// Polls once and ends. Returns what it has received.
     fn give_up(channel: &Channel<VecDeque<u8>>) -> Option<u8> {
-        let mut recv = pin!(channel.recv());
+        let mut recv = pin!(channel.recv(Seat::of_future()));
         match recv.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(received) => received.ok(),
             Poll::Pending => None,
@@ -394,12 +557,12 @@ mod loom_tests {
                 sends.try_send(2).unwrap();
             });
             let ends = thread::spawn(move || give_up(&ends));
-            let mut sum = block_on(channel.recv()).unwrap();
+            let mut sum = block_on(channel.recv(Seat::of_future())).unwrap();
             sends.join().unwrap();
             if let Some(taken) = ends.join().unwrap() {
                 sum += taken;
             } else {
-                sum += block_on(channel.recv()).unwrap();
+                sum += block_on(channel.recv(Seat::of_future())).unwrap();
             }
             assert_eq!(sum, 3);
         });
@@ -412,13 +575,13 @@ mod loom_tests {
                 let channel = Arc::new(Channel::new(room));
                 let sends = channel.clone();
                 let sends = thread::spawn(move || {
-                    block_on(sends.send(1)).unwrap();
-                    block_on(sends.send(2)).unwrap();
+                    block_on(sends.send(1, Seat::of_future())).unwrap();
+                    block_on(sends.send(2, Seat::of_future())).unwrap();
                     sends.end_sender();
                 });
-                assert_eq!(block_on(channel.recv()), Ok(1));
-                assert_eq!(block_on(channel.recv()), Ok(2));
-                assert_eq!(block_on(channel.recv()), Err(RecvError));
+                assert_eq!(block_on(channel.recv(Seat::of_future())), Ok(1));
+                assert_eq!(block_on(channel.recv(Seat::of_future())), Ok(2));
+                assert_eq!(block_on(channel.recv(Seat::of_future())), Err(RecvError));
                 sends.join().unwrap();
             });
         }
@@ -429,7 +592,7 @@ mod loom_tests {
         loom::model(|| {
             let channel = Arc::new(Channel::new(0));
             let sends = channel.clone();
-            let sends = thread::spawn(move || block_on(sends.send(1)));
+            let sends = thread::spawn(move || block_on(sends.send(1, Seat::of_future())));
             let ends = channel.clone();
             let ends = thread::spawn(move || ends.end_receiver());
             assert!(sends.join().unwrap().is_err());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::line::{Line, Notified};
+use super::waiters::Seat;
 use super::{Mutex, MutexGuard};
 use crate::base::deadline_after;
 use crate::current::WaitSite;
@@ -106,7 +107,7 @@ impl Condvar {
         site: WaitSite,
         guard: MutexGuard<'a, T>,
     ) -> LockResult<MutexGuard<'a, T>> {
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_call());
         let notification = wait_at(site, notified);
         let locked = mutex.lock_at(site);
         notification.keep();
@@ -173,7 +174,7 @@ impl Condvar {
         &self,
         guard: MutexGuard<'a, T>,
     ) -> LockResult<MutexGuard<'a, T>> {
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_future());
         let notification = notified.await;
         let locked = mutex.lock_async().await;
         notification.keep();
@@ -342,7 +343,7 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         deadline: Instant,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_call());
         let notification = block_until(site, notified, deadline).ok();
         let result = WaitTimeoutResult(notification.is_none());
         let locked = mutex.lock_at(site);
@@ -356,8 +357,8 @@ impl Condvar {
     }
 
     /// Joins the line and gives the mutex back, in this order.
-    fn release<'a, T>(&self, guard: MutexGuard<'a, T>) -> (&'a Mutex<T>, Notified<'_>) {
-        let notified = self.0.join();
+    fn release<'a, T>(&self, guard: MutexGuard<'a, T>, seat: Seat) -> (&'a Mutex<T>, Notified<'_>) {
+        let notified = self.0.join(seat);
         (guard.mutex, notified)
     }
 

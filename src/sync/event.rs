@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::line::{Line, Notified};
+use super::waiters::Seat;
 use crate::base::deadline_after;
 use crate::base::lock::ConstUsize;
 use crate::current::WaitSite;
@@ -73,7 +74,7 @@ impl Event {
     #[track_caller]
     pub fn wait(&self) {
         let site = WaitSite::here_unless_async("`Event::wait`", "await `wait_async`");
-        if let Some(notified) = self.join() {
+        if let Some(notified) = self.join(Seat::of_call()) {
             wait_at(site, notified).keep();
         }
     }
@@ -84,7 +85,7 @@ impl Event {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn wait_async(&self) {
-        if let Some(notified) = self.join() {
+        if let Some(notified) = self.join(Seat::of_future()) {
             notified.await.keep();
         }
     }
@@ -114,7 +115,7 @@ impl Event {
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let call = "`Event::wait_timeout`";
         let site = WaitSite::here_or_error_unless_async(call, "await `wait_async`");
-        match (self.join(), site) {
+        match (self.join(Seat::of_call()), site) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(notified), Some(site)) => {
@@ -130,11 +131,11 @@ impl Event {
     }
 
     /// Joins the line, unless it is set.
-    fn join(&self) -> Option<Notified<'_>> {
+    fn join(&self, seat: Seat) -> Option<Notified<'_>> {
         if self.is_set() {
             return None;
         }
-        let notified = self.line.join();
+        let notified = self.line.join(seat);
         // It may have been set before the line was joined. The line's lock orders this look behind the
         // `notify_all` of a `set` that has missed the new place.
         match self.is_set() {

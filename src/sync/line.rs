@@ -4,8 +4,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::waiters::{Key, Waiters, lock_to_poll, wake};
-use crate::base::contain;
+use super::waiters::{Seat, Waiters, drop_waiter, lock_to_poll, wake};
 use crate::base::lock::{ConstMutex, lock};
 
 /// Those who wait for a notification, which is for whoever is in the line when it is given.
@@ -28,12 +27,9 @@ impl Line {
 
     /// Joins the line. The future is ready once its waiter was notified, also if that is before its first
     /// poll.
-    pub(super) fn join(&self) -> Notified<'_> {
-        let key = lock(&self.0).add(Told::No, None);
-        Notified {
-            line: self,
-            key: Some(key),
-        }
+    pub(super) fn join(&self, mut seat: Seat) -> Notified<'_> {
+        seat.key = Some(lock(&self.0).add(Told::No, seat.fiber()));
+        Notified { line: self, seat }
     }
 
     /// Notifies the first in the line.
@@ -66,25 +62,28 @@ impl Default for Line {
 #[derive(Debug)]
 pub(super) struct Notified<'a> {
     line: &'a Line,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 impl<'a> Future for Notified<'a> {
     type Output = Notification<'a>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Notification<'a>> {
-        let key = self.key.expect("it is not polled again after it was ready");
-        let (mut line, waker) = lock_to_poll(&self.line.0, |line| line, Some(key), cx.waker());
+        let key = self
+            .seat
+            .key
+            .expect("it is not polled again after it was ready");
+        let (mut line, waker) = lock_to_poll(&self.line.0, |line| line, &self.seat, cx.waker());
         if !line.is_told(key) {
-            let unused = line.set_waker(key, waker);
+            let unused = line.set_waiter(key, waker);
             drop(line);
-            contain::drop_waker(unused);
+            drop_waiter(unused);
             return Poll::Pending;
         }
         let (told, _) = line.remove(key);
         drop(line);
-        contain::drop_waker(waker);
-        self.key = None;
+        drop_waiter(waker);
+        self.seat.key = None;
         Poll::Ready(Notification {
             line: self.line,
             is_for_one: told == Told::One,
@@ -94,11 +93,11 @@ impl<'a> Future for Notified<'a> {
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key else {
+        let Some(key) = self.seat.key else {
             return;
         };
         let (told, unused) = lock(&self.line.0).remove(key);
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         if told == Told::One {
             self.line.notify_one();
         }
@@ -141,7 +140,7 @@ mod loom_tests {
         loom::model(|| {
             let line = Arc::new(Line::new());
             // Both are in the line when the notification is given.
-            let (first, second) = (line.join(), line.join());
+            let (first, second) = (line.join(Seat::of_future()), line.join(Seat::of_future()));
             let other = line.clone();
             let notifies = thread::spawn(move || other.notify_one());
             drop(first);
@@ -154,7 +153,7 @@ mod loom_tests {
     fn all_who_are_in_the_line_are_notified() {
         loom::model(|| {
             let line = Arc::new(Line::new());
-            let (first, second) = (line.join(), line.join());
+            let (first, second) = (line.join(Seat::of_future()), line.join(Seat::of_future()));
             let other = line.clone();
             let notifies = thread::spawn(move || other.notify_all());
             block_on(first).keep();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 
 use super::line::Line;
+use super::waiters::Seat;
 use crate::base::lock::ConstUsize;
 use crate::cancel::shield;
 use crate::current::WaitSite;
@@ -211,7 +212,7 @@ impl Once {
     /// As [`wait_force`](Once::wait_force), for async code.
     pub async fn wait_async(&self) {
         while !self.is_completed() {
-            let notified = self.line.join();
+            let notified = self.line.join(Seat::of_future());
             if !self.is_completed() {
                 notified.await.keep();
             }
@@ -222,7 +223,7 @@ impl Once {
     pub(super) fn wait_until_done(&self, call: &str, poisoned: Option<&str>) {
         while !self.is_completed() {
             let site = WaitSite::here_unless_async(call, "await `wait_async`");
-            let notified = self.line.join();
+            let notified = self.line.join(Seat::of_call());
             match self.phase.load(Ordering::Acquire) {
                 phase::DONE => return,
                 phase::POISONED if poisoned.is_some() => panic_poisoned(poisoned),
@@ -240,7 +241,7 @@ impl Once {
                 Begin::Run(run) => return run.finish(ask, f),
                 Begin::Wait => {
                     let site = WaitSite::here_unless_async(ask.call, ask.instead);
-                    let notified = self.line.join();
+                    let notified = self.line.join(Seat::of_call());
                     if self.phase.load(Ordering::Acquire) == phase::RUNNING {
                         wait_at(site, notified).keep();
                     }
@@ -256,7 +257,7 @@ impl Once {
                 Begin::Done => return,
                 Begin::Run(run) => return run.finish(ask, f),
                 Begin::Wait => {
-                    let notified = self.line.join();
+                    let notified = self.line.join(Seat::of_future());
                     if self.phase.load(Ordering::Acquire) == phase::RUNNING {
                         notified.await.keep();
                     }

@@ -10,6 +10,7 @@ use tokio::task::coop;
 
 use super::channel::{Channel, Store};
 use super::line::Line;
+use super::waiters::Seat;
 use crate::base::lock::{ConstMutex, lock};
 use crate::base::{Elapsed, deadline_after};
 use crate::current::WaitSite;
@@ -161,7 +162,7 @@ macro_rules! queue {
                 let site = WaitSite::here_unless_async(concat!("`", stringify!($queue), "::put`"), "await `put_async`");
                 if let Err(item) = self.try_put(item) {
                     let begun = self.unfinished.begin();
-                    let _ = wait_at(site, self.channel.send(item));
+                    let _ = wait_at(site, self.channel.send(item, Seat::of_call()));
                     begun.keep();
                 }
             }
@@ -173,7 +174,7 @@ macro_rules! queue {
             /// If the future is dropped, the item was not put, and is dropped; or it was put.
             pub async fn put_async(&self, item: T) {
                 let begun = self.unfinished.begin();
-                let _ = coop::cooperative(self.channel.send(item)).await;
+                let _ = coop::cooperative(self.channel.send(item, Seat::of_future())).await;
                 begun.keep();
             }
 
@@ -205,10 +206,7 @@ macro_rules! queue {
             #[track_caller]
             pub fn get(&self) -> T {
                 let site = WaitSite::here_unless_async(concat!("`", stringify!($queue), "::get`"), "await `get_async`");
-                match self.channel.try_recv() {
-                    Ok(item) => item,
-                    Err(_) => received(wait_at(site, self.channel.recv())),
-                }
+                received(self.channel.recv_at(site))
             }
 
             /// As [`get`](Self::get), for async code.
@@ -217,7 +215,7 @@ macro_rules! queue {
             ///
             /// If the future is dropped, no item is lost.
             pub async fn get_async(&self) -> T {
-                received(coop::cooperative(self.channel.recv()).await)
+                received(coop::cooperative(self.channel.recv(Seat::of_future())).await)
             }
 
             /// Waits for an item, but no longer than `timeout`.
@@ -241,7 +239,7 @@ macro_rules! queue {
                     (Ok(item), _) => Ok(item),
                     (Err(_), None) => Err(Elapsed::unwinding()),
                     (Err(_), Some(site)) => {
-                        block_until(site, self.channel.recv(), deadline_after(timeout)).map(received)
+                        block_until(site, self.channel.recv(Seat::of_call()), deadline_after(timeout)).map(received)
                     }
                 }
             }
@@ -281,7 +279,7 @@ macro_rules! queue {
             pub fn join(&self) {
                 let site = WaitSite::here_unless_async(concat!("`", stringify!($queue), "::join`"), "await `join_async`");
                 while self.unfinished() > 0 {
-                    let notified = self.unfinished.joiners.join();
+                    let notified = self.unfinished.joiners.join(Seat::of_call());
                     if self.unfinished() > 0 {
                         wait_at(site, notified).keep();
                     }
@@ -291,7 +289,7 @@ macro_rules! queue {
             /// As [`join`](Self::join), for async code.
             pub async fn join_async(&self) {
                 while self.unfinished() > 0 {
-                    let notified = self.unfinished.joiners.join();
+                    let notified = self.unfinished.joiners.join(Seat::of_future());
                     if self.unfinished() > 0 {
                         notified.await.keep();
                     }

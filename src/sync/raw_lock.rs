@@ -30,12 +30,11 @@
 //! through the lock of the line.
 
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::holder::Holder;
-use super::waiters::{Key, Waiters, wake};
-use crate::base::contain;
+use super::waiters::{Key, Seat, Waiter, Waiters, Wake, drop_waiter, wake};
 use crate::base::lock::{ConstMutex, ConstUsize, lock};
 use crate::current::{note, tracked_fiber};
 
@@ -221,7 +220,7 @@ impl RawLock {
             if before & !held & mode.conflicts() == 0 && !request.notified {
                 request.notified = true;
                 request.passed_since.get_or_insert_with(Instant::now);
-                woken.one = line.take_waker(first);
+                woken.one = line.call(first);
             }
             return woken;
         }
@@ -260,22 +259,22 @@ impl RawLock {
     }
 
     /// Takes the lock, or waits in the line for it.
-    fn poll(&self, key: &mut Option<Key>, mode: Mode, cx: &mut Context<'_>) -> Poll<()> {
-        if key.is_none() && self.try_acquire(mode) {
+    fn poll(&self, seat: &mut Seat, mode: Mode, cx: &mut Context<'_>) -> Poll<()> {
+        if seat.key.is_none() && self.try_acquire(mode) {
             return Poll::Ready(());
         }
-        let waker = contain::clone_waker(cx.waker());
+        let waiter = seat.waiter(cx.waker());
         let fiber = tracked_fiber();
         let blocker = self.holder.blocker();
         let mut woken = Woken::default();
-        let was_queued = key.is_some();
+        let was_queued = seat.key.is_some();
         let (polled, unused) = {
             let mut line = lock(&self.line);
-            match *key {
+            match seat.key {
                 None => match self.take_or_queue(mode) {
                     true => {
                         self.note_holder(mode, fiber);
-                        (Poll::Ready(()), Some(waker))
+                        (Poll::Ready(()), Some(waiter))
                     }
                     false => {
                         let request = Request {
@@ -284,38 +283,41 @@ impl RawLock {
                             notified: false,
                             passed_since: None,
                         };
-                        *key = Some(line.add(request, Some(waker)));
+                        seat.key = Some(line.add(request, Some(waiter)));
                         self.holder.show();
                         (Poll::Pending, None)
                     }
                 },
                 Some(own) if line.is_told(own) => {
-                    *key = None;
+                    seat.key = None;
                     drop(line.remove(own));
                     self.note_holder(mode, fiber);
-                    (Poll::Ready(()), Some(waker))
+                    (Poll::Ready(()), Some(waiter))
                 }
                 Some(own) => {
                     let request = line.get(own);
                     if std::mem::take(&mut request.notified)
                         && self.take_unless(mode.conflicts(), mode)
                     {
-                        *key = None;
+                        seat.key = None;
                         let (_, old) = line.remove(own);
-                        debug_assert!(old.is_none(), "it was taken by the notification");
+                        debug_assert!(
+                            !matches!(old, Some(Waiter::Future(_))),
+                            "it was taken by the notification",
+                        );
                         self.note_holder(mode, fiber);
                         self.unqueue_if_empty(&line);
                         if mode == Mode::Shared {
                             woken = self.serve(&mut line, 0);
                         }
-                        (Poll::Ready(()), Some(waker))
+                        (Poll::Ready(()), Some(waiter))
                     } else {
-                        (Poll::Pending, line.set_waker(own, Some(waker)))
+                        (Poll::Pending, line.set_waiter(own, Some(waiter)))
                     }
                 }
             }
         };
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         wake(woken);
         if polled.is_pending() {
             blocker.into_iter().for_each(note);
@@ -358,7 +360,7 @@ impl RawLock {
             }
         }
         drop(line);
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         wake(woken);
         if was_told {
             // No holder was noted.
@@ -401,22 +403,22 @@ fn is_out_of_patience(_: Instant) -> bool {
 /// Whom to wake: seldom more than one.
 #[derive(Default)]
 struct Woken {
-    one: Option<Waker>,
-    more: Vec<Waker>,
+    one: Option<Wake>,
+    more: Vec<Wake>,
 }
 
 impl Woken {
-    fn add(&mut self, waker: Option<Waker>) {
+    fn add(&mut self, wake: Option<Wake>) {
         match self.one {
-            None => self.one = waker,
-            Some(_) => self.more.extend(waker),
+            None => self.one = wake,
+            Some(_) => self.more.extend(wake),
         }
     }
 }
 
 impl IntoIterator for Woken {
-    type Item = Waker;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Waker>, std::vec::IntoIter<Waker>>;
+    type Item = Wake;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Wake>, std::vec::IntoIter<Wake>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.one.into_iter().chain(self.more)
@@ -446,16 +448,12 @@ pub(super) fn this_thread() -> usize {
 pub(super) struct Acquire<'a> {
     lock: &'a RawLock,
     mode: Mode,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 impl<'a> Acquire<'a> {
-    pub(super) fn new(lock: &'a RawLock, mode: Mode) -> Acquire<'a> {
-        Acquire {
-            lock,
-            mode,
-            key: None,
-        }
+    pub(super) fn new(lock: &'a RawLock, mode: Mode, seat: Seat) -> Acquire<'a> {
+        Acquire { lock, mode, seat }
     }
 }
 
@@ -464,14 +462,14 @@ impl Future for Acquire<'_> {
 
     fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.lock.poll(&mut this.key, this.mode, cx)
+        this.lock.poll(&mut this.seat, this.mode, cx)
     }
 }
 
 impl Drop for Acquire<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some(key) = self.seat.key {
             self.lock.leave(key, self.mode);
         }
     }
@@ -481,7 +479,7 @@ impl Drop for Acquire<'_> {
 mod loom_tests {
     use std::pin::pin;
     use std::sync::Arc;
-    use std::task::Context;
+    use std::task::{Context, Waker};
 
     use loom::cell::UnsafeCell;
     use loom::future::block_on;
@@ -512,7 +510,7 @@ mod loom_tests {
         }
 
         fn add(&self) {
-            block_on(Acquire::new(&self.lock, Mode::Exclusive));
+            block_on(Acquire::new(&self.lock, Mode::Exclusive, Seat::of_future()));
             self.value.with_mut(|value| {
                 #[allow(unsafe_code)]
                 // SAFETY: the lock is held, which the model checks.
@@ -523,7 +521,7 @@ mod loom_tests {
         }
 
         fn read(&self) -> usize {
-            block_on(Acquire::new(&self.lock, Mode::Shared));
+            block_on(Acquire::new(&self.lock, Mode::Shared, Seat::of_future()));
             let read = self.value.with(|value| {
                 #[allow(unsafe_code)]
                 // SAFETY: the lock is held, which the model checks.
@@ -536,7 +534,7 @@ mod loom_tests {
 
         /// Joins the line at most, and leaves it.
         fn give_up(&self, mode: Mode) {
-            let mut acquire = pin!(Acquire::new(&self.lock, mode));
+            let mut acquire = pin!(Acquire::new(&self.lock, mode, Seat::of_future()));
             let polled = acquire
                 .as_mut()
                 .poll(&mut Context::from_waker(Waker::noop()));
@@ -596,7 +594,11 @@ mod loom_tests {
             let locked = Locked::new();
             let other = locked.clone();
             let reader = thread::spawn(move || other.read());
-            block_on(Acquire::new(&locked.lock, Mode::Exclusive));
+            block_on(Acquire::new(
+                &locked.lock,
+                Mode::Exclusive,
+                Seat::of_future(),
+            ));
             locked.lock.downgrade();
             reader.join().unwrap();
             locked.lock.release(Mode::Shared);

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::task::coop;
 
-use super::waiters::{Key, Waiters, lock_to_poll, wake};
-use crate::base::contain;
+use super::waiters::{Seat, Waiters, Wake, drop_waiter, lock_to_poll, wake};
 use crate::base::lock::{ConstMutex, lock};
 use crate::current::WaitSite;
 use crate::wait::wait_at;
@@ -48,7 +47,7 @@ struct State {
 
 impl State {
     /// Gives permits to those in the line who can have them. Returns whom to wake.
-    fn serve(&mut self) -> Vec<Waker> {
+    fn serve(&mut self) -> Vec<Wake> {
         let mut woken = Vec::new();
         while let Some(first) = self.waiters.first() {
             let wanted = *self.waiters.get(first);
@@ -99,7 +98,7 @@ impl Semaphore {
         let site = WaitSite::here_unless_async("`Semaphore::acquire`", "await `acquire_async`");
         match self.try_acquire_many(permits) {
             Some(guard) => guard,
-            None => wait_at(site, self.wait(permits)),
+            None => wait_at(site, self.wait(permits, Seat::of_call())),
         }
     }
 
@@ -118,7 +117,7 @@ impl Semaphore {
     ///
     /// If the future is dropped, it has no permit, and has lost its place in the line.
     pub async fn acquire_many_async(&self, permits: usize) -> SemaphoreGuard<'_> {
-        coop::cooperative(self.wait(permits)).await
+        coop::cooperative(self.wait(permits, Seat::of_future())).await
     }
 
     /// Returns a permit if there is one and nobody waits. Never waits, and works everywhere.
@@ -167,11 +166,11 @@ impl Semaphore {
         lock(&self.0).permits
     }
 
-    fn wait(&self, permits: usize) -> Acquire<'_> {
+    fn wait(&self, permits: usize, seat: Seat) -> Acquire<'_> {
         Acquire {
             semaphore: self,
             permits,
-            key: None,
+            seat,
         }
     }
 }
@@ -214,7 +213,7 @@ impl Drop for SemaphoreGuard<'_> {
 struct Acquire<'a> {
     semaphore: &'a Semaphore,
     permits: usize,
-    key: Option<Key>,
+    seat: Seat,
 }
 
 impl<'a> Future for Acquire<'a> {
@@ -225,10 +224,10 @@ impl<'a> Future for Acquire<'a> {
         let (mut state, waker) = lock_to_poll(
             &this.semaphore.0,
             |state| &state.waiters,
-            this.key,
+            &this.seat,
             cx.waker(),
         );
-        let (has, unused) = match this.key {
+        let (has, unused) = match this.seat.key {
             None => {
                 let left = match state.waiters.is_empty() {
                     true => state.permits.checked_sub(this.permits),
@@ -240,20 +239,20 @@ impl<'a> Future for Acquire<'a> {
                         (true, waker)
                     }
                     None => {
-                        this.key = Some(state.waiters.add(this.permits, waker));
+                        this.seat.key = Some(state.waiters.add(this.permits, waker));
                         (false, None)
                     }
                 }
             }
             Some(key) if state.waiters.is_told(key) => {
                 drop(state.waiters.remove(key));
-                this.key = None;
+                this.seat.key = None;
                 (true, waker)
             }
-            Some(key) => (false, state.waiters.set_waker(key, waker)),
+            Some(key) => (false, state.waiters.set_waiter(key, waker)),
         };
         drop(state);
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         match has {
             true => Poll::Ready(SemaphoreGuard {
                 semaphore: this.semaphore,
@@ -266,7 +265,7 @@ impl<'a> Future for Acquire<'a> {
 
 impl Drop for Acquire<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key else {
+        let Some(key) = self.seat.key else {
             return;
         };
         let (unused, woken) = {
@@ -278,7 +277,7 @@ impl Drop for Acquire<'_> {
             // Its permits, or its place, are for the next.
             (unused, state.serve())
         };
-        contain::drop_waker(unused);
+        drop_waiter(unused);
         wake(woken);
     }
 }

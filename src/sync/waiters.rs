@@ -7,6 +7,14 @@
 //!
 //! Wakers are foreign code. They are cloned before the lock is taken, and woken and dropped after it was
 //! released.
+//!
+//! # Fibers
+//!
+//! A call that suspends a fiber leaves the fiber itself instead of a waker, and takes it back before it
+//! returns or unwinds. So nothing is counted, and if the one who tells it is on the thread of the
+//! fiber's hub, the fiber is woken without a detour. An entry is used under the lock only: there the
+//! fiber is sure to exist (Table Invariant of [`FiberRef`]), and is counted if it has to be woken from
+//! another thread.
 
 use std::fmt;
 use std::task::Waker;
@@ -15,6 +23,9 @@ use slab::Slab;
 
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, Lock, lock};
+use crate::current::{Place, with_place};
+use crate::hub::Core;
+use crate::shared::{FiberRef, LocalJoiner, Uncounted};
 
 /// The line of waiters. `P` is what each brings, and what it is left.
 pub(super) struct Waiters<P> {
@@ -26,7 +37,7 @@ pub(super) struct Waiters<P> {
 
 struct Entry<P> {
     what: P,
-    waker: Option<Waker>,
+    waiter: Option<Waiter>,
     told: bool,
     before: usize,
     after: usize,
@@ -37,6 +48,67 @@ const NONE: usize = usize::MAX;
 /// The number of a waiter's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(usize);
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// Whoever has polled a future with this waker.
+    Future(Waker),
+    /// The fiber that a call suspends: see [`Seat::of_call`].
+    Fiber(Uncounted),
+}
+
+/// Whom to wake, after the lock was released.
+#[derive(Debug)]
+pub(super) enum Wake {
+    Future(Waker),
+    /// A fiber of the hub whose code runs.
+    Here(LocalJoiner),
+    /// Another fiber.
+    There(FiberRef),
+}
+
+/// A waiter's place in a line, for the future that waits there.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) key: Option<Key>,
+    fiber: Option<Uncounted>,
+}
+
+impl Seat {
+    /// For a future that may be polled by anybody, and forgotten.
+    pub(super) const fn of_future() -> Seat {
+        Seat {
+            key: None,
+            fiber: None,
+        }
+    }
+
+    /// For a future that does not leave the frame of the running call, which polls it, and drops it
+    /// before it returns or unwinds.
+    ///
+    /// Table Invariant: so the entry is gone before the fiber's stack has returned.
+    #[inline]
+    pub(super) fn of_call() -> Seat {
+        let fiber = with_place(|place| match place {
+            Place::Stack(state) => state.fiber().map(FiberRef::lend),
+            _ => None,
+        });
+        Seat { key: None, fiber }
+    }
+
+    /// Returns the waiter, if it is a fiber that a call suspends.
+    #[inline]
+    pub(super) fn fiber(&self) -> Option<Waiter> {
+        self.fiber.as_ref().map(|fiber| Waiter::Fiber(fiber.lend()))
+    }
+
+    /// Returns the waiter that polls with `waker`.
+    pub(super) fn waiter(&self, waker: &Waker) -> Waiter {
+        self.fiber()
+            .unwrap_or_else(|| Waiter::Future(contain::clone_waker(waker)))
+    }
+}
 
 impl<P> Waiters<P> {
     pub(super) const fn new() -> Waiters<P> {
@@ -63,11 +135,12 @@ impl<P> Waiters<P> {
         (after != NONE).then_some(Key(after))
     }
 
-    /// Adds a waiter at the end of the line, with its waker if it has one already.
-    pub(super) fn add(&mut self, what: P, waker: Option<Waker>) -> Key {
+    /// Adds a waiter at the end of the line, if it is known already who that is.
+    #[inline]
+    pub(super) fn add(&mut self, what: P, waiter: Option<Waiter>) -> Key {
         let key = self.entries.insert(Entry {
             what,
-            waker,
+            waiter,
             told: false,
             before: self.last,
             after: NONE,
@@ -88,61 +161,100 @@ impl<P> Waiters<P> {
         self.entries[key.0].told
     }
 
-    /// Takes a waiter out of the line. Returns the waker to wake.
+    /// Takes a waiter out of the line. Returns whom to wake.
+    #[inline]
     #[must_use]
-    pub(super) fn tell(&mut self, key: Key) -> Option<Waker> {
-        self.unlink(key);
-        let entry = &mut self.entries[key.0];
-        entry.told = true;
-        entry.waker.take()
+    pub(super) fn tell(&mut self, key: Key) -> Option<Wake> {
+        self.set_told(key);
+        self.call(key)
     }
 
-    /// Takes all waiters out of the line, `change`s what they have, and returns the wakers to wake.
+    /// Takes a waiter out of the line, which was [called](Waiters::call).
+    #[inline]
+    pub(super) fn set_told(&mut self, key: Key) {
+        self.unlink(key);
+        self.entries[key.0].told = true;
+    }
+
+    /// Takes all waiters out of the line, `change`s what they have, and returns whom to wake.
     #[must_use]
-    pub(super) fn tell_all(&mut self, mut change: impl FnMut(&mut P)) -> Vec<Waker> {
-        let mut wakers = Vec::new();
+    pub(super) fn tell_all(&mut self, mut change: impl FnMut(&mut P)) -> Vec<Wake> {
+        let mut woken = Vec::new();
         while let Some(key) = self.first() {
             change(self.get(key));
-            wakers.extend(self.tell(key));
+            woken.extend(self.tell(key));
         }
-        wakers
+        woken
     }
 
-    /// Takes the waker of a waiter that stays in the line.
-    pub(super) fn take_waker(&mut self, key: Key) -> Option<Waker> {
-        self.entries[key.0].waker.take()
-    }
-
-    /// Leaves another waker for a waiter, if there is another one. Returns the old one, to be dropped.
+    /// Returns whom to wake so that a waiter looks again.
     #[must_use]
-    pub(super) fn set_waker(&mut self, key: Key, waker: Option<Waker>) -> Option<Waker> {
-        self.entries[key.0].waker.replace(waker?)
+    #[inline]
+    pub(super) fn call(&mut self, key: Key) -> Option<Wake> {
+        let waiter = &mut self.entries[key.0].waiter;
+        if let Some(Waiter::Fiber(fiber)) = waiter {
+            return Some(Wake::fiber(fiber));
+        }
+        match waiter.take() {
+            Some(Waiter::Future(waker)) => Some(Wake::Future(waker)),
+            _ => None,
+        }
+    }
+
+    /// Leaves another waiter in an entry, if there is another one. Returns the old one, to be
+    /// [dropped](drop_waiter).
+    #[must_use]
+    pub(super) fn set_waiter(&mut self, key: Key, waiter: Option<Waiter>) -> Option<Waiter> {
+        self.entries[key.0].waiter.replace(waiter?)
     }
 
     /// Returns whether a waiter that is polled with `waker` has no use for a clone of it.
     fn needs_no_clone(&self, key: Key, waker: &Waker) -> bool {
         let entry = &self.entries[key.0];
-        let left = entry.waker.as_ref();
-        entry.told || left.is_some_and(|left| left.will_wake(waker))
+        entry.told
+            || match &entry.waiter {
+                Some(Waiter::Future(left)) => left.will_wake(waker),
+                Some(Waiter::Fiber(_)) => true,
+                None => false,
+            }
     }
 
-    /// Removes a waiter's entry. Returns its waker, to be dropped, if it was not told.
+    /// Removes an entry. Returns its waiter, to be [dropped](drop_waiter).
+    #[inline]
     #[must_use]
-    pub(super) fn remove(&mut self, key: Key) -> (P, Option<Waker>) {
+    pub(super) fn remove(&mut self, key: Key) -> (P, Option<Waiter>) {
         if !self.entries[key.0].told {
             self.unlink(key);
         }
         let entry = self.entries.remove(key.0);
-        if self.entries.is_empty() {
-            // What a crowd has needed once goes back.
-            const KEPT: usize = 64;
-            if self.entries.capacity() > KEPT {
-                self.entries.shrink_to_fit();
-            }
-        }
-        (entry.what, entry.waker)
+        self.trim();
+        (entry.what, entry.waiter)
     }
 
+    /// Removes the entry of a waiter in the line, if that is a fiber of the hub whose code runs. Returns
+    /// also whom to wake.
+    #[inline(always)]
+    pub(super) fn remove_here(&mut self, key: Key) -> Option<(P, Wake)> {
+        let Some(Waiter::Fiber(fiber)) = &self.entries[key.0].waiter else {
+            return None;
+        };
+        let here = Wake::here(fiber)?;
+        self.unlink(key);
+        let entry = self.entries.remove(key.0);
+        self.trim();
+        Some((entry.what, here))
+    }
+
+    /// Gives back what a crowd has needed once.
+    #[inline(always)]
+    fn trim(&mut self) {
+        const KEPT: usize = 64;
+        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+            self.entries.shrink_to_fit();
+        }
+    }
+
+    #[inline]
     fn unlink(&mut self, key: Key) {
         let (before, after) = {
             let entry = &mut self.entries[key.0];
@@ -169,26 +281,135 @@ impl<P> fmt::Debug for Waiters<P> {
 }
 
 /// Locks what the waiters that `line` finds there wait for, to poll one of them, or one who is not in the
-/// line yet. Returns also a clone of the waker, if it may have to be left.
+/// line yet. Returns also the waiter, if it may have to be left.
 #[inline]
 pub(super) fn lock_to_poll<'a, S, P>(
     mutex: &'a ConstMutex<S>,
     line: impl Fn(&S) -> &Waiters<P>,
-    key: Option<Key>,
+    seat: &Seat,
     waker: &Waker,
-) -> (<ConstMutex<S> as Lock>::Guard<'a>, Option<Waker>) {
-    if let Some(key) = key {
+) -> (<ConstMutex<S> as Lock>::Guard<'a>, Option<Waiter>) {
+    if let Some(key) = seat.key {
         let state = lock(mutex);
         if line(&state).needs_no_clone(key, waker) {
             return (state, None);
         }
     }
-    let waker = contain::clone_waker(waker);
-    (lock(mutex), Some(waker))
+    let waiter = seat.waiter(waker);
+    (lock(mutex), Some(waiter))
+}
+
+/// Drops a waiter that is no longer needed, after the lock was released.
+#[inline]
+pub(super) fn drop_waiter(waiter: Option<Waiter>) {
+    if let Some(Waiter::Future(waker)) = waiter {
+        contain::drop_waker(Some(waker));
+    }
+}
+
+impl Wake {
+    fn fiber(fiber: &FiberRef) -> Wake {
+        Wake::here(fiber).unwrap_or_else(|| Wake::There(fiber.clone()))
+    }
+
+    /// Returns how to wake a fiber of the hub whose code runs.
+    #[inline(always)]
+    fn here(fiber: &FiberRef) -> Option<Wake> {
+        let here = with_hub(|hub| {
+            let is_here = fiber.is_of(&hub.token);
+            is_here.then(|| hub.rest(fiber).slot.get())
+        });
+        let slot = here.flatten()?;
+        Some(Wake::Here(LocalJoiner {
+            slot,
+            id: fiber.id(),
+        }))
+    }
+
+    #[inline]
+    fn wake(self) {
+        match self {
+            Wake::Here(fiber) => drop(with_hub(|hub| hub.wake_if_live(fiber))),
+            other => other.wake_elsewhere(),
+        }
+    }
+
+    #[inline(never)]
+    fn wake_elsewhere(self) {
+        match self {
+            Wake::Future(waker) => contain::wake(waker),
+            Wake::Here(_) => {}
+            Wake::There(fiber) => {
+                fiber.note_waker("waker.wake_by_ref");
+                fiber.wake();
+            }
+        }
+    }
+}
+
+/// Calls `f` with the hub whose code runs, if there is one.
+#[inline(always)]
+fn with_hub<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    with_place(|place| match place {
+        Place::Stack(state) | Place::Poll(state) => state.hub().map(|hub| f(hub)),
+        Place::Hub(hub) | Place::Driver(hub) => Some(f(hub)),
+        Place::Outside | Place::ThreadPoll => None,
+    })
 }
 
 /// Wakes those who were told, after the lock was released.
 #[inline]
-pub(super) fn wake(wakers: impl IntoIterator<Item = Waker>) {
-    wakers.into_iter().for_each(contain::wake);
+pub(super) fn wake(woken: impl IntoIterator<Item = Wake>) {
+    for woken in woken {
+        woken.wake();
+    }
+}
+
+/// A model of a fiber in a line, in every order in which the threads can take their steps. Run by
+/// `ci/loom.sh`. It fails if a fiber is used that is gone, or is never freed.
+#[cfg(all(test, switchback_loom))]
+mod loom_tests {
+    use std::panic::Location;
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+    use crate::shared::{FiberId, Mailbox, Origin, Phase, Start, result_channel};
+
+    #[test]
+    fn a_fiber_that_leaves_its_line_and_ends_is_there_for_who_wakes_it() {
+        loom::model(|| {
+            let origin = Origin {
+                place: Location::caller(),
+                parent: None,
+            };
+            let hub = Mailbox::without_hub();
+            let (fiber, sender, receiver) =
+                result_channel(hub, FiberId::next(), None, Start::AtOnce, origin);
+            let line = Arc::new(ConstMutex::new(Waiters::new()));
+            let key = lock(&*line).add((), Some(Waiter::Fiber(fiber.lend())));
+            let other = line.clone();
+            let tells = thread::spawn(move || {
+                let woken = {
+                    let mut line = lock(&*other);
+                    line.first().and_then(|first| line.tell(first))
+                };
+                if let Some(woken) = woken {
+                    let Wake::There(fiber) = woken else {
+                        panic!("the models have no hub whose code runs");
+                    };
+                    assert!(matches!(fiber.phase(), Phase::Started | Phase::Ended));
+                }
+            });
+            // The call takes its entry back, and then the fiber's stack returns.
+            let ((), waiter) = lock(&*line).remove(key);
+            drop_waiter(waiter);
+            sender.put(());
+            sender.complete(None, false, &mut || ());
+            fiber.tell_joiner();
+            drop((sender, receiver, fiber));
+            tells.join().unwrap();
+        });
+    }
 }

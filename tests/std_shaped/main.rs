@@ -3,6 +3,7 @@
 
 #[cfg(feature = "fs")]
 mod fs;
+mod lines;
 mod locks;
 mod mpsc;
 mod net;

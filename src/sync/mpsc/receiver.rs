@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::base::deadline_after;
 use crate::current::WaitSite;
 use crate::sync::channel::Channel;
-use crate::wait::{block_until, wait_at};
+use crate::sync::waiters::Seat;
+use crate::wait::block_until;
 
 /// Receives what is sent into a channel: [`std::sync::mpsc::Receiver`].
 ///
@@ -74,11 +75,7 @@ impl<T> Receiver<T> {
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         let site = WaitSite::here_unless_async("`Receiver::recv`", "await `recv_async`");
-        match self.0.try_recv() {
-            Ok(message) => Ok(message),
-            Err(TryRecvError::Disconnected) => Err(RecvError),
-            Err(TryRecvError::Empty) => wait_at(site, self.0.recv()),
-        }
+        self.0.recv_at(site)
     }
 
     /// As [`recv`](Receiver::recv), for async code.
@@ -91,7 +88,7 @@ impl<T> Receiver<T> {
     ///
     /// Returns an error if there is no message and no sender is left.
     pub async fn recv_async(&self) -> Result<T, RecvError> {
-        tokio::task::coop::cooperative(self.0.recv()).await
+        tokio::task::coop::cooperative(self.0.recv(Seat::of_future())).await
     }
 
     /// Waits for a message, but no longer than `timeout`.
@@ -134,7 +131,7 @@ impl<T> Receiver<T> {
             (Err(TryRecvError::Disconnected), _) => Err(RecvTimeoutError::Disconnected),
             (Err(TryRecvError::Empty), None) => Err(RecvTimeoutError::Timeout),
             (Err(TryRecvError::Empty), Some(site)) => {
-                match block_until(site, self.0.recv(), deadline_after(timeout)) {
+                match block_until(site, self.0.recv(Seat::of_call()), deadline_after(timeout)) {
                     Ok(received) => received.map_err(RecvTimeoutError::from),
                     Err(_) => Err(RecvTimeoutError::Timeout),
                 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{SendError, TrySendError};
 use super::Receiver;
 use crate::current::WaitSite;
 use crate::sync::channel::Channel;
+use crate::sync::waiters::Seat;
 use crate::wait::wait_at;
 
 /// Creates a channel that holds any number of messages: [`std::sync::mpsc::channel`].
@@ -175,7 +176,9 @@ impl<T> SyncSender<T> {
         match self.0.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
-            Err(TrySendError::Full(message)) => wait_at(site, self.0.send(message)),
+            Err(TrySendError::Full(message)) => {
+                wait_at(site, self.0.send(message, Seat::of_call()))
+            }
         }
     }
 
@@ -189,7 +192,7 @@ impl<T> SyncSender<T> {
     ///
     /// Returns the message if the receiver is gone.
     pub async fn send_async(&self, message: T) -> Result<(), SendError<T>> {
-        tokio::task::coop::cooperative(self.0.send(message)).await
+        tokio::task::coop::cooperative(self.0.send(message, Seat::of_future())).await
     }
 
     /// Sends a message if there is room for it. Never waits, and works everywhere.

@@ -8,6 +8,7 @@ use crate::base::deadline_after;
 use crate::current::WaitSite;
 use crate::sync::WaitTimeoutResult;
 use crate::sync::line::{Line, Notified};
+use crate::sync::waiters::Seat;
 use crate::wait::{block_until, wait_at};
 
 /// A [`sync::Condvar`](crate::sync::Condvar) for a mutex without poisoning.
@@ -56,7 +57,7 @@ impl Condvar {
 
     #[track_caller]
     fn wait_at<'a, T>(&self, site: WaitSite, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_call());
         let notification = wait_at(site, notified);
         let locked = mutex.lock_at(site);
         notification.keep();
@@ -86,7 +87,7 @@ impl Condvar {
 
     /// As [`wait`](Condvar::wait), for async code.
     pub async fn wait_async<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_future());
         let notification = notified.await;
         let locked = mutex.lock_async().await;
         notification.keep();
@@ -109,7 +110,7 @@ impl Condvar {
         let Some(site) = WaitSite::here_or_error_unless_async(call, instead) else {
             return (guard, WaitTimeoutResult::new(true));
         };
-        let (mutex, notified) = self.release(guard);
+        let (mutex, notified) = self.release(guard, Seat::of_call());
         let notification = block_until(site, notified, deadline_after(duration)).ok();
         let result = WaitTimeoutResult::new(notification.is_none());
         let locked = mutex.lock_at(site);
@@ -120,8 +121,8 @@ impl Condvar {
     }
 
     /// Joins the line and gives the mutex back, in this order.
-    fn release<'a, T>(&self, guard: MutexGuard<'a, T>) -> (&'a Mutex<T>, Notified<'_>) {
-        let notified = self.0.join();
+    fn release<'a, T>(&self, guard: MutexGuard<'a, T>, seat: Seat) -> (&'a Mutex<T>, Notified<'_>) {
+        let notified = self.0.join(seat);
         (guard.mutex, notified)
     }
 

@@ -7,6 +7,7 @@ use tokio::task::coop;
 
 use crate::current::WaitSite;
 use crate::sync::cell::{Held, MutexCell};
+use crate::sync::waiters::Seat;
 use crate::wait::wait_at;
 
 /// A [`sync::Mutex`](crate::sync::Mutex) that is not poisoned: whoever gets it after a panic or a cancel
@@ -101,7 +102,7 @@ impl<T: ?Sized> Mutex<T> {
                 return self.guard(held);
             }
         }
-        self.guard(wait_at(site, self.cell.wait()))
+        self.guard(wait_at(site, self.cell.wait(Seat::of_call())))
     }
 
     /// As [`lock`](Mutex::lock), for async code.
@@ -110,7 +111,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// If the future is dropped, it does not have the mutex, and has lost its place in the line.
     pub async fn lock_async(&self) -> MutexGuard<'_, T> {
-        let held = coop::cooperative(self.cell.wait()).await;
+        let held = coop::cooperative(self.cell.wait(Seat::of_future())).await;
         self.guard(held)
     }
 

@@ -8,6 +8,7 @@ use tokio::task::coop;
 use super::WouldBlock;
 use crate::current::WaitSite;
 use crate::sync::cell::{HeldToRead, HeldToWrite, RwCell};
+use crate::sync::waiters::Seat;
 use crate::wait::wait_at;
 
 /// A [`sync::RwLock`](crate::sync::RwLock) that is not poisoned.
@@ -83,13 +84,13 @@ impl<T: ?Sized> RwLock<T> {
         };
         match spun {
             Some(held) => held,
-            None => wait_at(site, self.cell.wait_read()),
+            None => wait_at(site, self.cell.wait_read(Seat::of_call())),
         }
     }
 
     /// As [`read`](RwLock::read), for async code.
     pub async fn read_async(&self) -> RwLockReadGuard<'_, T> {
-        let held = coop::cooperative(self.cell.wait_read()).await;
+        let held = coop::cooperative(self.cell.wait_read(Seat::of_future())).await;
         RwLockReadGuard { held }
     }
 
@@ -128,13 +129,13 @@ impl<T: ?Sized> RwLock<T> {
         };
         match spun {
             Some(held) => held,
-            None => wait_at(site, self.cell.wait_write()),
+            None => wait_at(site, self.cell.wait_write(Seat::of_call())),
         }
     }
 
     /// As [`write`](RwLock::write), for async code.
     pub async fn write_async(&self) -> RwLockWriteGuard<'_, T> {
-        let held = coop::cooperative(self.cell.wait_write()).await;
+        let held = coop::cooperative(self.cell.wait_write(Seat::of_future())).await;
         RwLockWriteGuard { held }
     }
 
