@@ -119,6 +119,9 @@ fn all_rows() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend([10, 100, 300, 1_000, 3_000, 10_000, 100_000].map(yields::row));
     rows.extend([10, 1_000].map(yields::wait_row));
+    for (size, bytes) in [("64-kib", 64 << 10), ("1-mib", 1 << 20)] {
+        rows.extend([1_000, 10_000].map(|count| yields::size_row(count, size, bytes)));
+    }
     rows.extend(spawn_join::rows());
     rows.extend(pingpong::rows());
     rows.extend(locks::rows());

@@ -1,5 +1,6 @@
-//! Rows `yield-N`: N fibers that yield in turn. Rows `wait-N`: they wait for a future that wakes them at
-//! once, beside fibers that yield.
+//! Rows `yield-N`: N fibers that yield in turn. Rows `yield-N-of-SIZE`: the same on smaller stacks, beside
+//! those of the default size. Rows `wait-N`: they wait for a future that wakes them at once, beside fibers
+//! that yield.
 //!
 //! The clock runs from when the last of them has started to when the last has done its
 //! share. For comparison, bare coroutines are resumed in turn by a loop, without a
@@ -40,6 +41,15 @@ pub(crate) fn add_limit(row: Row, count: usize) -> Row {
         return row;
     }
     row.column(Column::Corosensei, move || bare_coroutines(count))
+}
+
+pub(crate) fn size_row(count: usize, size: &str, bytes: usize) -> Row {
+    Row::new(format!("yield-{count}-of-{size}"), Unit::NanosPer("yield"))
+        .column(Column::Switchback, move || {
+            fibers(count, Builder::new().stack_size(bytes))
+        })
+        .column(Column::Otherwise, move || fibers(count, Builder::new()))
+        .column(Column::TokioTasks, move || tokio_tasks(count))
 }
 
 pub(crate) fn wait_row(count: usize) -> Row {
