@@ -141,14 +141,17 @@ fn with_local_at<R>(
     runtime: Option<runtime::Id>,
     f: impl FnOnce(&Rc<Core>) -> R,
 ) -> Option<R> {
-    let is_it = |core: &Rc<Core>| Arc::as_ptr(&core.mailbox) == mailbox;
-    with_place(|place| match place {
-        Place::Stack(state) | Place::Poll(state) => match state.hub() {
-            Some(hub) if is_it(hub) => Some(f(hub)),
-            _ => with_listed(runtime?, is_it, f),
-        },
-        Place::Hub(core) | Place::Driver(core) if is_it(core) => Some(f(core)),
-        _ => with_listed(runtime?, is_it, f),
+    let is_it = |core: &&Rc<Core>| Arc::as_ptr(&core.mailbox) == mailbox;
+    with_place(|place| {
+        let here = match place {
+            Place::Stack(state) | Place::Poll(state) => state.hub(),
+            Place::Hub(core) | Place::Driver(core) => Some(core),
+            _ => None,
+        };
+        match here.filter(is_it) {
+            Some(core) => Some(f(core)),
+            None => with_listed(runtime?, is_it, f),
+        }
     })
 }
 
@@ -161,12 +164,12 @@ pub(crate) fn local(mailbox: &Mailbox) -> Option<Rc<Core>> {
 #[inline]
 fn with_listed<R>(
     runtime: runtime::Id,
-    is_it: impl Fn(&Rc<Core>) -> bool,
+    is_it: impl Fn(&&Rc<Core>) -> bool,
     f: impl FnOnce(&Rc<Core>) -> R,
 ) -> Option<R> {
     // No borrow is held while `f` runs.
     let core = listed(runtime)?;
-    is_it(&core).then(|| f(&core))
+    is_it(&&core).then(|| f(&core))
 }
 
 /// Returns the hub that this thread has for the runtime.
