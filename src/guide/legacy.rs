@@ -5,7 +5,7 @@
 //! | | [`spawn`](crate::spawn) | [`bridge`](crate::bridge()) | [`blocking`](crate::blocking) |
 //! |---|---|---|---|
 //! | runs | on a hub, independently | inside the task that awaits it | on a thread of tokio's blocking pool |
-//! | needs | a hub: see the [crate's table](crate#where-fibers-run) | nothing: any executor works | a closure that is `Send` |
+//! | needs | a hub: see the [crate's table](crate#where-fibers-run); in handlers of a multi-thread runtime, a [`HubPool`](crate::HubPool) | a task that need not be `Send`, of any executor | a closure that is `Send` |
 //! | is for | thousands of connections or jobs | one call in the middle of async code | calls that block the thread |
 //! | is ended by | a cancel, a deadline, the close of its hub | dropping the future | nothing: it runs to completion |
 //! | costs | a stack | a stack | one of at most 512 threads |
@@ -235,7 +235,10 @@
 //! ```
 //!
 //! *From a task of a multi-thread runtime*: the task may move to another thread, but a
-//! fiber or a bridge cannot. Send the work to a hub, here one that the main task drives:
+//! fiber or a bridge cannot. A server sends the work to a [`HubPool`](crate::HubPool), whose
+//! [`call`](crate::HubPool::call) ends with the client: see
+//! [multi-thread applications](super::multi_thread). Without a pool, send it to a hub that the main task
+//! drives:
 //!
 //! ```
 //! # mod library {

@@ -41,17 +41,24 @@
 //!   while it runs need not be.
 //! * [`call`](crate::HubPool::call) is the usual way: it waits for room if the pool has limits,
 //!   and ends with the future that waits for it. [`spawn`](crate::HubPool::spawn) never waits,
-//!   and its fiber is independent. Both go to the first hub that has room;
+//!   and its fiber is independent. Both go to the first hub that asks for work and has room;
 //!   [`spawn_by_key`](crate::HubPool::spawn_by_key) the same hub for equal keys, so that what
 //!   these share needs no lock, and [`run_on_all`](crate::HubPool::run_on_all) spawns one on
 //!   each, for caches and for binding threads to cores.
 //! * Choose one hub for each core that the fibers keep busy. Waiting uses no core, so two hubs
-//!   serve thousands of calls that mostly wait.
+//!   serve thousands of calls that mostly wait. A burst of calls that soon wait is often begun by the
+//!   first hub that wakes; if they compute later, [`max_fibers`](crate::HubBuilder::max_fibers) of each
+//!   hub leaves the rest to the others.
 //! * Inside such a fiber, [`spawn`](crate::spawn) makes fibers of the same hub, and tokio's
 //!   sockets, timers and channels work with [`.wait()`](crate::Wait::wait). Each hub has a
 //!   current-thread runtime, so a `tokio::spawn` there runs its task on the hub's thread.
 //! * Sockets and timers belong to the runtime that they were made on. Both sides may use a
 //!   channel of tokio's, a `oneshot`, a `Notify`.
+//! * A client that keeps connections (of HTTP, a database, redis) makes each on the runtime that first
+//!   needs it. If tasks and fibers share one client, a task can wait for a connection whose hub is busy.
+//!   Give each hub its own, in [`Hub::data`](crate::Hub::data) or a thread-local. Or let the main runtime
+//!   have all of them, by [`Handle::spawn`](tokio::runtime::Handle::spawn) from the fiber: a
+//!   [`JoinSet`](tokio::task::JoinSet) aborts such a task if the fiber is cancelled.
 //!
 //! # When the caller goes away
 //!

@@ -77,6 +77,7 @@
 //! |---|---|
 //! | `thread::spawn(f)` | [`spawn(f)`](crate::spawn); fibers of one thread need no `Send` |
 //! | `thread.join()` | [`fiber.wait()`](crate::Wait::wait), or [`fiber.join().wait()`](crate::Fiber::join) to keep the handle |
+//! | `thread.is_finished()` | not [`is_alive()`](crate::Fiber::is_alive) |
 //! | `thread::scope` | [`scope`](crate::scope()) |
 //! | `thread::Builder` | [`Builder`](crate::Builder): a name, a stack size, an error instead of a panic |
 //! | `thread::sleep(d)` | [`sleep(d)`](crate::sleep)`.wait()` |

@@ -19,7 +19,9 @@
 //!         yield_now().wait();
 //!     })
 //! });
-//! fibers.map(|fiber| fiber.wait().unwrap());
+//! for fiber in fibers {
+//!     fiber.wait().unwrap();
+//! }
 //! assert_eq!(count.get(), 10);
 //! # }).unwrap();
 //! ```

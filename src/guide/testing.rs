@@ -156,7 +156,8 @@
 #![doc = "```"]
 //!
 //! The message of a failure ends with how to run that schedule alone, as often as it takes to
-//! understand it, in a debugger or with prints:
+//! understand it, in a debugger or with prints. (A schedule that fails runs once more, to see whether it
+//! fails each time, so what it prints comes twice.)
 //!
 //! ```text
 //! schedule 4 failed (Pct { seed: 3, changes: 2 }): fiber 'Root' panicked with message "..."

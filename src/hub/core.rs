@@ -53,7 +53,7 @@ use crate::stack::{Stack, StackPool};
 /// | `awake`, `driver`, `drivers_version` | `notify`, the driver | the same |
 /// | `alarm` | a driver, once | the drivers |
 /// | `member`, `taken` | the making of the hub; fibers from the queue of its pool | intake |
-/// | `root`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
+/// | `root`, `root_address`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `callbacks_run` | turns | metrics |
 /// | `wakes`, `remote_wakes` | wakes, and the intake of those from other threads | metrics |
@@ -103,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) resumes_since_io: Cell<u64>,
     /// The root fiber, if the hub was made to run one.
     root: RefCell<Option<FiberRef>>,
+    /// The root's address, or 0, for a quick look.
+    root_address: Cell<usize>,
     /// Whether the root waits for the close. If so, the close neither cancels it nor waits for it.
     root_waits: Cell<bool>,
     /// The handling of Ctrl-C, if this hub answers it.
@@ -179,6 +181,7 @@ impl Core {
             turn_end: Cell::new(0),
             resumes_since_io: Cell::new(0),
             root: RefCell::default(),
+            root_address: Cell::new(0),
             root_waits: Cell::new(false),
             interrupts: OnceCell::new(),
             data: HubData::default(),
@@ -267,6 +270,7 @@ impl Core {
     /// Makes this fiber the hub's root.
     pub(crate) fn set_root(&self, root: &FiberRef) {
         self.root.replace(Some(root.clone()));
+        self.root_address.set(root.as_ptr().addr().get());
     }
 
     /// Records that the root waits for the close.
@@ -305,6 +309,15 @@ impl Core {
         if let Some(interrupts) = interrupts {
             let set = self.interrupts.set(interrupts);
             debug_assert!(set.is_ok(), "a hub is run once");
+        }
+    }
+
+    /// Like [`notice_interrupt`](Core::notice_interrupt), if this fiber is the root. Called before it is
+    /// resumed, because a signal that came in this turn comes before what this turn has made ready.
+    #[inline(always)]
+    pub(crate) fn notice_interrupt_of(&self, fiber: &FiberRef) {
+        if fiber.as_ptr().addr().get() == self.root_address.get() {
+            self.notice_interrupt();
         }
     }
 

@@ -1,7 +1,7 @@
 //! One turn of the hub: what a poll of its driver does, in this order.
 //!
 //! 1. Take in a part of the mail from other threads: see [`super::intake`]. Cancel the root fiber
-//!    if Ctrl-C was meant for it.
+//!    if Ctrl-C was meant for it. (Each resume of the root looks for it too.)
 //!    A hub of a pool then begins fibers from the pool's queue, each as soon as it is taken: those
 //!    that are still in the queue when one blocks this thread begin on other hubs.
 //! 2. Resume fibers and run callbacks from the front of the ready queue until one of these is true:
@@ -200,6 +200,7 @@ fn step_other(core: &Rc<Core>) -> bool {
 /// checked for it.
 #[inline(always)]
 fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
+    core.notice_interrupt_of(fiber);
     core.mailbox.running.resume(fiber.as_ptr().cast());
     let gave_way = match place::resume(&part.coroutine) {
         Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {

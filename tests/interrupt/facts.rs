@@ -26,6 +26,7 @@ macro_rules! facts {
 facts![
     a_root_in_a_wait_is_cancelled,
     a_root_that_is_busy_is_cancelled_at_its_next_wait,
+    a_root_that_joins_a_busy_fiber_is_cancelled_there,
     a_root_that_gives_way_is_cancelled_there,
     a_root_that_computes_learns_it_by_check_cancelled,
     the_second_kills_while_the_root_is_busy,
@@ -113,6 +114,30 @@ fn a_root_that_is_busy_is_cancelled_at_its_next_wait() -> Fact {
             program.interrupt();
             program.tell();
             program.says("done");
+            program.says("cancelled: interrupted");
+            program.ends_quietly();
+        },
+    )
+}
+
+/// The fiber ends in the turn in which the signal comes, and makes the join ready.
+fn a_root_that_joins_a_busy_fiber_is_cancelled_there() -> Fact {
+    fact(
+        || {
+            let result = run(|| {
+                let busy = spawn(|| {
+                    say("busy");
+                    listen();
+                });
+                busy.wait().unwrap();
+                say("not cancelled");
+            });
+            say(outcome(result));
+        },
+        |program| {
+            program.says("busy");
+            program.interrupt();
+            program.tell();
             program.says("cancelled: interrupted");
             program.ends_quietly();
         },
