@@ -176,11 +176,20 @@
 //!
 //! switchback supports the platforms of [`corosensei`]: Linux, macOS and other unix systems
 //! on x86, x86-64, aarch64, arm, riscv, loongarch64 and powerpc64 (ELFv2); Windows on x86
-//! and x86-64. All tests run on x86-64 Linux; some on i686 Linux, on aarch64 Linux under qemu, and,
-//! by hand, on x86-64 Windows under wine. They are compiled for aarch64 macOS and, by hand,
-//! for x86-64 FreeBSD; other code has only been read. [`Hub::poll`] exists on unix systems only,
-//! [overflow reports](set_overflow_report) on Linux, macOS, FreeBSD and Windows,
-//! [stack measurements](FiberHandle::stack_used) on Linux only.
+//! and x86-64. The checks of each change are these:
+//!
+//! | platform | what is run there |
+//! |---|---|
+//! | x86-64 Linux | all tests; with Rust 1.85 those of waits, of cancellation and of what is in std's shape |
+//! | i686 Linux | the tests of fibers, stacks, hubs and Ctrl-C, and an example with `panic = "abort"` |
+//! | aarch64 Linux, under qemu | the same, but for crowds of busy fibers |
+//! | x86-64 Windows, under wine | the tests of fibers, stacks and Ctrl-C, and the example |
+//! | aarch64 macOS | nothing: all tests are compiled |
+//! | x86-64 FreeBSD | nothing: the tests of stacks are compiled |
+//! | others | nothing: their code was only read |
+//!
+//! [`Hub::poll`] exists on unix systems only, [overflow reports](set_overflow_report) on Linux, macOS,
+//! FreeBSD and Windows, [stack measurements](FiberHandle::stack_used) on Linux only.
 //!
 //! # Cargo features
 //!

@@ -33,7 +33,7 @@ pub(crate) struct Script {
 /// ported. `scripts` returns them.
 macro_rules! scripts {
     ($file:literal: $($name:ident)*) => {
-        #[allow(clippy::incompatible_msrv)] // the tests need not build with the oldest Rust
+        #[allow(clippy::incompatible_msrv)] // `ci/platforms.sh` lets the oldest Rust use them
         mod with_std {
             #[allow(unused_imports)]
             use std::thread_local as local;
