@@ -278,9 +278,9 @@ pub use hub::poll::{Events, PollHandle, Poller};
 #[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
 pub use insight::{Backtrace, BacktraceEnd, BacktraceFrame};
 pub use insight::{
-    BlockedHub, Cycle, Dump, DumpAll, DumpError, FiberDump, FiberState, HubDump, ProcessDump,
-    Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor, WatchGuard, dump_all, watch,
-    watch_deadlocks,
+    BlockedHub, Cycle, Dump, DumpAll, DumpError, FiberDump, FiberState, HubDump, HubTimes,
+    LongestRun, ProcessDump, Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor, WatchGuard,
+    dump_all, watch, watch_deadlocks,
 };
 #[cfg(unix)]
 #[cfg_attr(docsrs, doc(cfg(unix)))]

@@ -20,6 +20,6 @@ pub use elapsed::Elapsed;
 pub(crate) use io_waiter::IoWaiter;
 pub(crate) use line::LINE;
 pub(crate) use surroundings::{ResumedIn, Surroundings};
-pub(crate) use timer::{Timeout, Timer, deadline_after};
+pub(crate) use timer::{Timeout, Timer, TimerCount, deadline_after};
 pub(crate) use unwinding::Unwinding;
 pub(crate) use waker_list::{OwnKey, WakerKey, WakerList};

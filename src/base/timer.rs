@@ -1,6 +1,8 @@
 //! [`Timer`] and [`Timeout`]: tokio's timers, which here also work on plain threads.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +20,44 @@ pub(crate) struct Timer {
     deadline: Instant,
     polled: bool,
     sleep: Sleep,
+    _counted: Counted,
+}
+
+/// How many timers exist that were made on one thread. It is a figure, which orders nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TimerCount(Arc<AtomicUsize>);
+
+thread_local! {
+    static COUNT: TimerCount = TimerCount::default();
+}
+
+impl TimerCount {
+    /// Returns that of this thread. At the thread's end it is one that nobody else has.
+    pub(crate) fn here() -> TimerCount {
+        COUNT.try_with(TimerCount::clone).unwrap_or_default()
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a timer, until it is dropped on any thread.
+#[derive(Debug)]
+struct Counted(TimerCount);
+
+impl Counted {
+    fn new() -> Counted {
+        let count = TimerCount::here();
+        count.0.fetch_add(1, Ordering::Relaxed);
+        Counted(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -42,6 +82,7 @@ impl Timer {
                 true => Sleep::Here(Box::pin(tokio::time::sleep_until(deadline))),
                 false => Sleep::OnHelper(None),
             },
+            _counted: Counted::new(),
         }
     }
 }

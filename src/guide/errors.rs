@@ -359,6 +359,7 @@
 //! | `hub 'NAME' on thread 'NAME' is open`, `is closing`, `is closing and has no fibers left`, `has ended` | the hub, and how far its close has come |
 //! | `N fibers wait for each other in a cycle:`, then `ID 'NAME' waits at PLACE` | a deadlock, unless a line ends with `, with a time limit or for several things at once`: that fiber may still go on |
 //! | `a fiber waits for a lock that it has taken itself:`, then the same | a deadlock of one: give the guard back first, or use a [`ReentrantLock`](crate::sync::ReentrantLock) |
+//! | `longest run TIME: fiber ID 'NAME', spawned at PLACE` | the fiber that has had the thread for the longest time so far, with [`Track::Times`](crate::Track::Times) |
 //! | `waiting, with an interrupt put off` | a cancel comes to the fiber when the children of its scope have ended, or when nothing unwinds on its thread any more |
 //! | `, with a cancel pending` | it was cancelled, or its hub closes, and it has not noticed yet: it computes, or is in a [`shield`](crate::shield()) |
 //! | `, in a shield`, `, with a time limit` | it is in a call of `shield`, or of `with_timeout` or `try_scope`; the limit may be of the wait itself |

@@ -8,7 +8,7 @@ use super::pending_fiber::PendingFiber;
 use super::{Close, Fiber};
 use crate::base::executors;
 use crate::current::{Place, origin, with_place};
-use crate::insight::{Dump, Running};
+use crate::insight::{Dump, HubTimes, Running};
 use crate::scheduler::launch::Settings;
 use crate::scheduler::{callbacks, closing, registry};
 use crate::shared::{FiberNames, HubClosed, HubMetrics, Mailbox, RemoteSpawn as _};
@@ -283,17 +283,45 @@ impl HubHandle {
     }
 
     /// Returns figures about the hub. On another thread than the hub's, they are those at the end
-    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile. Only
-    /// [`switches`](HubMetrics::switches) is that of now.
+    /// of the hub's last turn, and may be mixed with those of the next turn if it ends meanwhile; so they
+    /// are there also while a fiber blocks the thread. Only [`switches`](HubMetrics::switches) and
+    /// [`timers`](HubMetrics::timers) are those of now.
     #[must_use]
     pub fn metrics(&self) -> HubMetrics {
         match registry::local(&self.0) {
             Some(core) => core.metrics(),
             None => HubMetrics {
                 switches: self.0.running.resumes(),
+                timers: self.0.timers.get(),
                 ..self.0.counters.read()
             },
         }
+    }
+
+    /// Returns how long the fibers of the hub run, and wait until they do, at once and from any thread, also
+    /// while a fiber blocks the hub's. The times are real times. Returns `None` unless the hub
+    /// [tracks](crate::Track::Times) times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use switchback::{Hub, Track, prelude::*, yield_now};
+    ///
+    /// let hub = Hub::builder().track(Track::Times);
+    /// hub.run(|| {
+    ///     std::thread::sleep(Duration::from_millis(5)); // blocks the thread
+    ///     yield_now().wait();
+    ///
+    ///     let times = Hub::current().handle().times().unwrap();
+    ///     let run = times.longest_run().unwrap();
+    ///     assert!(run.lasts() >= Duration::from_millis(5));
+    ///     assert_eq!(run.name(), "Root");
+    /// }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn times(&self) -> Option<HubTimes> {
+        HubTimes::of(&self.0)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Context;
 use std::thread::panicking;
+use std::time::Instant;
 
 use tokio::runtime::Handle;
 
@@ -20,6 +21,7 @@ use super::interrupt::Interrupts;
 #[cfg(unix)]
 use super::poll::{self, Poller};
 use super::ready::{Ready, ReadyQueue, Ticket};
+use super::ready_times::ReadyTimes;
 #[cfg(feature = "test-util")]
 use super::rest::Rest;
 use super::table::Table;
@@ -29,6 +31,7 @@ use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalJoiner,
     LocalPhase, Mailbox, Next, Recycler, RemoteSpawn, Scheduler, SoleDriver, StartQueue, Takes,
+    TimeRecord, Track,
 };
 use crate::stack::{Stack, StackPool};
 
@@ -57,6 +60,7 @@ use crate::stack::{Stack, StackPool};
 /// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `callbacks_run` | turns | metrics |
 /// | `wakes`, `remote_wakes` | wakes, and the intake of those from other threads | metrics |
+/// | `ready_times` | wakes, turns | turns |
 /// | `kept` | the ends of fibers, turns | the same |
 pub(crate) struct Core {
     pub(crate) mailbox: Arc<Mailbox>,
@@ -115,6 +119,8 @@ pub(crate) struct Core {
     pub(crate) callbacks_run: Cell<u64>,
     wakes: Cell<u64>,
     pub(crate) remote_wakes: Cell<u64>,
+    /// Since when fibers are ready, if the hub records that.
+    ready_times: Option<Box<ReadyTimes>>,
     /// Fibers that have ended while another thread read which fiber runs.
     kept: RefCell<Vec<FiberRef>>,
     /// What a test asked for, if the hub is one of a test.
@@ -142,11 +148,13 @@ impl Core {
             config.name.clone(),
             config.pool.clone(),
             config.slice,
+            config.track,
         );
         #[cfg(feature = "test-util")]
         let trial = config
             .schedule
             .map(|schedule| Box::new(Trial::new(schedule)));
+        let ready_times = (config.track == Track::Times).then(Box::default);
         let member = mailbox.pool().and_then(|pool| {
             let hub: Weak<Mailbox> = Arc::downgrade(&mailbox);
             Some(pool.starts()?.join(hub))
@@ -185,6 +193,7 @@ impl Core {
             root_waits: Cell::new(false),
             interrupts: OnceCell::new(),
             data: HubData::default(),
+            ready_times,
             kept: RefCell::default(),
             callbacks_run: Cell::new(0),
             wakes: Cell::new(0),
@@ -418,11 +427,28 @@ impl Core {
             if part.coroutine.is_running() {
                 self.queue_again(fiber, part);
             } else {
+                if let Some(times) = &self.ready_times {
+                    self.note_ready(times, fiber);
+                }
                 self.queue(fiber, part);
             }
             self.notify();
         } else {
             self.end_rest();
+        }
+    }
+
+    #[cold]
+    fn note_ready(&self, times: &ReadyTimes, fiber: &FiberRef) {
+        times.set(self.rest(fiber).slot.get(), fiber.id(), Instant::now());
+    }
+
+    /// Returns since when fibers are ready, and what is recorded about that, if the hub does that.
+    #[inline(always)]
+    pub(crate) fn times(&self) -> Option<(&ReadyTimes, &TimeRecord)> {
+        match &self.ready_times {
+            None => None,
+            Some(times) => Some((times, self.mailbox.times()?)),
         }
     }
 
@@ -582,6 +608,15 @@ impl Core {
     /// Returns figures about what the hub has done and has to do.
     pub(crate) fn metrics(&self) -> HubMetrics {
         HubMetrics {
+            timers: self.mailbox.timers.get(),
+            ..self.counted()
+        }
+    }
+
+    /// Returns those of the figures that the hub itself counts.
+    pub(crate) fn counted(&self) -> HubMetrics {
+        HubMetrics {
+            timers: 0,
             live_fibers: self.table.len(),
             ready: self.ready.len(),
             cached_stacks: self.stacks.cached(),

@@ -5,6 +5,7 @@
 //! | [`core`] | all of the state; how a fiber is queued, and how the hub is woken |
 //! | [`config`] | the settings of a hub |
 //! | [`ready`] | the ready queue: what the hub handles next |
+//! | [`ready_times`] | since when fibers are ready |
 //! | [`queue`] | the queues that the ready queue consists of |
 //! | [`table`] | the fibers that have not ended |
 //! | [`children`] | the fibers of a scope that have not ended |
@@ -37,6 +38,7 @@ pub(crate) mod interrupt;
 pub(crate) mod poll;
 mod queue;
 mod ready;
+mod ready_times;
 #[cfg(feature = "test-util")]
 mod rest;
 mod table;
@@ -48,6 +50,7 @@ pub(crate) use config::Config;
 pub(crate) use core::{Above, Core};
 pub use data::HubData;
 pub(crate) use ready::{Ready, Ticket};
+pub(crate) use ready_times::ReadyTimes;
 pub(crate) use table::Entry;
 #[cfg(feature = "test-util")]
 pub(crate) use trial::Hit;

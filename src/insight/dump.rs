@@ -33,7 +33,7 @@ pub struct Dump {
 enum Stage {
     New,
     Asked(Asked),
-    LooksUp(LookUp),
+    LooksUp(Box<LookUp>),
 }
 
 /// A hub was asked on its own thread.
@@ -148,7 +148,7 @@ impl Future for Dump {
                 },
                 Stage::LooksUp(look_up) => return Pin::new(look_up).poll(&mut contained).map(Ok),
             };
-            this.stage = Stage::LooksUp(look_up(dump, captures));
+            this.stage = Stage::LooksUp(Box::new(look_up(dump, captures)));
         }
     }
 }

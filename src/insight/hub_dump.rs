@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 #[cfg(all(feature = "backtrace", unix))]
 use super::Backtrace;
-use super::{Cycle, FiberDump, WaitsFor};
+use super::{Cycle, FiberDump, HubTimes, WaitsFor};
 use crate::hub::Core;
 use crate::shared::{FiberId, HubMetrics, HubState};
 
@@ -43,8 +43,9 @@ use crate::shared::{FiberId, HubMetrics, HubState};
 /// | type | is |
 /// |---|---|
 /// | [`ProcessDump`](crate::ProcessDump) | a map: `hubs`, a list of `HubDump`; `blocked`, a list of texts; `cycles`, a list of `Cycle` |
-/// | `HubDump` | a map: `name`, `thread`, `is_open`, `queued`, `metrics`, `fibers`, `cycles` |
+/// | `HubDump` | a map: `name`, `thread`, `is_open`, `queued`, `metrics`, `times`, `fibers`, `cycles` |
 /// | `HubMetrics` | a map of its figures, by the names of their methods |
+/// | `HubTimes` | a map: `longest_run`, a map with `id`, `name`, `spawned_at` and `lasts`; `ready_waits`, a list of 32 numbers |
 /// | `FiberDump` | a map: `id`, `name`, `parent`, `spawned_at`, `state`, `wait`, `is_cancel_pending`, `shields`, `deadlines`, `stack_size`, `stack_in_use`, and with the feature `backtrace` also `backtrace` |
 /// | `WaitDump` | a map: `at`, `type_name`, `waits_for`, `lasts` |
 /// | `WaitsFor` | a map with one key: `fiber`, an ID; `children`, a list of IDs; `time`; `lock`, the ID of its holder; `unpark`, whether anybody can |
@@ -67,6 +68,7 @@ pub struct HubDump {
     pub(super) state: HubState,
     pub(super) queued: usize,
     pub(super) metrics: HubMetrics,
+    pub(super) times: Option<Box<HubTimes>>,
     pub(super) fibers: Vec<FiberDump>,
 }
 
@@ -105,6 +107,7 @@ impl HubDump {
             state: core.state.get(),
             queued: core.ready.callbacks() + left + core.mailbox.requests(),
             metrics: core.metrics(),
+            times: HubTimes::of(&core.mailbox).map(Box::new),
             fibers,
         }
     }
@@ -137,6 +140,13 @@ impl HubDump {
     #[must_use]
     pub fn metrics(&self) -> HubMetrics {
         self.metrics
+    }
+
+    /// Returns how long fibers of the hub run, and wait until they do, if the hub
+    /// [tracks](crate::Track::Times) times.
+    #[must_use]
+    pub fn times(&self) -> Option<&HubTimes> {
+        self.times.as_deref()
     }
 
     /// Returns the fibers that have not ended, in the order of their IDs.

@@ -6,6 +6,7 @@
 //! | [`fiber_dump`] | what is known about a fiber at one moment |
 //! | [`cycles`] | fibers that wait for each other |
 //! | [`hub_dump`] | what is known about a hub and its fibers at one moment |
+//! | [`hub_times`] | how long fibers run, and wait until they do |
 //! | [`text`] | a dump as text |
 //! | `serialize` | the above as data |
 //! | [`running`] | the fiber that has the thread of a hub |
@@ -37,6 +38,7 @@ mod dump;
 mod dump_all;
 mod fiber_dump;
 mod hub_dump;
+mod hub_times;
 mod looks;
 mod running;
 #[cfg(feature = "serde")]
@@ -58,6 +60,7 @@ pub use dump::{Dump, DumpError};
 pub use dump_all::{DumpAll, ProcessDump, dump_all};
 pub use fiber_dump::{FiberDump, FiberState, WaitDump, WaitsFor};
 pub use hub_dump::HubDump;
+pub use hub_times::{HubTimes, LongestRun};
 pub use running::Running;
 #[cfg(unix)]
 pub use signal::{SignalGuard, dump_on_signal};

@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 #[cfg(feature = "backtrace")]
 use super::{Backtrace, BacktraceEnd, BacktraceFrame};
 use super::{
-    BlockedHub, Cycle, DumpError, FiberDump, FiberState, HubDump, ProcessDump, Running,
-    SourcePlace, ThreadActivity, WaitDump, WaitsFor,
+    BlockedHub, Cycle, DumpError, FiberDump, FiberState, HubDump, HubTimes, LongestRun,
+    ProcessDump, Running, SourcePlace, ThreadActivity, WaitDump, WaitsFor,
 };
 use crate::shared::FiberId;
 
@@ -51,8 +51,21 @@ map!(HubDump, |dump|
     is_open: dump.is_open(),
     queued: dump.queued(),
     metrics: dump.metrics(),
+    times: dump.times(),
     fibers: dump.fibers(),
     cycles: dump.cycles(),
+);
+
+map!(HubTimes, |times|
+    longest_run: times.longest_run(),
+    ready_waits: times.ready_waits(),
+);
+
+map!(LongestRun, |run|
+    id: run.id(),
+    name: run.name(),
+    spawned_at: run.spawned_at(),
+    lasts: seconds(run.lasts()),
 );
 
 map!(FiberDump, |fiber|

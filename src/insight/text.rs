@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{FiberDump, FiberState, HubDump, SourcePlace, WaitDump, WaitsFor};
+use super::{FiberDump, FiberState, HubDump, HubTimes, SourcePlace, WaitDump, WaitsFor};
 use crate::shared::HubState;
 
 /// How many fibers of a group, and how many groups, are shown.
@@ -73,6 +73,9 @@ impl fmt::Display for HubDump {
         match self.queued {
             0 => writeln!(f)?,
             queued => writeln!(f, "; {} queued", Counted(queued, "request"))?,
+        }
+        if let Some(run) = self.times().and_then(HubTimes::longest_run) {
+            writeln!(f, "longest run {run}")?;
         }
         for cycle in self.cycles() {
             write!(f, "\n{cycle}")?;

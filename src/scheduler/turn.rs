@@ -24,6 +24,7 @@ use std::mem;
 use std::ptr;
 use std::rc::Rc;
 use std::task::Context;
+use std::time::Instant;
 
 use tokio::task::coop;
 
@@ -31,8 +32,10 @@ use super::{callbacks, closing, intake};
 use crate::base::executors::{wake_after_io, wake_contained_after_io};
 use crate::base::{Surroundings, Unwinding, contain, report, thread_end};
 use crate::current::{place, unwinding};
-use crate::hub::{CANCELLED_BY_TEST, Children, Core, Ready, Trial};
-use crate::shared::{FiberRef, HubPart, HubState, LocalPhase, Phase, held_locks, interrupt};
+use crate::hub::{CANCELLED_BY_TEST, Children, Core, Ready, ReadyTimes, Trial};
+use crate::shared::{
+    FiberRef, HubPart, HubState, LocalPhase, LongRun, Phase, TimeRecord, held_locks, interrupt,
+};
 use crate::switch::{Step, Suspension};
 
 /// The maximum number of entries of the ready queue that are handled in one turn, and between two
@@ -65,7 +68,7 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     core.let_go_of_kept();
     let added = core.table.added();
     thread_end::stacks_have_begun(added - core.noticed.replace(added));
-    core.mailbox.counters.publish(&core.metrics());
+    core.mailbox.counters.publish(&core.counted());
     let since_io = core.resumes_since_io.get() + handled;
     let has_work = !core.ready.is_empty() || core.mailbox.has_mail() || core.has_left_mail.get();
     if !has_work && core.waits_for_starts() {
@@ -200,6 +203,45 @@ fn step_other(core: &Rc<Core>) -> bool {
 /// checked for it.
 #[inline(always)]
 fn resume(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
+    match core.times() {
+        None => resume_now(core, fiber, part),
+        Some((since, record)) => resume_timed(core, since, record, fiber),
+    }
+}
+
+/// As [`resume`], and records how long the fiber was ready, and how long it runs.
+#[cold]
+#[inline(never)]
+fn resume_timed(
+    core: &Rc<Core>,
+    since: &ReadyTimes,
+    record: &TimeRecord,
+    fiber: &FiberRef,
+) -> bool {
+    // It may end.
+    let fiber = fiber.clone();
+    let slot = core.rest(&fiber).slot.get();
+    let began = Instant::now();
+    if let Some(since) = since.take(slot, fiber.id()) {
+        record.was_ready(began - since);
+    }
+    let goes_on = resume_now(core, &fiber, core.part(&fiber));
+    let ended = Instant::now();
+    let lasts = ended - began;
+    record.ran(lasts, || LongRun {
+        fiber: fiber.id(),
+        name: fiber.name().into(),
+        place: fiber.origin().place,
+        lasts,
+    });
+    if core.part(&fiber).queued.get() {
+        since.set(slot, fiber.id(), ended);
+    }
+    goes_on
+}
+
+#[inline(always)]
+fn resume_now(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     core.notice_interrupt_of(fiber);
     core.mailbox.running.resume(fiber.as_ptr().cast());
     let gave_way = match place::resume(&part.coroutine) {

@@ -11,7 +11,8 @@
 //! | `driven` | written under the lock of `inbox`, read by any thread |
 //! | `failure` | set once by any thread ([`fail`](Mailbox::fail) takes no lock for it), read by any thread |
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
-//! | `counters`, `running` | written by the hub, read by any thread |
+//! | `counters`, `running`, `times` | written by the hub, read by any thread |
+//! | `timers` | written by the timers, read by any thread |
 //! | `name`, `pool`, `task`, `slice` | any thread; they never change |
 //! | `starts`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
@@ -53,9 +54,12 @@ use super::block::Block;
 use super::drivers::{Drivers, SharedWaker, SoleDriver};
 use super::reference::FiberRef;
 use super::start_queue::{Awaken, Lane, StartQueue};
-use super::{Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, Slice, SpawnError};
+use super::{
+    Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, Slice, SpawnError, TimeRecord,
+    Track,
+};
 use crate::base::lock::{AtomicBool, AtomicU8, Mutex, lock};
-use crate::base::{WakerList, contain};
+use crate::base::{TimerCount, WakerList, contain};
 
 /// The way from a fiber or a mailbox, on any thread, to its hub. The scheduler implements it.
 pub(crate) trait Scheduler: Sync {
@@ -105,6 +109,10 @@ pub(crate) struct Mailbox {
     pub(crate) counters: Counters,
     /// The fiber that has the hub's thread.
     pub(crate) running: RunningFiber,
+    /// How many timers of the hub's thread there are.
+    pub(crate) timers: TimerCount,
+    /// How long fibers run, and wait until they do, if the hub records that.
+    times: Option<Box<TimeRecord>>,
     /// The path of the thread below `/proc`, on Linux.
     task: Option<Box<str>>,
     /// For how long a fiber may have the thread, if that is limited.
@@ -191,6 +199,7 @@ impl Mailbox {
         name: Box<str>,
         pool: Option<Arc<Mailbox>>,
         slice: Option<Slice>,
+        track: Track,
     ) -> (Arc<Mailbox>, HubToken) {
         let mailbox = Arc::new(Mailbox {
             runtime: Some(runtime),
@@ -198,6 +207,7 @@ impl Mailbox {
             name,
             pool,
             slice,
+            times: (track == Track::Times).then(Box::default),
             ..Mailbox::with_scheduler(scheduler)
         });
         let token = HubToken::new(Arc::as_ptr(&mailbox).addr());
@@ -233,6 +243,8 @@ impl Mailbox {
             drivers_version: AtomicU64::new(1),
             counters: Counters::default(),
             running: RunningFiber::new(),
+            timers: TimerCount::here(),
+            times: None,
             task: None,
             slice: None,
             inbox: Mutex::new(Inbox::default()),
@@ -258,6 +270,12 @@ impl Mailbox {
     /// Returns for how long a fiber may have the thread, if that is limited.
     pub(crate) fn slice(&self) -> Option<Slice> {
         self.slice
+    }
+
+    /// Returns how long fibers run, and wait until they do, if the hub records that.
+    #[inline(always)]
+    pub(crate) fn times(&self) -> Option<&TimeRecord> {
+        self.times.as_deref()
     }
 
     /// Returns the hub's name.

@@ -16,6 +16,8 @@ macro_rules! metrics {
             $(pub(crate) $name: $type,)*
             /// Zero if no fiber was measured.
             pub(crate) deepest_stack: usize,
+            /// Counted by the timers themselves, and not published.
+            pub(crate) timers: usize,
         }
 
         impl HubMetrics {
@@ -31,6 +33,7 @@ macro_rules! metrics {
                 let mut map = serializer.serialize_map(None)?;
                 $(map.serialize_entry(stringify!($name), &self.$name)?;)*
                 map.serialize_entry("deepest_stack", &self.deepest_stack())?;
+                map.serialize_entry("timers", &self.timers())?;
                 map.end()
             }
         }
@@ -54,6 +57,7 @@ macro_rules! metrics {
                 HubMetrics {
                     $($name: self.$name.load(Ordering::Relaxed) as $type,)*
                     deepest_stack: self.deepest_stack.load(Ordering::Relaxed) as usize,
+                    timers: 0,
                 }
             }
         }
@@ -91,5 +95,12 @@ impl HubMetrics {
     #[must_use]
     pub fn deepest_stack(&self) -> Option<usize> {
         (self.deepest_stack > 0).then_some(self.deepest_stack)
+    }
+
+    /// Returns the number of timers of this crate that were made on the hub's thread and exist: sleeps,
+    /// and limits of waits and of [`with_timeout`](crate::with_timeout()).
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.timers
     }
 }

@@ -17,6 +17,7 @@
 //! | [`contended`] | a lock of `sync` that a fiber has waited for |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
 //! | [`slice`] | for how long a fiber may have its hub's thread |
+//! | [`time_record`] | how long fibers run, and wait until they do |
 //! | [`metrics`] | the figures that a hub counts |
 //!
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
@@ -49,6 +50,7 @@ mod running_fiber;
 mod slice;
 mod spawn_error;
 mod start_queue;
+mod time_record;
 mod track;
 
 pub(crate) use block::Block;
@@ -75,4 +77,5 @@ pub(crate) use running_fiber::{Observer, RunningFiber};
 pub use slice::Slice;
 pub use spawn_error::SpawnError;
 pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};
+pub(crate) use time_record::{BUCKETS, LongRun, TimeRecord};
 pub use track::Track;

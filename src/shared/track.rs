@@ -12,7 +12,8 @@ pub enum Track {
     /// Where in the source the fiber waits, for which type of future, and for which fiber.
     #[default]
     Places,
-    /// As [`Places`](Track::Places), and since when. This reads the clock at each wait that
-    /// suspends the fiber.
+    /// As [`Places`](Track::Places), and since when; also how long fibers run, and are ready before that:
+    /// see [`HubTimes`](crate::HubTimes). This reads the clock at each wait that suspends the fiber, at
+    /// each wake, and twice each time that a fiber is resumed.
     Times,
 }

@@ -12,4 +12,5 @@ mod kinds;
 mod slices;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
 mod watch;
