@@ -25,7 +25,7 @@
 //!
 //! To find the place without a debugger, [`watch`](crate::watch()) the hubs. While a fiber keeps the
 //! thread of its hub, the watchdog says so: the fiber's name, where it was spawned, for how long it has had
-//! the thread, and on Linux what the thread does.
+//! the thread, where it has waited before, and on Linux what the thread does.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,7 +43,20 @@
 //! has had its thread for 1.0s; the thread is asleep in `futex`: a lock, a channel or a `park` of std?
 //! ```
 //!
-//! [`HubHandle::running`](crate::HubHandle::running) answers the same question at once.
+//! [`HubHandle::running`](crate::HubHandle::running) answers the same question at once, and so does Ctrl-C
+//! under [`run`](crate::run#ctrl-c) on unix systems: a report names the fiber that has the thread.
+//!
+//! [`HubBuilder::slice`](crate::HubBuilder::slice) makes a hub warn of such fibers by itself, and cancel
+//! those that do not stop: at their next wait, so not one that never comes to a wait or a
+//! [`check_cancelled`](crate::check_cancelled).
+//!
+//! # It is slow
+//!
+//! With [`Track::Times`](crate::Track::Times), [`HubHandle::times`](crate::HubHandle::times) has the fiber that
+//! has kept the thread for the longest time, and how long fibers were ready before they ran. If many were
+//! for milliseconds, some fibers compute for too long, or the thread has too much to do. What is queued, and
+//! how many fibers, wakes, turns and timers there are, is in [`HubHandle::metrics`](crate::HubHandle::metrics).
+//! Both can be read from any thread, also while the hub is blocked.
 //!
 //! # Who waits, and where
 //!
@@ -105,8 +118,10 @@
 //! ```
 //!
 //! Joins, the ends of scopes and the locks of [`sync`](crate::sync) are followed: fibers that wait for each
-//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. Another lock or
-//! a channel is not followed, and neither is a lock that several share; its type is named.
+//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. To be told of them
+//! without asking, use [`watch_deadlocks`](crate::watch_deadlocks()). Another lock or
+//! a channel is not followed, nor a [`park`](crate::park()), since anybody with its handle may end it (the dump
+//! says if nobody has one), and neither is a lock that several share; its type is named.
 //!
 //! # Each call over a socket takes 40 ms
 //!

@@ -297,3 +297,49 @@ fn deadlocks_are_told_of_once_while_they_last() {
         assert!(stuck.wait().unwrap_err().is_cancelled());
     }
 }
+
+#[cfg(unix)]
+#[test]
+#[allow(unsafe_code)]
+fn signals_in_the_middle_of_anything_harm_nothing() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use switchback::{run, spawn, yield_now};
+
+    let Some(child) = crate::support::in_child(|| {
+        let _guard = switchback::dump_on_signal(libc::SIGQUIT).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = over.clone();
+        run(move || {
+            let thread = std::thread::spawn(move || {
+                for _ in 0..200 {
+                    // SAFETY: this sends a signal, which has a handler, to this process.
+                    assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGQUIT) }, 0);
+                    std::thread::yield_now();
+                }
+                ends.store(true, Ordering::Release);
+            });
+            // Switches, stacks that unwind, and memory that comes and goes.
+            while !over.load(Ordering::Acquire) {
+                let fibers = (1..20_usize).map(|n| {
+                    spawn(move || {
+                        let memory = vec![n; n * 100];
+                        yield_now().wait();
+                        if n % 3 == 0 {
+                            std::panic::resume_unwind(Box::new(memory));
+                        }
+                    })
+                });
+                let fibers: Vec<_> = fibers.collect();
+                for (n, fiber) in (1..).zip(fibers) {
+                    assert_eq!(fiber.wait().is_err(), n % 3 == 0);
+                }
+            }
+            thread.join().unwrap();
+        })
+        .unwrap();
+    }) else {
+        return;
+    };
+    child.assert_success();
+}
