@@ -49,7 +49,7 @@
 //!
 //! | std | here |
 //! |---|---|
-//! | [`stdin`], [`Stdin`], [`StdinLock`] | different: types of their own, which block the fiber. A thread reads ahead for them |
+//! | [`stdin`](fn@stdin), [`Stdin`], [`StdinLock`] | different: types of their own, which block the fiber. A thread reads ahead for them |
 //! | [`Stdin::lock`], [`Stdin::read_line`], [`Stdin::lines`], `Read` of `Stdin`, `&Stdin`, `Read`, `BufRead` of `StdinLock` | same |
 //! | `IsTerminal` of `Stdin` | same, as a method of the type: [`Stdin::is_terminal`] |
 //! | `AsFd`, `AsRawFd` of `Stdin` | same |
