@@ -55,6 +55,18 @@ pub(crate) enum Place<'a> {
     Stack(&'a StackState),
 }
 
+impl<'a> Place<'a> {
+    /// Returns the hub whose code runs, or that of the fiber whose code runs.
+    #[inline(always)]
+    pub(crate) fn hub(self) -> Option<&'a Rc<Core>> {
+        match self {
+            Place::Stack(state) | Place::Poll(state) => state.hub(),
+            Place::Hub(core) | Place::Driver(core) => Some(core),
+            Place::Outside | Place::ThreadPoll => None,
+        }
+    }
+}
+
 /// The stored form of [`Place`].
 #[derive(Clone, Copy)]
 enum Current {

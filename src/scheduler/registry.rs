@@ -15,7 +15,7 @@ use super::end;
 use crate::base::thread_end;
 #[cfg(feature = "tracing")]
 use crate::current::spans;
-use crate::current::{Place, place, with_place};
+use crate::current::{place, with_place};
 use crate::hub::Core;
 #[cfg(unix)]
 use crate::hub::Ready;
@@ -142,16 +142,9 @@ fn with_local_at<R>(
     f: impl FnOnce(&Rc<Core>) -> R,
 ) -> Option<R> {
     let is_it = |core: &&Rc<Core>| Arc::as_ptr(&core.mailbox) == mailbox;
-    with_place(|place| {
-        let here = match place {
-            Place::Stack(state) | Place::Poll(state) => state.hub(),
-            Place::Hub(core) | Place::Driver(core) => Some(core),
-            _ => None,
-        };
-        match here.filter(is_it) {
-            Some(core) => Some(f(core)),
-            None => with_listed(runtime?, is_it, f),
-        }
+    with_place(|place| match place.hub().filter(is_it) {
+        Some(core) => Some(f(core)),
+        None => with_listed(runtime?, is_it, f),
     })
 }
 

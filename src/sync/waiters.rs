@@ -24,7 +24,6 @@ use slab::Slab;
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, Lock, lock};
 use crate::current::{Place, with_place};
-use crate::hub::Core;
 use crate::shared::{FiberRef, LocalJoiner, Uncounted};
 
 /// The line of waiters. `P` is what each brings, and what it is left.
@@ -315,11 +314,10 @@ impl Wake {
     /// Returns how to wake a fiber of the hub whose code runs.
     #[inline(always)]
     fn here(fiber: &FiberRef) -> Option<Wake> {
-        let here = with_hub(|hub| {
-            let is_here = fiber.is_of(&hub.token);
-            is_here.then(|| hub.rest(fiber).slot.get())
-        });
-        let slot = here.flatten()?;
+        let slot = with_place(|place| {
+            let hub = place.hub().filter(|hub| fiber.is_of(&hub.token))?;
+            Some(hub.rest(fiber).slot.get())
+        })?;
         Some(Wake::Here(LocalJoiner {
             slot,
             id: fiber.id(),
@@ -329,7 +327,11 @@ impl Wake {
     #[inline]
     fn wake(self) {
         match self {
-            Wake::Here(fiber) => drop(with_hub(|hub| hub.wake_if_live(fiber))),
+            Wake::Here(fiber) => with_place(|place| {
+                if let Some(hub) = place.hub() {
+                    hub.wake_if_live(fiber);
+                }
+            }),
             other => other.wake_elsewhere(),
         }
     }
@@ -345,16 +347,6 @@ impl Wake {
             }
         }
     }
-}
-
-/// Calls `f` with the hub whose code runs, if there is one.
-#[inline(always)]
-fn with_hub<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-    with_place(|place| match place {
-        Place::Stack(state) | Place::Poll(state) => state.hub().map(|hub| f(hub)),
-        Place::Hub(hub) | Place::Driver(hub) => Some(f(hub)),
-        Place::Outside | Place::ThreadPoll => None,
-    })
 }
 
 /// Wakes those who were told, after the lock was released.
