@@ -17,8 +17,7 @@ use crate::current::backtrace::__rust_begin_short_backtrace;
 use crate::current::heritage::{self, Inherited};
 use crate::current::{BridgeTask, Resumer, StackState, place, unwinding};
 use crate::overflow;
-use crate::stack::Extent;
-use crate::stack::{self, StackPool};
+use crate::stack::{self, Extent, StackPool};
 use crate::switch::{Coroutine, Step, Suspender, Suspension};
 
 /// Runs `f` on a stack of its own inside the task that awaits the result.

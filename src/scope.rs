@@ -54,7 +54,8 @@ use crate::switch::Coroutine;
 /// # Panics
 ///
 /// Panics with the panic of `f`, and if a child panicked that was not joined. Panics where waiting
-/// is not allowed, as [`wait`](crate::Wait::wait) does, and on a plain thread.
+/// is not allowed, as [`wait`](crate::Wait::wait) does, while another runtime is entered, and on a plain
+/// thread.
 ///
 /// # Examples
 ///

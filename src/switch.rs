@@ -93,8 +93,8 @@ pub(crate) struct Coroutine(ManuallyDrop<Engine>);
 impl Coroutine {
     /// Creates a coroutine that will run `body` on `stack`.
     ///
-    /// `body` receives its side of the switch, and the address range of the stack. It must not unwind: an unwind that escapes from it
-    /// aborts the process, because no frame could catch it.
+    /// `body` receives its side of the switch, and the address range of the stack. It must not unwind: an
+    /// unwind that escapes from it aborts the process, because no frame could catch it.
     pub(crate) fn new<F>(stack: Stack, body: F) -> Coroutine
     where
         F: FnOnce(Suspender, Extent) + 'static,

@@ -198,7 +198,7 @@ pub(crate) fn suspend_calmly(what: fn() -> &'static str) -> bool {
         return false;
     };
     let at = Location::caller();
-    if state.is_in_other_runtime(at) {
+    if state.resumer.is_in_other_runtime() {
         return false;
     }
     state.begin_wait();
@@ -350,7 +350,7 @@ fn drive<F: Future>(
         if on != OnInterrupt::Unwind && state.unwinding() == Unwinding::Yes {
             return Err(Interrupt::Unwinding);
         }
-        if state.is_in_other_runtime(Location::caller()) {
+        if state.resumer.is_in_other_runtime() {
             refuse_other_runtime("a wait");
         }
         state.note_suspension(Location::caller(), type_name::<F>);

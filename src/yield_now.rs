@@ -114,7 +114,7 @@ fn wait_in_queue(state: &StackState, fiber: &FiberRef, hub: &Core) {
     let is_calm = || state.resumer.interrupts() == 0 && state.deadlines.is_empty();
     let part = hub.part(fiber);
     if is_calm() && !part.queued.get() && hub.is_running() && !panicking() {
-        if state.is_in_other_runtime(Location::caller()) {
+        if state.yields_in_other_runtime(Location::caller()) {
             refuse_other_runtime("a wait");
         }
         suspend::give_way_calmly(state, part);
@@ -149,7 +149,7 @@ fn wait_in_queue_slowly(state: &StackState, hub: &Core) {
         if hub.has_passed(ticket) || !hub.is_running() {
             return;
         }
-        if state.is_in_other_runtime(Location::caller()) {
+        if state.resumer.is_in_other_runtime() {
             refuse_other_runtime("a wait");
         }
         state.give_way();

@@ -104,14 +104,12 @@ impl Resumer {
         !self.resumed_in().is_here() && !executors::is_tokio_gone()
     }
 
-    /// Returns whether another runtime is current than when this stack was resumed by a task of a
-    /// hub. (Otherwise [`is_elsewhere`](Resumer::is_elsewhere) tells it.)
+    /// Returns whether the running code is in another runtime than when this stack was resumed by a task
+    /// of a hub. (Otherwise [`is_elsewhere`](Resumer::is_elsewhere) tells it.)
     #[inline]
     pub(crate) fn is_in_other_runtime(&self) -> bool {
         match self {
-            Resumer::Hub { hub, .. } => {
-                hub.driven_in.is_in_task() && !executors::is_current(&hub.runtime)
-            }
+            Resumer::Hub { hub, .. } => hub.driven_in.is_in_task() && hub.is_in_other_runtime(),
             Resumer::Task(_) => false,
         }
     }

@@ -54,7 +54,7 @@ use crate::switch::{Suspender, Suspension, stack_pointer};
 /// | field | written by |
 /// |---|---|
 /// | `resumer`, `suspender`, `extent` | no code, after the stack has begun |
-/// | `found_at_home` | suspensions, just before |
+/// | `found_at_home` | yields, before they suspend |
 /// | `no_switch`, `shields` | [`assert_no_switchpoints`](crate::assert_no_switchpoints) and [`shield`](crate::shield()), and their guards |
 /// | `panic_is_foreign` | each suspension, and runs of other stacks: see [`super::unwinding`] |
 /// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
@@ -69,8 +69,7 @@ use crate::switch::{Suspender, Suspension, stack_pointer};
 pub(crate) struct StackState {
     pub(crate) resumer: Resumer,
     suspender: Suspender,
-    /// Where the stack was last found to be in the runtime of its hub: see
-    /// [`is_in_other_runtime`](Self::is_in_other_runtime).
+    /// The yield before which the stack was last found to be in the runtime of its hub.
     found_at_home: Cell<Option<Vantage>>,
     /// The number of `assert_no_switchpoints` calls around the running code.
     pub(crate) no_switch: Cell<u32>,
@@ -215,13 +214,11 @@ impl StackState {
         }
     }
 
-    /// Returns whether the running code is in another runtime than when a task of its hub has resumed this
-    /// stack. (Otherwise [`Resumer::is_elsewhere`] tells it.) `at` is the call that is about to suspend.
-    ///
-    /// To ask tokio takes more time than the rest of a wait. So it is asked only if this call, at this depth
-    /// of the stack, is not the one that suspended last. With debug assertions it is always asked.
+    /// Like [`Resumer::is_in_other_runtime`], for a yield at this place in the source, which should cost
+    /// nearly nothing: with neither this place nor the depth of the stack changed since the last yield,
+    /// the answer is taken to be the same. With debug assertions it is always asked for.
     #[inline(always)]
-    pub(crate) fn is_in_other_runtime(&self, at: &'static Location<'static>) -> bool {
+    pub(crate) fn yields_in_other_runtime(&self, at: &'static Location<'static>) -> bool {
         let vantage = Vantage {
             at,
             depth: stack_pointer(),
@@ -265,7 +262,7 @@ impl StackState {
     }
 }
 
-/// A call that suspends the stack: where it is in the source, and where the frame with it ends.
+/// A yield: where it is in the source, and where the frame with it ends.
 #[derive(Clone, Copy, Debug)]
 struct Vantage {
     at: &'static Location<'static>,

@@ -26,7 +26,8 @@ use super::ready_times::ReadyTimes;
 use super::rest::Rest;
 use super::table::Table;
 use super::trial::Trial;
-use crate::base::ResumedIn;
+use crate::base::executors::is_current;
+use crate::base::{ResumedIn, SchedulerMark};
 use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalJoiner,
@@ -48,6 +49,7 @@ use crate::stack::{Stack, StackPool};
 /// |---|---|---|
 /// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | no code, after the hub was made | all |
 /// | `driven_in` | the driver, at the beginning and end of a turn; the end of the hub | the driver, waits |
+/// | `mark`, `uses_mark`, `mark_is_lost` | suspensions; the end of a turn | suspensions |
 /// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver |
 /// | `turn_end` | the driver, wakes | the driver |
 /// | `state` | the close and the end of the hub | all |
@@ -77,6 +79,12 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
     /// The surroundings of the driver that runs this turn.
     pub(crate) driven_in: ResumedIn,
+    /// Is in the scheduler of `runtime`, if a suspension has put it there.
+    mark: SchedulerMark,
+    /// Whether suspensions look for the mark: the hub was busy at the end of the last turn.
+    uses_mark: Cell<bool>,
+    /// Whether the mark may be in another scheduler.
+    mark_is_lost: Cell<bool>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(crate) depths: Depths,
@@ -171,6 +179,9 @@ impl Core {
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
             driven_in: ResumedIn::default(),
+            mark: SchedulerMark::new(),
+            uses_mark: Cell::new(false),
+            mark_is_lost: Cell::new(false),
             runtime,
             config,
             state: Cell::new(HubState::Open),
@@ -409,6 +420,35 @@ impl Core {
     /// Counts a fiber no longer that was taken out of the queue of the pool.
     pub(crate) fn uncount_taken(&self, fiber: FiberId) {
         self.taken.borrow_mut().remove(&fiber);
+    }
+
+    /// Returns whether the running code, which this hub has resumed from a task of its runtime, has come
+    /// into another runtime since. Then it must not suspend: see the Nesting Invariant of [`ResumedIn`].
+    ///
+    /// Code in another scheduler is always found. If the hub is busy, another runtime that was only
+    /// entered is not, except with debug assertions.
+    #[inline]
+    pub(crate) fn is_in_other_runtime(&self) -> bool {
+        let is_in_scheduler = self.uses_mark.get() && self.mark.is_here_or_put();
+        let is_known = is_in_scheduler && !cfg!(debug_assertions);
+        !is_known && self.is_other_current()
+    }
+
+    #[cold]
+    fn is_other_current(&self) -> bool {
+        let other = !is_current(&self.runtime);
+        if other {
+            // The mark may be in that one's scheduler now.
+            self.uses_mark.set(false);
+            self.mark_is_lost.set(true);
+        }
+        other
+    }
+
+    /// Records at the end of a turn whether the hub has more to do.
+    #[inline]
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.uses_mark.set(busy && !self.mark_is_lost.get());
     }
 
     /// Returns a stack for a new fiber.

@@ -1,6 +1,6 @@
 //! What can be seen of hubs and fibers from outside.
 
-#[cfg(all(feature = "backtrace", unix))]
+#[cfg(all(feature = "backtrace", feature = "test-util", unix))]
 mod backtrace;
 #[cfg(feature = "test-util")]
 mod cycles;
