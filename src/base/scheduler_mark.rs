@@ -118,7 +118,7 @@ mod tests {
             let waker = Waker::from(looks.clone());
             let joined = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
             assert!(joined.is_pending());
-            drop(looks.0.is_here_or_put());
+            assert!(!looks.0.is_here_or_put());
             assert!(looks.0.is_here_or_put());
             other.shutdown_background();
             assert_eq!(*looks.1.lock().unwrap(), [false]);

@@ -16,7 +16,7 @@
 //! | [`start_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`contended`] | a lock of `sync` that a fiber has waited for |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
-//! | [`slice`] | for how long a fiber may have its hub's thread |
+//! | [`mod@slice`] | for how long a fiber may have its hub's thread |
 //! | [`time_record`] | how long fibers run, and wait until they do |
 //! | [`metrics`] | the figures that a hub counts |
 //!

@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::mpsc::{RecvError, SendError, TryRecvError, TrySendError};
 use std::task::{Context, Poll};
 
-use super::hand::{Hand, OpenHand};
+use super::cell::{Hand, OpenHand};
 use super::waiters::{Key, Seat, Waiter, Waiters, Wake, drop_waiter, lock_to_poll, wake};
 use crate::base::lock::{ConstMutex, lock};
 use crate::current::WaitSite;

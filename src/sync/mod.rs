@@ -71,7 +71,6 @@ mod cell;
 mod channel;
 mod condvar;
 mod event;
-mod hand;
 mod holder;
 mod lazy_lock;
 mod line;
