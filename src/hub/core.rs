@@ -641,6 +641,7 @@ impl Core {
             fiber.trim_stack(&self.token);
         }
         self.stacks.discard_all();
+        self.recycler.trim();
         self.ready.trim();
         self.table.trim();
     }
