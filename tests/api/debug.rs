@@ -146,7 +146,7 @@ fn hubs() {
             r#"Close(Hub { name: "Hub", thread: 'Hub', state: Open, .. })"#,
             r#"Dump { hub: Hub { name: "Hub", thread: 'Hub', state: Open, .. }, limit: None, .. }"#,
             "Ok(())",
-            "HubMetrics { live_fibers: N, ready: N, cached_stacks: N, spawned: N, switches: N, callbacks: N, wakes: N, remote_wakes: N, turns: N, deepest_stack: N }",
+            "HubMetrics { live_fibers: N, ready: N, cached_stacks: N, spawned: N, switches: N, callbacks: N, wakes: N, remote_wakes: N, turns: N, deepest_stack: N, timers: N }",
             r#"CloseThreads(HubThread(HubHandle(Hub { name: "Hub", thread: 'Hub', state: Open, .. })))"#,
             r#"CloseThreadsWithin { target: HubThread(HubHandle(Hub { name: "Hub", thread: 'Hub', state: Open, .. })), duration: Nms }"#,
             r#"HubThread(HubHandle(Hub { name: "Hub", thread: 'Hub', state: Ended, .. }))"#,
