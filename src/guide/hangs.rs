@@ -46,9 +46,9 @@
 //! [`HubHandle::running`](crate::HubHandle::running) answers the same question at once, and so does Ctrl-C
 //! under [`run`](crate::run#ctrl-c) on unix systems: a report names the fiber that has the thread.
 //!
-//! [`HubBuilder::slice`](crate::HubBuilder::slice) makes a hub warn of such fibers by itself, and cancel
-//! those that do not stop: at their next wait, so not one that never comes to a wait or a
-//! [`check_cancelled`](crate::check_cancelled).
+//! With [`HubBuilder::slice`](crate::HubBuilder::slice), such fibers are reported without a watchdog, and,
+//! if you ask for it, cancelled. The cancel takes effect at the fiber's next wait or
+//! [`check_cancelled`](crate::check_cancelled); code that reaches neither is not stopped.
 //!
 //! # It is slow
 //!

@@ -298,10 +298,10 @@ impl Core {
         self.root_waits.set(true);
     }
 
+    #[inline(always)]
     pub(crate) fn is_root(&self, fiber: &FiberRef) -> bool {
-        let root = self.root.borrow();
-        root.as_ref()
-            .is_some_and(|root| FiberRef::ptr_eq(root, fiber))
+        // The reference in `root` keeps the address from being another fiber's.
+        fiber.as_ptr().addr().get() == self.root_address.get()
     }
 
     /// Returns whether a close neither cancels this fiber nor waits for it.
@@ -336,7 +336,7 @@ impl Core {
     /// resumed, because a signal that came in this turn comes before what this turn has made ready.
     #[inline(always)]
     pub(crate) fn notice_interrupt_of(&self, fiber: &FiberRef) {
-        if fiber.as_ptr().addr().get() == self.root_address.get() {
+        if self.is_root(fiber) {
             self.notice_interrupt();
         }
     }

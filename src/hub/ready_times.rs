@@ -8,13 +8,17 @@ use crate::shared::FiberId;
 
 /// Since when each fiber of a hub is ready, by the number of its entry in the table; for hubs that record
 /// that.
+///
+/// The allocator may be the user's and wake a fiber while the list grows. That wake is not recorded.
 #[derive(Default)]
 pub(crate) struct ReadyTimes(RefCell<Vec<Option<(FiberId, Instant)>>>);
 
 impl ReadyTimes {
     /// Records that a fiber is ready since then.
     pub(crate) fn set(&self, slot: u32, fiber: FiberId, since: Instant) {
-        let mut times = self.0.borrow_mut();
+        let Ok(mut times) = self.0.try_borrow_mut() else {
+            return;
+        };
         let slot = slot as usize;
         if slot >= times.len() {
             times.resize(slot + 1, None);
@@ -24,7 +28,7 @@ impl ReadyTimes {
 
     /// Returns since when a fiber is ready that is about to run. It is not ready any more.
     pub(crate) fn take(&self, slot: u32, fiber: FiberId) -> Option<Instant> {
-        let mut times = self.0.borrow_mut();
+        let mut times = self.0.try_borrow_mut().ok()?;
         let (of, since) = times.get_mut(slot as usize)?.take()?;
         // It may be what another fiber has left, which had the entry before.
         (of == fiber).then_some(since)

@@ -12,10 +12,10 @@ use crate::wait::Wait as _;
 
 /// Calls `f` when fibers wait for each other in a cycle, of one hub or of several.
 ///
-/// Each `period` it asks all hubs of the process for a [dump](dump_all()), until the guard is dropped. `f`
-/// is told of each [`Cycle`] once. One that [may break](Cycle::may_break) by itself, because of a time limit
-/// for example, is told only if it is still there at the next look. [`Cycle::report`] as `f` writes
-/// it to stderr, or to `tracing`.
+/// Once per `period`, all hubs of the process are asked for a [dump](dump_all()), until the guard is
+/// dropped. `f` is called once for each [`Cycle`]. If the cycle [may break](Cycle::may_break) by itself,
+/// for example at a time limit, `f` is called only if the next dump still has it. To write cycles to
+/// stderr, or to `tracing`, let `f` be [`Cycle::report`].
 ///
 /// Each dump takes the hubs about a microsecond for each of their fibers, so with a million fibers the
 /// `period` should be minutes.

@@ -51,7 +51,7 @@ pub(super) struct Key(usize);
 /// One who waits.
 #[derive(Debug)]
 pub(super) enum Waiter {
-    /// Whoever has polled a future with this waker.
+    /// The task, thread or fiber that has polled a future with this waker.
     Future(Waker),
     /// The fiber that a call suspends: see [`Seat::of_call`].
     Fiber(Uncounted),

@@ -836,7 +836,7 @@ fn closing() {
 /// It was reported, once, that an interrupt came too late.
 #[track_caller]
 fn assert_late(reported: &str) {
-    // With this feature, reports go to whoever subscribes to them.
+    // With this feature, reports go to `tracing`, not to stderr.
     if cfg!(not(feature = "tracing")) {
         let late = "Ctrl-C came too late for the root fiber, which has ended";
         assert_eq!(reported.matches(late).count(), 1, "{reported}");

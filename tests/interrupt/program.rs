@@ -183,7 +183,7 @@ impl Program {
 
     /// It reports this, while it runs.
     pub(crate) fn reports(&mut self, text: &str) {
-        // With this feature, reports go to whoever subscribes to them.
+        // With this feature, reports go to `tracing`, not to stderr.
         if cfg!(not(feature = "tracing")) {
             self.errors.hear(text);
         }

@@ -9,8 +9,8 @@
 //!
 //! The third rule must hold even while the hub's thread is stuck, so it is applied where
 //! the system reports the interrupt, in [`sys`]. The rest happens on the hub's thread: when
-//! the runtime is woken for the interrupt, and before each turn of the hub, so that a
-//! yielding fiber is cancelled at that very wait.
+//! the runtime is woken for the interrupt, before each turn of the hub, and before
+//! each resume of the root, so that a root that yields or is woken is cancelled at that very wait.
 
 #[cfg(unix)]
 use std::cell::RefCell;
