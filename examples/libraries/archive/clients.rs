@@ -20,19 +20,20 @@ use crate::watch::Watch;
 
 /// How many requests are made, unless `SWITCHBACK_REQUESTS` says another number.
 const REQUESTS: usize = 2_000;
+
+/// How many are made at once, unless `SWITCHBACK_AT_ONCE` says another number. These keep two
+/// processors busy, so that each fiber also waits for the others; eight leave them time.
 const AT_ONCE: usize = 200;
 
 /// Makes all requests, and prints what came of them.
 pub(crate) async fn run(server: SocketAddr, watch: &Arc<Watch>) {
-    let given = env::var("SWITCHBACK_REQUESTS").ok();
-    let requests = given
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(REQUESTS);
+    let requests = setting("SWITCHBACK_REQUESTS").unwrap_or(REQUESTS);
+    let at_once = setting("SWITCHBACK_AT_ONCE").unwrap_or(AT_ONCE);
     let begin = Instant::now();
-    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Arc::new(Semaphore::new(at_once));
     let mut clients = JoinSet::new();
     for number in 0..requests {
-        let turn = at_once.clone().acquire_owned().await.unwrap();
+        let turn = turns.clone().acquire_owned().await.unwrap();
         let watch = watch.clone();
         clients.spawn(async move {
             // Numbers that look random. One client in three hangs up, within 60 ms.
@@ -59,8 +60,17 @@ pub(crate) async fn run(server: SocketAddr, watch: &Arc<Watch>) {
         }
     }
     let seconds = begin.elapsed().as_secs_f64();
-    println!("{requests} requests in {seconds:.1} s, {AT_ONCE} at once");
+    println!("{requests} requests in {seconds:.1} s, {at_once} at once");
     println!("{whole} whole answers, {failed} errors that arrived, {hung_up} hang-ups");
+}
+
+fn setting(name: &str) -> Option<usize> {
+    let given = env::var(name).ok()?;
+    Some(
+        given
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {given}")),
+    )
 }
 
 /// Makes a request on a connection of its own. Returns whether it succeeds; if it should fail, and

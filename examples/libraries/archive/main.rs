@@ -12,6 +12,7 @@ mod legacy;
 mod watch;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,11 +38,12 @@ struct App {
 /// Sends an archive while it is made. If its making fails, the response breaks off. If the client
 /// hangs up, the body is dropped, and the fiber unwinds.
 async fn download(State(app): State<App>, Path(number): Path<usize>) -> Body {
+    let watch = app.watch.clone();
     let output = app.pool.output(move |out| {
-        let _watched = app.watch.begin(number);
+        let _watched = watch.begin(number);
         legacy::write_archive(out, number)
     });
-    Body::from_stream(ReaderStream::new(output))
+    Body::from_stream(app.watch.body(number, ReaderStream::new(output)))
 }
 
 /// Reads the body of the request in a fiber, as it comes.
@@ -51,11 +53,13 @@ async fn upload(
     body: Body,
 ) -> (StatusCode, String) {
     let chunks = body.into_data_stream().map_err(io::Error::other);
-    let called = app.pool.call(move || {
-        let _watched = app.watch.begin(number);
+    let watch = app.watch.clone();
+    let mut called = pin!(app.pool.call(move || {
+        let _watched = watch.begin(number);
         legacy::read_orders(Blocking::new(StreamReader::new(Box::pin(chunks))))
-    });
-    match called.await {
+    }));
+    let _before = app.watch.before_drop(number); // is dropped before `called`
+    match called.as_mut().await {
         Ok(Ok(shipped)) => (StatusCode::OK, format!("{shipped} shipped")),
         Ok(Err(e)) => (StatusCode::UNPROCESSABLE_ENTITY, e.to_string()),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()),
