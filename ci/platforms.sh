@@ -371,27 +371,31 @@ if [ $# -eq 1 ]; then
 fi
 
 # Two at a time. They share a folder that cargo locks while it builds, so the tests of one run while
-# another is built. Each prints what it has to say at its end.
+# another is built. What each has to say is printed at its end.
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-running=0
-failed=0
+declare -A running=() # by process
+failed=()
 
 finished() {
-    wait -n || failed=1
-    running=$((running - 1))
+    local process which status=0
+    wait -n -p process || status=$?
+    which=${running[$process]}
+    unset "running[$process]"
+    cat "$logs/$which"
+    [ $status -eq 0 ] || failed+=("$which")
 }
 
 for which in "$@"; do
-    [ $running -lt 2 ] || finished
-    [ $failed -eq 0 ] || break
-    (
-        trap 'cat "$logs/$which"' EXIT
-        run "$which" >"$logs/$which" 2>&1
-    ) &
-    running=$((running + 1))
+    [ ${#running[@]} -lt 2 ] || finished
+    [ ${#failed[@]} -eq 0 ] || break
+    run "$which" >"$logs/$which" 2>&1 &
+    running[$!]=$which
 done
-while [ $running -gt 0 ]; do
+while [ ${#running[@]} -gt 0 ]; do
     finished
 done
-exit $failed
+if [ ${#failed[@]} -gt 0 ]; then
+    printf '\nfailed: %s\n' "${failed[*]}" >&2
+    exit 1
+fi
