@@ -139,10 +139,12 @@ impl Program {
         said.trim_end().to_owned()
     }
 
-    /// Presses Ctrl-C, and waits until the program has been told or is dead.
+    /// Presses Ctrl-C, and waits until the program has been told or is dead. If the next came while the
+    /// handler runs in one thread, another thread would handle it, and the two would count as one.
     pub(crate) fn interrupt(&self) {
         signal(self.id, "INT");
-        while sigint_is(self.id, &["SigPnd", "ShdPnd"]) {
+        // A handler blocks its own signal in its thread.
+        while sigint_is(&threads(self.id), &["SigPnd", "ShdPnd", "SigBlk"]) {
             thread::yield_now();
         }
     }
@@ -252,7 +254,11 @@ pub(crate) fn listen() {
 /// Whether this process has a handler for SIGINT, where that can be told.
 pub(crate) fn catches_sigint() -> Option<bool> {
     // An emulator has handlers of its own.
-    (cfg!(target_os = "linux") && !emulated()).then(|| sigint_is(process::id(), &["SigCgt"]))
+    (cfg!(target_os = "linux") && !emulated()).then(|| {
+        let threads = threads(process::id());
+        assert!(!threads.is_empty());
+        sigint_is(&threads, &["SigCgt"])
+    })
 }
 
 /// How many files this process has open, where that can be told.
@@ -261,13 +267,20 @@ pub(crate) fn open_files() -> Option<usize> {
     Some(files.count())
 }
 
-/// Whether SIGINT is in one of these sets of a process, as far as can be told.
-fn sigint_is(id: u32, sets: &[&str]) -> bool {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    if status.contains("State:\tZ") {
-        return false;
-    }
-    status.lines().any(|line| {
+/// What the system says of each thread of a process, as far as can be told.
+fn threads(id: u32) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{id}/task"));
+    let statuses = threads.into_iter().flatten().flatten();
+    let statuses = statuses.map(|thread| fs::read_to_string(thread.path().join("status")));
+    statuses.flatten().collect()
+}
+
+/// Whether SIGINT is in one of these sets of a thread that is not dead.
+fn sigint_is(threads: &[String], sets: &[&str]) -> bool {
+    let alive = threads
+        .iter()
+        .filter(|status| !status.contains("State:\tZ"));
+    alive.flat_map(|status| status.lines()).any(|line| {
         let (name, set) = line.split_once(':').unwrap_or_default();
         sets.contains(&name)
             && u64::from_str_radix(set.trim(), 16).unwrap() & (1 << (SIGINT - 1)) != 0
