@@ -334,13 +334,14 @@ fn drive<F: Future>(
     mut future: Pin<&mut F>,
     on: OnInterrupt,
 ) -> Result<F::Output, Interrupt> {
-    state.begin_wait();
     let mut may_unwind = panicking();
     loop {
         if let Some(interrupt) = interrupt::take(state, may_unwind, on) {
             return Err(interrupt);
         }
         {
+            // Each poll, since what the last one waited for may be over.
+            state.begin_wait();
             let _polling = place::enter_poll(state);
             let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
             if let Poll::Ready(output) = state.with_waker(poll) {

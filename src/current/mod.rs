@@ -50,7 +50,7 @@ pub(crate) use bridge_task::BridgeTask;
 pub(crate) use deadlines::{Deadline, Expired};
 pub use locals::AccessError;
 pub(crate) use locals::{Local, LocalId, MakeLocal, Passing};
-pub(crate) use note::{note, tracked_fiber};
+pub(crate) use note::{forget_lock, note, tracked_fiber};
 pub(crate) use place::{Place, with_place};
 pub(crate) use resumer::Resumer;
 pub(crate) use running_locals::with_locals;

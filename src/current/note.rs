@@ -13,6 +13,15 @@ pub(crate) fn note(blocker: Blocker) {
     });
 }
 
+/// Records that the future that is polled no longer waits for a lock, if it has recorded one in this poll.
+pub(crate) fn forget_lock() {
+    with_place(|place| {
+        if let Place::Poll(state) = place {
+            state.wait.forget_lock();
+        }
+    });
+}
+
 /// Returns the number of the fiber whose code runs, or whose future is polled, if its hub records waits;
 /// otherwise 0.
 #[inline(always)]

@@ -177,7 +177,7 @@ impl StackState {
         self.tracked
     }
 
-    /// Records that a wait begins, if waits are recorded.
+    /// Records that a wait begins, or that its future is polled again, if waits are recorded.
     #[inline(always)]
     pub(crate) fn begin_wait(&self) {
         if self.track != Track::Off {

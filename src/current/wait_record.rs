@@ -23,8 +23,10 @@ pub(crate) enum Blocker {
     Time(Instant),
     /// An `unpark`.
     Unpark,
-    /// The lock of `sync` with this number: see [`Contended`](crate::shared::Contended).
+    /// To have the lock of `sync` with this number: see [`Contended`](crate::shared::Contended).
     Lock(u64),
+    /// To share that lock.
+    SharedLock(u64),
 }
 
 /// Where a stack waits, or has waited last. The code on the stack writes it; the hub reads it while
@@ -47,7 +49,7 @@ impl WaitRecord {
     /// The size of the fields that every wait writes.
     pub(super) const WRITTEN: usize = offset_of!(WaitRecord, since);
 
-    /// Records that a wait begins. No future of it has been polled.
+    /// Records that nothing is known yet about what is waited for.
     #[inline(always)]
     pub(super) fn begin(&self) {
         self.blocker.set(None);
@@ -73,6 +75,13 @@ impl WaitRecord {
     #[inline]
     pub(crate) fn note(&self, blocker: Blocker) {
         self.blocker.set(Some(blocker));
+    }
+
+    /// Records that the future that is polled has given up waiting for a lock.
+    pub(super) fn forget_lock(&self) {
+        if let Some(Blocker::Lock(_) | Blocker::SharedLock(_)) = self.blocker.get() {
+            self.blocker.set(None);
+        }
     }
 
     /// Returns the place of the last wait that has suspended the stack.

@@ -14,6 +14,8 @@ use crate::shared::FiberId;
 /// future in the same wait: see [`may_break`](Cycle::may_break). (A guard that was sent to another fiber
 /// still counts as that of the fiber that has taken the lock, though the other one may give it back.)
 ///
+/// Of the fibers that share an `RwLock`, one is known at a time, so a cycle over another one is not found.
+///
 /// # Examples
 ///
 /// ```
@@ -51,7 +53,8 @@ impl Cycle {
     }
 
     /// Returns whether the fibers may go on by themselves, because one of them waits with a time limit
-    /// or for several things at once.
+    /// or for several things at once; or to read what others read too, behind one who waits to write and
+    /// may give up.
     #[must_use]
     pub fn may_break(&self) -> bool {
         self.may_break
@@ -141,7 +144,15 @@ fn wait_of(fiber: &FiberDump) -> Option<u32> {
 /// Returns whether the wait may end although the fiber that it waits for does not.
 fn may_end(fiber: &FiberDump) -> bool {
     let waits_for_one = fiber.wait.as_ref().is_some_and(|wait| wait.is_of_one());
-    !waits_for_one || fiber.deadlines > 0 || fiber.cancel_pending
+    !waits_for_one || fiber.deadlines > 0 || fiber.cancel_pending || is_behind_others(fiber)
+}
+
+/// Returns whether the fiber could share a lock now if nobody was before it in the line who wants to write.
+fn is_behind_others(fiber: &FiberDump) -> bool {
+    fiber
+        .wait
+        .as_ref()
+        .is_some_and(|wait| wait.is_behind_others)
 }
 
 fn describe(fiber: &FiberDump) -> String {
@@ -149,6 +160,7 @@ fn describe(fiber: &FiberDump) -> String {
     let at = at.map_or(String::new(), |at| format!(" at {at}"));
     let limit = match (may_end(fiber), fiber.cancel_pending) {
         (_, true) => ", with a cancel pending",
+        (true, _) if is_behind_others(fiber) => ", to read, behind one who waits to write",
         (true, _) => ", with a time limit or for several things at once",
         _ => "",
     };

@@ -63,6 +63,10 @@ pub struct WaitDump {
     pub(super) number: u32,
     /// The number of the lock that it is for, or 0.
     pub(super) lock: u64,
+    /// Whether the fiber that has taken that lock shares it.
+    pub(super) is_shared: bool,
+    /// Whether the wait is to share it too, so that it is for those who came before and want it alone.
+    pub(super) is_behind_others: bool,
 }
 
 /// What a wait waits for, where this crate knows it.
@@ -77,9 +81,9 @@ pub enum WaitsFor {
     Children(Vec<FiberId>),
     /// A [`sleep`](crate::sleep()), of which this is left.
     Time(Duration),
-    /// A lock of [`sync`](crate::sync), and the fiber that has taken it. That is `None` if the lock is
-    /// shared, and if it was not taken by a fiber or by one whose hub does not
-    /// [track](crate::HubBuilder::track) waits.
+    /// A lock of [`sync`](crate::sync), and the fiber that has taken it. If several share it, it is one
+    /// of them, or `None`: one of them is recorded at a time. It is also `None` if the lock was not taken
+    /// by a fiber, or by one whose hub does not [track](crate::HubBuilder::track) waits.
     Lock(Option<FiberId>),
     /// A [`park`](crate::park()), also one of [`thread`](crate::thread): an `unpark`. It is false if nobody
     /// has a handle with which to do that, so that the fiber parks until its hub closes.
@@ -140,6 +144,8 @@ impl FiberDump {
             lasts: lasts.filter(|_| self.is_waiting()),
             number: wait.number(),
             lock: 0,
+            is_shared: false,
+            is_behind_others: false,
         };
         let mut scope = None;
         if self.is_waiting() {
@@ -153,9 +159,10 @@ impl FiberDump {
                     // One reference is the table's, one that of the `park`.
                     dump.waits_for = Some(WaitsFor::Unpark(fiber.references() > 2));
                 }
-                Some(Blocker::Lock(number)) => {
-                    dump.lock = number;
-                    dump.waits_for = Some(WaitsFor::Lock(Contended::holder_of(number)));
+                Some(Blocker::Lock(number)) => dump.read_lock(number),
+                Some(Blocker::SharedLock(number)) => {
+                    dump.read_lock(number);
+                    dump.is_behind_others = dump.is_shared;
                 }
                 None => {}
             }
@@ -253,6 +260,14 @@ impl FiberDump {
 }
 
 impl WaitDump {
+    /// Reads who has the lock with this number, which the wait is for.
+    fn read_lock(&mut self, number: u64) {
+        let holder = Contended::holder_of(number);
+        self.lock = number;
+        self.is_shared = holder.is_some_and(|holder| holder.is_shared);
+        self.waits_for = Some(WaitsFor::Lock(holder.map(|holder| holder.fiber)));
+    }
+
     /// Returns the place of the call that waits: `.wait()`, `park()` and so on, or the function of
     /// this crate that was called instead of these.
     #[must_use]

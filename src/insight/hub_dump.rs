@@ -172,8 +172,8 @@ impl HubDump {
     }
 
     /// Returns fibers of the hub that wait for each other: deadlocks, unless something from outside
-    /// helps. Joins, the ends of scopes and the locks of [`sync`](crate::sync) that fibers have taken
-    /// exclusively are followed, if the hub [tracks](crate::HubBuilder::track) waits.
+    /// helps. Joins, the ends of scopes and the locks of [`sync`](crate::sync) that fibers have taken are
+    /// followed, if the hub [tracks](crate::HubBuilder::track) waits.
     #[must_use]
     pub fn cycles(&self) -> Vec<Cycle> {
         Cycle::find(self.fibers.iter())

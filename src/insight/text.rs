@@ -192,10 +192,23 @@ impl Text<'_> {
                 format!("{} of its scope: {shown}", Counted(children.len(), "fiber"))
             }
             Some(WaitsFor::Lock(None)) => format!("a lock: {}", wait.inner_type()),
-            Some(WaitsFor::Lock(Some(holder))) => match self.0.fiber(*holder) {
-                Some(fiber) => format!("a lock that fiber {holder} '{}' has taken", fiber.name()),
-                None => format!("a lock that fiber {holder} has taken"),
-            },
+            Some(WaitsFor::Lock(Some(holder))) => {
+                let name = self
+                    .0
+                    .fiber(*holder)
+                    .map(|fiber| format!(" '{}'", fiber.name()));
+                let name = name.unwrap_or_default();
+                let has = if wait.is_shared {
+                    "shares"
+                } else {
+                    "has taken"
+                };
+                let behind = match wait.is_behind_others {
+                    true => ", behind one who waits to write",
+                    false => "",
+                };
+                format!("a lock that fiber {holder}{name} {has}{behind}")
+            }
             Some(WaitsFor::Time(_)) if of > 1 => "a time".to_owned(),
             Some(WaitsFor::Time(left)) => format!("a time, in {left:.1?}"),
             Some(WaitsFor::Unpark(true)) => "an `unpark`".to_owned(),

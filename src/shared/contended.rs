@@ -14,7 +14,16 @@ use crate::base::lock::lock;
 #[derive(Debug)]
 pub(crate) struct Contended {
     number: u64,
+    /// Twice the number of the fiber that holds the lock, or 0; and one more if the lock is shared.
     holder: AtomicU64,
+}
+
+/// A fiber that holds a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LockHolder {
+    pub(crate) fiber: FiberId,
+    /// Whether others may hold it too.
+    pub(crate) is_shared: bool,
 }
 
 static LOCKS: Mutex<BTreeMap<u64, Weak<Contended>>> = Mutex::new(BTreeMap::new());
@@ -36,14 +45,20 @@ impl Contended {
     }
 
     /// Records that the fiber with this number holds the lock, or, if it is 0, none that is known.
-    pub(crate) fn set_holder(&self, fiber: u64) {
-        self.holder.store(fiber, Ordering::Relaxed);
+    pub(crate) fn set_holder(&self, fiber: u64, is_shared: bool) {
+        let holder = fiber << 1 | u64::from(is_shared);
+        self.holder.store(holder, Ordering::Relaxed);
     }
 
-    /// Returns the holder of the lock with this number, if the lock exists and a fiber holds it.
-    pub(crate) fn holder_of(number: u64) -> Option<FiberId> {
+    /// Returns the holder of the lock with this number, if the lock exists and a fiber holds it. If
+    /// several share it, it is one of them.
+    pub(crate) fn holder_of(number: u64) -> Option<LockHolder> {
         let contended = lock(&LOCKS).get(&number).and_then(Weak::upgrade)?;
-        FiberId::known(contended.holder.load(Ordering::Relaxed))
+        let holder = contended.holder.load(Ordering::Relaxed);
+        Some(LockHolder {
+            fiber: FiberId::known(holder >> 1)?,
+            is_shared: holder & 1 != 0,
+        })
     }
 }
 

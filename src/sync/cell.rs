@@ -31,7 +31,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use super::raw_lock::{Acquire, Mode, RawLock};
+use super::raw_lock::{Acquire, ExclusiveHold, Mode, RawLock, SharedHold};
 use super::waiters::Seat;
 use crate::current::WaitSite;
 use crate::thread;
@@ -91,6 +91,7 @@ cell!(RwCell);
 /// A hold on the value of a [`MutexCell`]. It goes to other threads if the value may.
 pub(super) struct Held<'a, T: ?Sized> {
     cell: &'a MutexCell<T>,
+    hold: ExclusiveHold,
     /// For `Sync`: a shared hold shares the value.
     value: PhantomData<&'a mut T>,
 }
@@ -98,18 +99,20 @@ pub(super) struct Held<'a, T: ?Sized> {
 /// A hold on the value of an [`RwCell`], to change it.
 pub(super) struct HeldToWrite<'a, T: ?Sized> {
     cell: &'a RwCell<T>,
+    hold: ExclusiveHold,
     value: PhantomData<&'a mut T>,
 }
 
 /// A hold on the value of an [`RwCell`], to read it.
 pub(super) struct HeldToRead<'a, T: ?Sized> {
     cell: &'a RwCell<T>,
+    hold: SharedHold,
     value: PhantomData<&'a T>,
 }
 
 /// Defines how a hold is got and given back, and the future that waits for it.
 macro_rules! hold {
-    ($cell:ident, $mode:expr, $held:ident: $try:ident $spin:ident $wait:ident -> $waiting:ident) => {
+    ($cell:ident, $mode:expr, $hold:ident, $held:ident: $try:ident $spin:ident $wait:ident -> $waiting:ident) => {
         impl<T: ?Sized> $cell<T> {
             /// Returns a hold, if there can be one now.
             #[inline]
@@ -137,6 +140,7 @@ macro_rules! hold {
             fn begin(cell: &'a $cell<T>) -> Self {
                 $held {
                     cell,
+                    hold: $hold::begin(&cell.lock),
                     value: PhantomData,
                 }
             }
@@ -145,7 +149,7 @@ macro_rules! hold {
         impl<T: ?Sized> Drop for $held<'_, T> {
             #[inline]
             fn drop(&mut self) {
-                self.cell.lock.release($mode);
+                self.hold.end(&self.cell.lock);
             }
         }
 
@@ -168,9 +172,9 @@ macro_rules! hold {
     };
 }
 
-hold!(MutexCell, Mode::Exclusive, Held: try_hold spin wait -> Waiting);
-hold!(RwCell, Mode::Exclusive, HeldToWrite: try_write spin_write wait_write -> WaitingToWrite);
-hold!(RwCell, Mode::Shared, HeldToRead: try_read spin_read wait_read -> WaitingToRead);
+hold!(MutexCell, Mode::Exclusive, ExclusiveHold, Held: try_hold spin wait -> Waiting);
+hold!(RwCell, Mode::Exclusive, ExclusiveHold, HeldToWrite: try_write spin_write wait_write -> WaitingToWrite);
+hold!(RwCell, Mode::Shared, SharedHold, HeldToRead: try_read spin_read wait_read -> WaitingToRead);
 
 impl<T: ?Sized> Deref for Held<'_, T> {
     type Target = T;
@@ -195,9 +199,9 @@ impl<'a, T: ?Sized> HeldToWrite<'a, T> {
     /// Goes on with a hold to read, without the lock being free in between.
     pub(super) fn downgrade(self) -> HeldToRead<'a, T> {
         let cell = ManuallyDrop::new(self).cell;
-        cell.lock.downgrade();
         HeldToRead {
             cell,
+            hold: cell.lock.downgrade(),
             value: PhantomData,
         }
     }

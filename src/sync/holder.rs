@@ -14,13 +14,18 @@ use crate::shared::Contended;
 #[cfg(debug_assertions)]
 use crate::shared::{FiberRef, Phase, held_locks};
 
-/// The fiber that has taken a lock exclusively, if its hub [tracks](crate::Track) waits.
+/// The fiber that has taken a lock, if its hub [tracks](crate::Track) waits; of those who share it, one.
 ///
-/// Only one who holds the lock writes its number, and takes it back before the lock is free. That is two
-/// stores, also where nobody ever asks. `contended` has a copy for dumps, which is right for as long as
-/// somebody is in the lock's line: it is made by one who joins the line, and each change of the holder
-/// from then on takes the slow path, which makes it anew. (One who takes the lock just when the line is
-/// joined, on another thread, may be missing in it.)
+/// Who has taken the lock writes its number, and takes it back before it gives the lock back. That is two
+/// stores, also where nobody ever asks. So a fiber whose number is found holds the lock, or is about to
+/// give it back; one that holds it may be missing, since of those who share it only one is recorded: the
+/// first who finds no other, since one who keeps the lock for long is there before those who use it for a
+/// moment. What was recorded is kept with the hold, which may end on another thread or in another fiber.
+///
+/// `contended` has a copy for dumps, which is right for as long as somebody is in the lock's line: it is
+/// made by one who joins the line, and each change of the holder from then on takes the slow path, which
+/// makes it anew. (One who takes the lock just when the line is joined, on another thread, may be missing
+/// in it.)
 #[derive(Debug)]
 pub(super) struct Holder {
     /// The number of the fiber, or 0.
@@ -72,17 +77,52 @@ impl Holder {
         }
     }
 
-    /// Makes the copy for dumps anew, if there is one.
-    pub(super) fn show(&self) {
-        if let Some(contended) = self.contended.get() {
-            contended.set_holder(self.number.load(Ordering::Relaxed));
+    /// Records that the fiber with this number shares the lock, unless another one is recorded. Returns
+    /// whether it was recorded.
+    #[inline(always)]
+    pub(super) fn begin_shared(&self, fiber: u64) -> bool {
+        let records = fiber != 0 && self.number.load(Ordering::Relaxed) == 0;
+        if records {
+            self.number.store(fiber, Ordering::Relaxed);
+        }
+        records
+    }
+
+    /// Records that a fiber which was recorded is about to give back its share.
+    #[inline(always)]
+    pub(super) fn end_shared(&self, fiber: u64) {
+        // Two who came at the same time may both have been recorded, so that one has replaced the other.
+        if self.number.load(Ordering::Relaxed) == fiber {
+            self.number.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Returns what a fiber waits for that joins the line, if its hub tracks that.
-    pub(super) fn blocker(&self) -> Option<Blocker> {
+    /// Records that the one who has the lock exclusively shares it from now on. Returns its number.
+    pub(super) fn share(&self) -> u64 {
+        let fiber = self.number.load(Ordering::Relaxed);
+        self.end();
+        self.begin_shared(fiber);
+        fiber
+    }
+
+    /// Makes the copy for dumps anew, if there is one.
+    pub(super) fn show(&self, is_shared: bool) {
+        if let Some(contended) = self.contended.get() {
+            contended.set_holder(self.number.load(Ordering::Relaxed), is_shared);
+        }
+    }
+
+    /// Returns what a fiber waits for that joins the line to share the lock, or to have it alone, if its
+    /// hub tracks that.
+    pub(super) fn blocker(&self, shares: bool) -> Option<Blocker> {
         let is_tracked = tracked_fiber() != 0;
-        is_tracked.then(|| Blocker::Lock(self.contended.get_or_init(Contended::new).number()))
+        is_tracked.then(|| {
+            let number = self.contended.get_or_init(Contended::new).number();
+            match shares {
+                true => Blocker::SharedLock(number),
+                false => Blocker::Lock(number),
+            }
+        })
     }
 
     /// Reports that the running code waits for a lock that will never be free, if that is so.

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use super::holder::Holder;
 use super::waiters::{Key, Seat, Waiter, Waiters, Wake, drop_waiter, wake};
 use crate::base::lock::{ConstMutex, ConstUsize, lock};
-use crate::current::{note, tracked_fiber};
+use crate::current::{forget_lock, note, tracked_fiber};
 
 const EXCLUSIVE: usize = 1;
 const QUEUED: usize = 2;
@@ -69,6 +69,53 @@ impl Mode {
             Mode::Exclusive => !QUEUED,
             Mode::Shared => EXCLUSIVE,
         }
+    }
+}
+
+/// That the lock is held exclusively, for the guard of one who has just taken it.
+#[derive(Debug)]
+pub(super) struct ExclusiveHold;
+
+/// That the lock is shared, for the guard of one who has just taken it.
+#[derive(Debug)]
+pub(super) struct SharedHold {
+    /// The number of the fiber that was recorded for it, or 0.
+    recorded: u64,
+}
+
+impl ExclusiveHold {
+    /// The holder was recorded when the lock was taken.
+    #[inline(always)]
+    pub(super) fn begin(_: &RawLock) -> ExclusiveHold {
+        ExclusiveHold
+    }
+
+    #[inline(always)]
+    pub(super) fn end(&self, lock: &RawLock) {
+        lock.release(Mode::Exclusive);
+    }
+}
+
+impl SharedHold {
+    /// Records the running fiber, unless another one is recorded.
+    #[inline]
+    pub(super) fn begin(lock: &RawLock) -> SharedHold {
+        let fiber = tracked_fiber();
+        if !lock.holder.begin_shared(fiber) {
+            return SharedHold { recorded: 0 };
+        }
+        if lock.word.load(Ordering::Relaxed) & QUEUED != 0 {
+            lock.show_holder_to_line();
+        }
+        SharedHold { recorded: fiber }
+    }
+
+    #[inline]
+    pub(super) fn end(&self, lock: &RawLock) {
+        if self.recorded != 0 {
+            lock.holder.end_shared(self.recorded);
+        }
+        lock.release(Mode::Shared);
     }
 }
 
@@ -131,12 +178,21 @@ impl RawLock {
         taken
     }
 
-    /// Records who has taken the lock, with those in the line.
+    /// Records who has taken the lock, with those in the line. One who shares it does that with its
+    /// [`SharedHold`].
     fn note_holder(&self, mode: Mode, fiber: u64) {
         if mode == Mode::Exclusive {
             self.holder.begin(fiber);
-            self.holder.show();
+            self.show_holder();
         }
+    }
+
+    /// Makes the copy of who holds the lock anew. This is for one who has the lock of the line, or holds
+    /// this one exclusively. What it makes is true, or is about to be made anew: who gives the lock back
+    /// after somebody has joined the line waits for the line's lock.
+    fn show_holder(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        self.holder.show(word & EXCLUSIVE == 0);
     }
 
     /// Takes the lock unless any of these bits is set.
@@ -169,8 +225,8 @@ impl RawLock {
             }
             Mode::Shared => {
                 let before = self.word.fetch_sub(SHARED, Ordering::Release);
-                if before == SHARED | QUEUED {
-                    self.release_to_line(0);
+                if before & QUEUED != 0 {
+                    self.release_shared_to_line(before);
                 }
             }
         }
@@ -184,25 +240,42 @@ impl RawLock {
             .is_ok()
     }
 
+    /// Shows those in the line that one who shared the lock has given it `back`, which is what the word
+    /// was before.
+    #[cold]
+    fn release_shared_to_line(&self, back: usize) {
+        match back == SHARED | QUEUED {
+            true => self.release_to_line(0),
+            false => self.show_holder_to_line(),
+        }
+    }
+
+    #[cold]
+    fn show_holder_to_line(&self) {
+        let _line = lock(&self.line);
+        self.show_holder();
+    }
+
     #[cold]
     fn release_to_line(&self, held: usize) {
         let mut line = lock(&self.line);
-        self.holder.show();
+        self.show_holder();
         let woken = self.serve(&mut line, held);
         drop(line);
         wake(woken);
     }
 
     /// Makes an exclusive hold a shared one.
-    pub(super) fn downgrade(&self) {
-        self.holder.end();
+    pub(super) fn downgrade(&self) -> SharedHold {
+        let recorded = self.holder.share();
         let mut line = lock(&self.line);
-        self.holder.show();
         // Release, for those who share it too.
         self.word.fetch_add(SHARED - EXCLUSIVE, Ordering::Release);
+        self.show_holder();
         let woken = self.serve(&mut line, 0);
         drop(line);
         wake(woken);
+        SharedHold { recorded }
     }
 
     /// Gives back what the caller has `held` (nothing or `EXCLUSIVE`), and lets the first in the line
@@ -265,7 +338,7 @@ impl RawLock {
         }
         let waiter = seat.waiter(cx.waker());
         let fiber = tracked_fiber();
-        let blocker = self.holder.blocker();
+        let blocker = self.holder.blocker(mode == Mode::Shared);
         let mut woken = Woken::default();
         let was_queued = seat.key.is_some();
         let (polled, unused) = {
@@ -284,7 +357,7 @@ impl RawLock {
                             passed_since: None,
                         };
                         seat.key = Some(line.add(request, Some(waiter)));
-                        self.holder.show();
+                        self.show_holder();
                         (Poll::Pending, None)
                     }
                 },
@@ -347,6 +420,7 @@ impl RawLock {
     /// Ends a wait that was not finished.
     #[cold]
     fn leave(&self, key: Key, mode: Mode) {
+        forget_lock();
         let mut line = lock(&self.line);
         let was_told = line.is_told(key);
         let was_first = line.first() == Some(key);

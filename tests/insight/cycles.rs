@@ -282,6 +282,37 @@ fn locks_in_opposite_order_and_a_lock_of_ones_own() {
 }
 
 #[test]
+fn what_a_future_no_longer_waits_for_makes_no_cycle() {
+    use switchback::sync::{Arc, Mutex};
+
+    on_hub(|| {
+        let lock = Arc::new(Mutex::new(()));
+        let theirs = lock.clone();
+        let tries = async move {
+            let limit = Duration::from_millis(1);
+            let got = tokio::time::timeout(limit, theirs.lock_async()).await;
+            assert!(got.is_err());
+            std::future::pending::<()>().await;
+        };
+        let _guard = lock.lock().unwrap();
+        let tries = spawn(|| tries.wait());
+        sleep(Duration::from_millis(2)).wait();
+        let (handle, root) = (tries.handle(), switchback::current_fiber().unwrap().id());
+        let looks = spawn(move || {
+            let dump = dump();
+            handle.cancel();
+            dump
+        });
+        // The root joins `tries`, which has waited for the root's lock.
+        drop(tries.wait());
+        let dump = looks.wait().unwrap();
+        let wait = dump.fiber(root).unwrap().wait().unwrap();
+        assert!(wait.waits_for().is_some(), "{dump}");
+        assert!(dump.cycles().is_empty(), "{dump}");
+    });
+}
+
+#[test]
 fn the_holder_is_the_present_one() {
     use switchback::WaitsFor;
     use switchback::sync::{Arc, Mutex};
@@ -394,4 +425,270 @@ fn a_park_that_nobody_can_end_says_so() {
         can.iter().for_each(|can| can.handle().unpark());
         // The others end with the hub.
     });
+}
+
+/// Who waits for a lock that is shared.
+mod shared {
+    use switchback::sync::{Arc, Mutex, RwLock};
+    use switchback::{FiberId, WaitsFor, thread};
+
+    use super::*;
+
+    fn waits_for(dump: &HubDump, id: FiberId) -> Option<WaitsFor> {
+        dump.fiber(id)?.wait()?.waits_for().cloned()
+    }
+
+    /// Spawns a fiber that shares the lock until it is unparked.
+    fn reads(lock: &Arc<RwLock<()>>) -> Fiber<()> {
+        let lock = lock.clone();
+        let fiber = spawn(move || {
+            let _read = lock.read().unwrap();
+            park();
+        });
+        yield_now().wait();
+        fiber
+    }
+
+    /// Spawns a fiber that waits to write.
+    fn writes(lock: &Arc<RwLock<()>>) -> Fiber<()> {
+        let lock = lock.clone();
+        spawn(move || drop(lock.write().unwrap()))
+    }
+
+    #[test]
+    fn a_writer_shows_who_reads_as_long_as_it_does() {
+        on_hub(|| {
+            let lock = Arc::new(RwLock::new(()));
+            let (first, second) = (reads(&lock), reads(&lock));
+            drop(lock.read().unwrap());
+            let writer = writes(&lock);
+            let dumped = dump();
+            let lock_of = |fiber: &Fiber<()>| Some(WaitsFor::Lock(Some(fiber.id())));
+            assert_eq!(waits_for(&dumped, writer.id()), lock_of(&first));
+            let says = format!("for a lock that fiber {0} 'Fiber-{0}' shares\n", first.id());
+            assert!(dumped.to_string().contains(&says), "{dumped}");
+            // The second one is not known, but nothing false is said.
+            first.handle().unpark();
+            first.wait().unwrap();
+            let dumped = dump();
+            assert_eq!(waits_for(&dumped, writer.id()), Some(WaitsFor::Lock(None)));
+            second.handle().unpark();
+            writer.wait().unwrap();
+            assert!(lock.try_write().is_ok());
+        });
+    }
+
+    #[test]
+    fn a_reader_that_writes_waits_for_itself() {
+        on_hub(|| {
+            let lock = Arc::new(RwLock::new(()));
+            let raises = spawn(move || {
+                let _read = lock.read().unwrap();
+                drop(lock.write());
+            });
+            let dump = dump();
+            let cycles = dump.cycles();
+            assert_eq!(cycles.len(), 1, "{dump}");
+            assert_eq!(cycles[0].fibers(), [raises.id()]);
+            assert!(!cycles[0].may_break());
+            raises.cancel();
+        });
+    }
+
+    #[test]
+    fn a_reader_that_reads_again_behind_a_writer() {
+        on_hub(|| {
+            let lock = Arc::new(RwLock::new(()));
+            let theirs = lock.clone();
+            let reader = spawn(move || {
+                let _read = theirs.read().unwrap();
+                park();
+                drop(theirs.read().unwrap());
+            });
+            yield_now().wait();
+            let writer = writes(&lock);
+            let other = lock.clone();
+            let reads_too = spawn(move || drop(other.read().unwrap()));
+            yield_now().wait();
+            reader.handle().unpark();
+            let dump = dump();
+            let cycles = dump.cycles();
+            assert_eq!(cycles.len(), 1, "{dump}");
+            assert_eq!(cycles[0].fibers(), [reader.id()]);
+            // It goes on if the writer gives up.
+            assert!(cycles[0].may_break());
+            let text = dump.to_string();
+            let says = format!(
+                "for a lock that fiber {0} 'Fiber-{0}' shares, behind one",
+                reader.id()
+            );
+            assert_eq!(text.matches(&says).count(), 2, "{text}");
+            assert!(
+                text.contains(", to read, behind one who waits to write\n"),
+                "{text}"
+            );
+            writer.cancel();
+            reader.wait().unwrap();
+            reads_too.wait().unwrap();
+        });
+    }
+
+    #[test]
+    fn locks_in_opposite_order_one_of_them_shared() {
+        on_hub(|| {
+            let (a, b) = (Arc::new(RwLock::new(())), Arc::new(Mutex::new(())));
+            let (theirs, others) = (a.clone(), b.clone());
+            let reads = spawn(move || {
+                let _a = theirs.read().unwrap();
+                yield_now().wait();
+                drop(others.lock());
+            });
+            let writes = spawn(move || {
+                let _b = b.lock().unwrap();
+                yield_now().wait();
+                drop(a.write());
+            });
+            let dump = dump();
+            let cycles = dump.cycles();
+            assert_eq!(cycles.len(), 1, "{dump}");
+            let mut fibers = cycles[0].fibers().to_vec();
+            fibers.sort_unstable();
+            assert_eq!(fibers, [reads.id(), writes.id()]);
+            assert!(!cycles[0].may_break());
+            reads.cancel();
+            writes.wait().unwrap();
+        });
+    }
+
+    #[test]
+    fn one_who_goes_on_as_a_reader_is_still_known() {
+        use switchback::sync::RwLockWriteGuard;
+
+        on_hub(|| {
+            let lock = Arc::new(RwLock::new(()));
+            let theirs = lock.clone();
+            let first = spawn(move || {
+                let writes = theirs.write().unwrap();
+                park();
+                let _reads = RwLockWriteGuard::downgrade(writes);
+                park();
+            });
+            yield_now().wait();
+            let other = writes(&lock);
+            let known = Some(WaitsFor::Lock(Some(first.id())));
+            for _ in 0..2 {
+                assert_eq!(waits_for(&dump(), other.id()), known);
+                first.handle().unpark();
+            }
+            first.wait().unwrap();
+            other.wait().unwrap();
+        });
+    }
+
+    /// What a fiber has taken is given back by another one, or kept for ever.
+    #[test]
+    fn a_share_that_moves_or_is_forgotten() {
+        on_hub(|| {
+            let lock: &'static RwLock<()> = Box::leak(Box::default());
+            let taken: Rc<RefCell<Vec<_>>> = Rc::default();
+            let puts = taken.clone();
+            let takes = spawn(move || puts.borrow_mut().push(lock.read().unwrap()));
+            let taker = takes.id();
+            takes.wait().unwrap();
+            let writer = thread::spawn(|| drop(lock.write().unwrap()));
+            let dumped = dump();
+            let waits: Vec<_> = dumped.fibers().iter().map(|fiber| fiber.id()).collect();
+            assert_eq!(
+                waits_for(&dumped, waits[1]),
+                Some(WaitsFor::Lock(Some(taker)))
+            );
+            assert!(dumped.cycles().is_empty());
+            assert!(
+                dumped
+                    .to_string()
+                    .contains(&format!("fiber {taker} shares\n"))
+            );
+            taken.borrow_mut().clear();
+            writer.join().unwrap();
+
+            std::mem::forget(lock.read().unwrap());
+            assert!(lock.try_write().is_err());
+            let own = switchback::current_fiber().unwrap().id();
+            let writer = spawn(|| drop(lock.write()));
+            let dumped = dump();
+            assert_eq!(
+                waits_for(&dumped, writer.id()),
+                Some(WaitsFor::Lock(Some(own)))
+            );
+            assert!(dumped.cycles().is_empty());
+            writer.cancel();
+        });
+    }
+
+    /// Fibers of three threads read and write, and never wait for anything while they do: whatever is
+    /// said of who waits for whom at any time is no cycle, and names those only who have the lock.
+    #[test]
+    fn readers_and_writers_on_several_threads() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let rounds = std::env::var("SWITCHBACK_INSIGHT_ROUNDS");
+        let rounds: u32 = rounds.map_or(2_000, |n| n.parse().expect("a number"));
+        let locks: Arc<[RwLock<u64>; 3]> = Arc::default();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let hub = |_| Hub::builder().name("readers").start_thread().unwrap();
+        let hubs: Vec<_> = (0..3).map(hub).collect();
+        let mut fibers = Vec::new();
+        for (n, hub) in (0_u32..).zip(&hubs) {
+            for k in 0..3 {
+                let locks = locks.clone();
+                let works = move || {
+                    let mut seed = u64::from(n * 10 + k + 1);
+                    for _ in 0..rounds {
+                        seed = seed
+                            .wrapping_mul(6364136223846793005)
+                            .wrapping_add(1442695040888963407);
+                        let pick = (seed >> 33) as usize;
+                        let (first, second) = (&locks[0], &locks[1 + pick % 2]);
+                        match pick / 2 % 4 {
+                            0 => drop((first.write(), second.read())),
+                            1 => {
+                                let _first = first.read().unwrap();
+                                yield_now().wait();
+                                *second.write().unwrap() += 1;
+                            }
+                            2 => {
+                                let _first = first.read().unwrap();
+                                drop(second.read().unwrap());
+                                yield_now().wait();
+                            }
+                            _ => drop(second.write().unwrap()),
+                        }
+                    }
+                };
+                fibers.push(hub.spawn(works).unwrap());
+            }
+        }
+        let (over, looked_over) = (is_over.clone(), locks.clone());
+        let looks = std::thread::spawn(move || {
+            let mut looks = 0;
+            while !over.load(Ordering::Relaxed) {
+                let dump = switchback::dump_all().wait();
+                // Other tests of this process have cycles.
+                let cycles = dump.cycles();
+                let of_three = |cycle: &&switchback::Cycle| {
+                    let hubs = dump.hubs().filter(|hub| hub.name() == "readers");
+                    hubs.flat_map(|hub| hub.fibers())
+                        .any(|f| cycle.fibers().contains(&f.id()))
+                };
+                assert_eq!(cycles.iter().find(of_three).map(ToString::to_string), None);
+                looks += 1;
+            }
+            drop(looked_over);
+            looks
+        });
+        fibers.into_iter().for_each(|fiber| fiber.wait().unwrap());
+        is_over.store(true, Ordering::Relaxed);
+        assert!(looks.join().unwrap() > 0);
+        assert!(locks.iter().all(|lock| lock.try_write().is_ok()));
+    }
 }
