@@ -352,22 +352,30 @@
 //! **`signal NUMBER cannot be handled: use another, such as SIGQUIT`**: the error of
 //! [`dump_on_signal`](crate::dump_on_signal()).
 //!
+//! **`the fiber no longer has its thread`**, **`signal NUMBER has another use: take one that has none, such
+//! as SIGURG`**, **`the thread did not answer the signal`**, **`an earlier sample is still written`**,
+//! **`the system does not say which thread it is`**, **`a thread that runs has a backtrace on x86-64 Linux
+//! with glibc only`**:
+//! the errors of `BlockedHub::backtrace`. A thread that does not answer blocks the signal, or was stopped;
+//! a sample is still written if that happened in the middle of it. The system does not say the thread where
+//! `/proc` is missing, or shows another namespace.
+//!
 //! # In a dump
 //!
 //! | text of a [dump](super::hangs#who-waits-and-where) | what it says |
 //! |---|---|
 //! | `hub 'NAME' on thread 'NAME' is open`, `is closing`, `is closing and has no fibers left`, `has ended` | the hub, and how far its close has come |
-//! | `N fibers wait for each other in a cycle:`, then `ID 'NAME' waits at PLACE` | a deadlock, unless a line ends with `, with a time limit or for several things at once`: that fiber may still go on |
+//! | `N fibers wait for each other in a cycle:`, then `ID 'NAME' waits at PLACE` | a deadlock, unless a line ends with `, with a time limit or for several things at once`: that fiber may still go on; or with `, to read, behind one who waits to write`: it goes on if that one gives up |
 //! | `a fiber waits for a lock that it has taken itself:`, then the same | a deadlock of one: give the guard back first, or use a [`ReentrantLock`](crate::sync::ReentrantLock) |
 //! | `longest run TIME: fiber ID 'NAME', spawned at PLACE` | the fiber that has had the thread for the longest time so far, with [`Track::Times`](crate::Track::Times) |
 //! | `waiting, with an interrupt put off` | a cancel comes to the fiber when the children of its scope have ended, or when nothing unwinds on its thread any more |
 //! | `, with a cancel pending` | it was cancelled, or its hub closes, and it has not noticed yet: it computes, or is in a [`shield`](crate::shield()) |
 //! | `, in a shield`, `, with a time limit` | it is in a call of `shield`, or of `with_timeout` or `try_scope`; the limit may be of the wait itself |
 //! | `for the end of fiber ID 'NAME'`, `for the end of a fiber`, `for N fibers of its scope: IDS`, `for a time, in TIME`, `for TYPE` | what it waits for: a join, the end of a scope, a sleep, or a future of this type |
-//! | `for a lock that fiber ID 'NAME' has taken`, `for a lock that fiber ID has taken`, `for a lock: TYPE` | a lock of [`sync`](crate::sync); if it is known who has it, that fiber, which is of another hub or has ended if it has no name here |
+//! | `for a lock that fiber ID 'NAME' has taken`, `for a lock that fiber ID has taken`, `for a lock: TYPE` | a lock of [`sync`](crate::sync); if it is known who has it, that fiber, which is of another hub or has ended if it has no name here. `shares` instead of `has taken`: it reads, and others may too; then with `, behind one who waits to write` if this one wants to read as well |
 //! | `` for an `unpark` ``, `` for an `unpark`, for which nobody has a handle `` | a [`park`](crate::park()); the second one ends only with the hub, since the fiber's last [`FiberHandle`](crate::FiberHandle) or [`Thread`](crate::thread::Thread) outside of it is gone |
 //! | `not known: too little of its stack is left to look for it` | the fiber has less than 4 KiB of its stack left and is about to overflow: make it larger with [`Builder::stack_size`](crate::Builder::stack_size) |
-//! | `and more` | its backtrace has more than 256 calls |
+//! | `and more` | its backtrace has more than 256 calls; or, of a fiber that runs, what is behind could not be found out |
 //! | `waited last at PLACE` | it does not wait now; this is its last wait |
 //! | `spawned at PLACE by fiber ID` | the call that made it, and in which fiber |
 //!

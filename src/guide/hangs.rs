@@ -43,6 +43,27 @@
 //! has had its thread for 1.0s; the thread is asleep in `futex`: a lock, a channel or a `park` of std?
 //! ```
 //!
+//! With the feature `backtrace`, on x86-64 Linux with glibc, `BlockedHub::backtrace` adds the calls that the
+//! fiber is in, in a loop as well as in a system call. A signal interrupts the thread for that, so it is only
+//! done if you ask for it; the function's documentation says what that means for system calls.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "backtrace", unix))]
+//! # fn main() -> std::io::Result<()> {
+//! const SIGURG: i32 = 23; // nobody else uses it; the `libc` crate has it
+//! let _guard = switchback::watch(std::time::Duration::from_secs(1), |blocked| {
+//!     blocked.report();
+//!     match blocked.backtrace(SIGURG) {
+//!         Ok(backtrace) => eprint!("{backtrace}"),
+//!         Err(error) => eprintln!("no backtrace: {error}"),
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "backtrace", unix)))]
+//! # fn main() {}
+//! ```
+//!
 //! [`HubHandle::running`](crate::HubHandle::running) answers the same question at once, and so does Ctrl-C
 //! under [`run`](crate::run#ctrl-c) on unix systems: a report names the fiber that has the thread.
 //!

@@ -4,7 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The calls that a fiber is in while it is suspended: a part of a [`FiberDump`](crate::FiberDump).
+#[cfg(unix)]
+use crate::stack::FramesEnd;
+
+/// The calls that a fiber is in while it is suspended: a part of a [`FiberDump`](crate::FiberDump); or while
+/// it keeps the thread of its hub: see [`BlockedHub`](crate::BlockedHub).
 ///
 /// Its [`Display`](fmt::Display) is that of a panic's backtrace, with two lines for each call. Of the calls
 /// within this crate that lead to the suspension there is only the outermost, which the program has made,
@@ -23,7 +27,8 @@ pub struct Backtrace {
 pub enum BacktraceEnd {
     /// Nothing: the last call is that of the fiber's closure, or of what the system knows of it.
     Whole,
-    /// More calls, which were left out: only the innermost 256 or so are kept.
+    /// More calls, which were left out: only the innermost 256 or so are kept. Of a fiber that
+    /// [runs](crate::BlockedHub), maybe because what is behind the last one is not known.
     Cut,
     /// All of them: the fiber's stack has less than 4 KiB of room left, which is too little to look
     /// for the calls.
@@ -42,10 +47,16 @@ pub struct BacktraceFrame {
 impl Backtrace {
     /// Makes the backtrace of what was found at each address, innermost first.
     #[cfg(unix)]
-    pub(super) fn new(mut calls: Vec<Arc<[BacktraceFrame]>>, end: BacktraceEnd) -> Backtrace {
+    pub(super) fn new(mut calls: Vec<Arc<[BacktraceFrame]>>, end: FramesEnd) -> Backtrace {
+        let mut end = match end {
+            FramesEnd::Root => BacktraceEnd::Whole,
+            FramesEnd::Cut => BacktraceEnd::Cut,
+            FramesEnd::NoRoom => BacktraceEnd::NoRoom,
+        };
         let is_root = |call: &Arc<[BacktraceFrame]>| call.iter().any(BacktraceFrame::is_root);
         if let Some(root) = calls.iter().position(is_root) {
             calls.truncate(root);
+            end = BacktraceEnd::Whole;
         }
         Backtrace { calls, end }
     }

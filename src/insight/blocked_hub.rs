@@ -1,8 +1,15 @@
 //! [`BlockedHub`]: a hub whose thread one fiber has had for too long.
 
 use std::fmt;
+#[cfg(all(feature = "backtrace", unix))]
+use std::io;
+#[cfg(all(feature = "backtrace", unix))]
+use std::os::raw::c_int;
+use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(all(feature = "backtrace", unix))]
+use super::{Backtrace, captures::backtrace_of, native_stack::NativeStack};
 use super::{Running, ThreadActivity};
 use crate::base::report;
 use crate::shared::Mailbox;
@@ -15,16 +22,20 @@ pub struct BlockedHub {
     running: Running,
     lasts: Duration,
     activity: Option<ThreadActivity>,
+    #[cfg(all(feature = "backtrace", unix))]
+    hub: Arc<Mailbox>,
 }
 
 impl BlockedHub {
-    pub(super) fn new(hub: &Mailbox, running: Running, lasts: Duration) -> BlockedHub {
+    pub(super) fn new(hub: &Arc<Mailbox>, running: Running, lasts: Duration) -> BlockedHub {
         BlockedHub {
             name: hub.name().into(),
             thread: hub.thread_label(),
             running,
             lasts,
             activity: hub.task().and_then(ThreadActivity::of),
+            #[cfg(all(feature = "backtrace", unix))]
+            hub: hub.clone(),
         }
     }
 
@@ -56,6 +67,62 @@ impl BlockedHub {
     #[must_use]
     pub fn activity(&self) -> Option<ThreadActivity> {
         self.activity
+    }
+
+    /// Returns the calls that the fiber is in now. For that, the hub's thread is interrupted by `signal`,
+    /// whose handler copies the thread's registers and its stack; what they mean is found out on the
+    /// calling thread. So the thread may be anywhere: in a system call, a loop, a lock, an allocation, a
+    /// library that is being loaded.
+    ///
+    /// The signal has to be one that nobody uses, such as SIGURG or a real-time signal. Its handler is
+    /// installed by the first call, and stays. `SA_RESTART` is set, yet some system calls that block end
+    /// when a signal comes and return `EINTR`, as they always may: `poll` and `epoll_wait`, `nanosleep`
+    /// and `usleep`, reads and writes of sockets with a timeout. std calls most of these again. C
+    /// libraries may not; do not use this with one that takes `EINTR` for a failure.
+    ///
+    /// The handler runs on the signal stack that each thread of std has. Without one, it takes a few KiB
+    /// of the fiber's stack, as any handler does.
+    ///
+    /// Of the stack, the innermost 256 KiB are looked at.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error
+    ///
+    /// * if the fiber no longer has the thread;
+    /// * if the system is another than x86-64 Linux with glibc ([`Unsupported`](io::ErrorKind::Unsupported));
+    /// * if the signal has another use, or cannot be handled;
+    /// * if the thread does not answer within half a second, because it blocks the signal.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// const SIGURG: i32 = 23; // the `libc` crate has it
+    /// let _guard = switchback::watch(Duration::from_secs(1), |blocked| {
+    ///     blocked.report();
+    ///     match blocked.backtrace(SIGURG) {
+    ///         Ok(backtrace) => eprint!("{backtrace}"),
+    ///         Err(error) => eprintln!("no backtrace: {error}"),
+    ///     }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(all(feature = "backtrace", unix))]
+    #[cfg_attr(docsrs, doc(cfg(feature = "backtrace")))]
+    pub fn backtrace(&self, signal: c_int) -> io::Result<Backtrace> {
+        let has_thread = |resumes: Option<u64>| match resumes == Some(self.running.resumes()) {
+            true => Ok(()),
+            false => Err(io::Error::other("the fiber no longer has its thread")),
+        };
+        has_thread(Running::of(&self.hub).map(|running| running.resumes()))?;
+        let stack = NativeStack::of(&self.hub, signal)?;
+        // The interrupted call may have ended since.
+        has_thread(stack.resumes)?;
+        Ok(backtrace_of(stack.walk()?))
     }
 
     /// Reports it: to `tracing` with the feature of that name, to stderr without it.

@@ -15,7 +15,7 @@ use std::thread;
 use futures::channel::oneshot;
 
 use super::HubDump;
-use super::backtrace::{Backtrace, BacktraceEnd, BacktraceFrame};
+use super::backtrace::{Backtrace, BacktraceFrame};
 use crate::base::thread_end;
 use crate::hub::Core;
 use crate::shared::FiberId;
@@ -102,6 +102,13 @@ impl Future for LookUp {
     }
 }
 
+/// Makes the backtrace of one stack, on this thread.
+pub(super) fn backtrace_of(capture: Capture) -> Backtrace {
+    let (addresses, end) = capture;
+    let calls = addresses.iter().map(|address| calls_at(*address));
+    Backtrace::new(calls.collect(), end)
+}
+
 /// Makes backtraces of these addresses. Each address is looked up once.
 fn backtraces(
     distinct: &[Capture],
@@ -113,13 +120,8 @@ fn backtraces(
         calls.or_insert_with(|| calls_at(*address)).clone()
     };
     let backtraces = distinct.iter().map(|(addresses, end)| {
-        let end = match end {
-            FramesEnd::Root => BacktraceEnd::Whole,
-            FramesEnd::Cut => BacktraceEnd::Cut,
-            FramesEnd::NoRoom => BacktraceEnd::NoRoom,
-        };
         let calls = addresses.iter().map(&mut calls).collect();
-        Arc::new(Backtrace::new(calls, end))
+        Arc::new(Backtrace::new(calls, *end))
     });
     backtraces.collect()
 }

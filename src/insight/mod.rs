@@ -15,6 +15,8 @@
 //! | [`dump`] | asks a hub for its dump, from any thread |
 //! | [`mod@dump_all`] | asks all hubs |
 //! | `signal` | prints the dumps of all hubs when a signal comes |
+//! | `native_stack` | the calls that a thread is in that runs |
+//! | `modules` | how the functions of the program and its libraries are unwound |
 //! | [`thread_activity`] | what the system says about a thread |
 //! | [`blocked_hub`] | a hub whose thread one fiber has had for too long |
 //! | [`looks`] | since when each hub has been seen with the same fiber |
@@ -40,6 +42,27 @@ mod fiber_dump;
 mod hub_dump;
 mod hub_times;
 mod looks;
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+mod modules;
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+mod native_stack;
+#[cfg(all(
+    feature = "backtrace",
+    unix,
+    not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))
+))]
+#[path = "no_native_stack.rs"]
+mod native_stack;
 mod running;
 #[cfg(feature = "serde")]
 mod serialize;

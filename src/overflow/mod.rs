@@ -20,3 +20,10 @@ mod sys;
 
 pub use report::set_overflow_report;
 pub(crate) use sys::arm;
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+pub(crate) use sys::sample;

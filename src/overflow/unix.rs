@@ -339,3 +339,275 @@ fn current() -> stack_t {
     unsafe { libc::sigaltstack(ptr::null(), &mut current) };
     current
 }
+
+/// A sample of a thread: where it was when it was asked, and a copy of its stack.
+///
+/// The handler of the signal that asks may interrupt the thread anywhere: in a switch of stacks, while it
+/// unwinds, allocates or loads a library. So it only copies. It takes no lock and allocates nothing. Of what
+/// the program changes it reads two atomics, and the stack, which it leaves to the system, since that stops
+/// at memory that is not there. What the copy means is found out on the thread that has asked.
+///
+/// *Sample Invariant*: the `Buffer` is used by the handler that has brought `STATE` from `ASKED` to
+/// `WRITING`, until it stores `DONE`, and otherwise by the thread that holds `ASKING`. It holds because
+/// only that thread leaves `IDLE` and `DONE`, for `ASKED` or `IDLE`, while a handler may leave nothing but
+/// `ASKED`; and what was written before `DONE` is seen by who finds that.
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+pub(crate) mod sample {
+    use std::cell::UnsafeCell;
+    use std::io;
+    use std::mem;
+    use std::ptr::{self, null_mut};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use libc::{c_int, c_void, iovec, sigaction, siginfo_t, ucontext_t};
+
+    use crate::base::lock::lock;
+    use crate::shared::Mailbox;
+
+    /// A thread at one moment.
+    pub(crate) struct Sample {
+        /// By their numbers in debug information; the last one is the instruction pointer.
+        pub(crate) registers: [u64; REGISTERS.len()],
+        /// What was on the stack, from the stack pointer on.
+        pub(crate) stack: Vec<u8>,
+        /// How often the hub had resumed a fiber, if one had the thread.
+        pub(crate) resumes: Option<u64>,
+    }
+
+    /// What the system calls the registers, by their numbers in debug information.
+    const REGISTERS: [c_int; 17] = [
+        libc::REG_RAX,
+        libc::REG_RDX,
+        libc::REG_RCX,
+        libc::REG_RBX,
+        libc::REG_RSI,
+        libc::REG_RDI,
+        libc::REG_RBP,
+        libc::REG_RSP,
+        libc::REG_R8,
+        libc::REG_R9,
+        libc::REG_R10,
+        libc::REG_R11,
+        libc::REG_R12,
+        libc::REG_R13,
+        libc::REG_R14,
+        libc::REG_R15,
+        libc::REG_RIP,
+    ];
+    const STACK_POINTER: usize = 7;
+
+    /// The stack is copied in pieces of which none crosses the end of a page, since the system copies a
+    /// piece or nothing of it.
+    const PIECE: usize = 4096;
+    const PIECES: usize = 64;
+
+    struct Buffer {
+        /// The hub of the thread that is asked. It is there: see [`take`].
+        hub: *const Mailbox,
+        resumes: Option<u64>,
+        registers: [u64; REGISTERS.len()],
+        pieces: [iovec; PIECES],
+        stack: [u8; PIECES * PIECE],
+        /// How much of `stack` was copied.
+        copied: usize,
+    }
+
+    struct Shared(UnsafeCell<Buffer>);
+
+    // SAFETY: by the Sample Invariant one thread uses it at a time, after the last one.
+    unsafe impl Sync for Shared {}
+
+    static BUFFER: Shared = Shared(UnsafeCell::new(Buffer {
+        hub: ptr::null(),
+        resumes: None,
+        registers: [0; REGISTERS.len()],
+        pieces: [iovec {
+            iov_base: null_mut(),
+            iov_len: 0,
+        }; PIECES],
+        stack: [0; PIECES * PIECE],
+        copied: 0,
+    }));
+
+    /// The thread that is asked, and how far that is.
+    static STATE: AtomicU64 = AtomicU64::new(IDLE);
+    const IDLE: u64 = 0;
+    const ASKED: u64 = 1;
+    const WRITING: u64 = 2;
+    const DONE: u64 = 3;
+
+    fn state(thread: i32, phase: u64) -> u64 {
+        u64::from(thread.unsigned_abs()) << 2 | phase
+    }
+
+    /// With a handler that returns, a thread that has failed would fail again and again.
+    const FAULTS: [c_int; 7] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+        libc::SIGABRT,
+    ];
+
+    /// Held by the thread that asks.
+    static ASKING: Mutex<()> = Mutex::new(());
+
+    /// How long a thread may take to answer. One that blocks the signal never does.
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// Interrupts this thread of the process, which is that of `hub`, with `signal`, and copies its registers
+    /// and its stack.
+    pub(crate) fn take(hub: &Arc<Mailbox>, thread: i32, signal: c_int) -> io::Result<Sample> {
+        let _asking = lock(&ASKING);
+        let [asked, done] = [ASKED, DONE].map(|phase| state(thread, phase));
+        // One that was given up may have been written since.
+        if STATE.load(Ordering::Acquire) & DONE == WRITING {
+            return Err(io::Error::other("an earlier sample is still written"));
+        }
+        install(signal)?;
+        // SAFETY: by the Sample Invariant it is used here only.
+        unsafe { (*BUFFER.0.get()).hub = Arc::as_ptr(hub) };
+        // Ordering: the handler that sees it sees the hub.
+        STATE.store(asked, Ordering::Release);
+        let process = std::process::id();
+        // SAFETY: this call has no preconditions. If the thread has ended, it fails.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
+        if sent != 0 {
+            let error = io::Error::last_os_error();
+            withdraw(hub, asked);
+            return Err(error);
+        }
+        let began = Instant::now();
+        while STATE.load(Ordering::Acquire) != done {
+            if began.elapsed() > PATIENCE {
+                withdraw(hub, asked);
+                let why = "the thread did not answer the signal";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            thread::sleep(Duration::from_micros(50));
+        }
+        // SAFETY: by the Sample Invariant it is used here only.
+        let buffer = unsafe { &*BUFFER.0.get() };
+        Ok(Sample {
+            registers: buffer.registers,
+            stack: buffer.stack[..buffer.copied].to_vec(),
+            resumes: buffer.resumes,
+        })
+    }
+
+    /// Asks no more.
+    fn withdraw(hub: &Arc<Mailbox>, asked: u64) {
+        let withdrawn = STATE.compare_exchange(asked, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+        if withdrawn.is_err() {
+            // It is being written now, and the hub has to stay for that.
+            mem::forget(hub.clone());
+        }
+    }
+
+    /// Makes sure that our handler handles this signal. It stays for ever: without it, a signal that
+    /// comes late would end the process.
+    fn install(signal: c_int) -> io::Result<()> {
+        let ours = on_signal as *const () as usize;
+        // SAFETY: no signals, no flags and a null handler are valid.
+        let mut now: sigaction = unsafe { mem::zeroed() };
+        // SAFETY: `now` is writable.
+        if unsafe { libc::sigaction(signal, ptr::null(), &mut now) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if now.sa_sigaction == ours {
+            return Ok(());
+        }
+        if now.sa_sigaction != libc::SIG_DFL || FAULTS.contains(&signal) {
+            let why =
+                format!("signal {signal} has another use: take one that has none, such as SIGURG");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        // SAFETY: as above.
+        let mut new: sigaction = unsafe { mem::zeroed() };
+        new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        new.sa_sigaction = ours;
+        // No other handler runs in the middle of ours.
+        // SAFETY: the set is writable.
+        unsafe { libc::sigfillset(&mut new.sa_mask) };
+        // SAFETY: `on_signal` has the type that `SA_SIGINFO` asks for.
+        match unsafe { libc::sigaction(signal, &new, null_mut()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The signal handler.
+    unsafe extern "C" fn on_signal(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
+        // SAFETY: this call has no preconditions.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: the pointer is valid for as long as the thread.
+        let before = unsafe { *errno };
+        // SAFETY: this call has no preconditions.
+        let thread = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+        // A signal that comes late, or that somebody else has sent, is for nobody.
+        let [asked, writing, done] = [ASKED, WRITING, DONE].map(|phase| state(thread, phase));
+        let begins = STATE.compare_exchange(asked, writing, Ordering::Acquire, Ordering::Relaxed);
+        if begins.is_ok() {
+            // SAFETY: the kernel passes a valid context.
+            let context = unsafe { &*context.cast::<ucontext_t>() };
+            // SAFETY: by the Sample Invariant it is used here only.
+            let buffer = unsafe { &mut *BUFFER.0.get() };
+            // SAFETY: the one who asks keeps the hub until this is done.
+            unsafe { copy(context, buffer) };
+            STATE.store(done, Ordering::Release);
+        }
+        // SAFETY: as above, for the pointer.
+        unsafe { *errno = before };
+    }
+
+    /// Copies the registers, and as much of the stack as there is and as the buffer holds.
+    ///
+    /// # Safety
+    ///
+    /// The buffer's hub must be there.
+    unsafe fn copy(context: &ucontext_t, buffer: &mut Buffer) {
+        // SAFETY: as promised by the caller. These are figures, which are read without a lock.
+        let hub = unsafe { &*buffer.hub };
+        buffer.resumes = (!hub.running.now().is_null()).then(|| hub.running.resumes());
+        for (to, from) in buffer.registers.iter_mut().zip(REGISTERS) {
+            *to = context.uc_mcontext.gregs[from as usize] as u64;
+        }
+        let start = buffer.registers[STACK_POINTER] as usize;
+        let mut next = start;
+        for piece in &mut buffer.pieces {
+            let end = (next & !(PIECE - 1)).saturating_add(PIECE);
+            piece.iov_base = ptr::without_provenance_mut(next);
+            piece.iov_len = end - next;
+            next = end;
+        }
+        let to = iovec {
+            iov_base: buffer.stack.as_mut_ptr().cast(),
+            iov_len: buffer.stack.len(),
+        };
+        let process = std::process::id();
+        // SAFETY: the system writes to `to`, which is ours. It reads the memory of this process as it
+        // would that of another one, and ends before what cannot be read.
+        let copied = unsafe {
+            libc::syscall(
+                libc::SYS_process_vm_readv,
+                process,
+                &to,
+                1,
+                buffer.pieces.as_ptr(),
+                PIECES,
+                0,
+            )
+        };
+        buffer.copied = usize::try_from(copied).unwrap_or(0).min(buffer.stack.len());
+    }
+}

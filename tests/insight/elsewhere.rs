@@ -320,8 +320,10 @@ fn signals_in_the_middle_of_anything_harm_nothing() {
                 }
                 ends.store(true, Ordering::Release);
             });
-            // Switches, stacks that unwind, and memory that comes and goes.
+            // Switches, stacks that unwind, and memory and libraries that come and go.
             while !over.load(Ordering::Acquire) {
+                #[cfg(all(target_os = "linux", target_env = "gnu"))]
+                crate::support::linux::load_a_library();
                 let fibers = (1..20_usize).map(|n| {
                     spawn(move || {
                         let memory = vec![n; n * 100];

@@ -9,6 +9,13 @@ mod dump;
 mod elsewhere;
 #[cfg(feature = "test-util")]
 mod kinds;
+#[cfg(all(
+    feature = "backtrace",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
+mod native;
 mod slices;
 #[path = "../support/mod.rs"]
 mod support;

@@ -156,3 +156,16 @@ fn filter(program: &mut [sock_filter]) {
         );
     }
 }
+
+/// Loads a library that nobody else uses, and unloads it.
+#[cfg(target_env = "gnu")]
+pub(crate) fn load_a_library() {
+    let name = c"libresolv.so.2";
+    // SAFETY: it is a library of the system, which does nothing when it is loaded or unloaded.
+    let closed = unsafe {
+        let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+        assert!(!library.is_null(), "each glibc comes with {name:?}");
+        libc::dlclose(library)
+    };
+    assert_eq!(closed, 0);
+}
