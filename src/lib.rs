@@ -228,6 +228,7 @@ mod generator;
 pub mod guide;
 mod handles;
 mod hub;
+mod hub_sleep;
 mod insight;
 pub mod io;
 mod local;

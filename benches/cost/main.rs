@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use switchback::sync::{Mutex, mpsc};
 use switchback::{Hub, HubBuilder, Track, prelude::*, spawn};
@@ -18,7 +19,7 @@ use thing::{Thing, in_fiber, in_fibers_of, yields};
 
 mod thing;
 
-const THINGS: [Thing; 13] = [
+const THINGS: [Thing; 15] = [
     ("yield", |count| yields(10, count)),
     ("yield-of-1000", |count| yields(1000, count)),
     ("wake-self", |count| wakes_of_self(10, count)),
@@ -28,6 +29,8 @@ const THINGS: [Thing; 13] = [
     ("wake", wakes),
     ("ready-wait", ready_waits),
     ("mpsc", messages),
+    ("sleep", |count| sleeps(10, count)),
+    ("sleep-of-1000", |count| sleeps(1000, count)),
     ("lock", |count| locks(Track::Places, count)),
     ("lock-track-off", |count| locks(Track::Off, count)),
     ("wake-self-track-off", |count| {
@@ -144,6 +147,29 @@ fn wakes(count: u64) {
         };
         for mut fiber in [spawn(player(0)), spawn(player(1))] {
             fiber.join().wait().expect("the fiber does not panic");
+        }
+    });
+}
+
+/// A number of fibers sleep, `count` times in total, between 1 and 50 ms of a clock that stands still
+/// while anything is ready.
+fn sleeps(fibers: u64, count: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("a runtime can be made");
+    runtime.block_on(async move {
+        let sleep = |fiber: u64| {
+            move || {
+                for n in 0..count / fibers {
+                    switchback::sleep(Duration::from_millis((31 * fiber + 17 * n) % 50 + 1)).wait();
+                }
+            }
+        };
+        let fibers: Vec<_> = (0..fibers).map(|fiber| spawn(sleep(fiber))).collect();
+        for fiber in fibers {
+            fiber.await.expect("the fiber does not panic");
         }
     });
 }

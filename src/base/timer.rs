@@ -20,7 +20,7 @@ pub(crate) struct Timer {
     deadline: Instant,
     polled: bool,
     sleep: Sleep,
-    _counted: Counted,
+    _counted: CountedTimer,
 }
 
 /// How many timers exist that were made on one thread. It is a figure, which orders nothing.
@@ -44,17 +44,17 @@ impl TimerCount {
 
 /// Counts a timer, until it is dropped on any thread.
 #[derive(Debug)]
-struct Counted(TimerCount);
+pub(crate) struct CountedTimer(TimerCount);
 
-impl Counted {
-    fn new() -> Counted {
+impl CountedTimer {
+    pub(crate) fn new() -> CountedTimer {
         let count = TimerCount::here();
         count.0.fetch_add(1, Ordering::Relaxed);
-        Counted(count)
+        CountedTimer(count)
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedTimer {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -82,7 +82,7 @@ impl Timer {
                 true => Sleep::Here(Box::pin(tokio::time::sleep_until(deadline))),
                 false => Sleep::OnHelper(None),
             },
-            _counted: Counted::new(),
+            _counted: CountedTimer::new(),
         }
     }
 }

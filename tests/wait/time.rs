@@ -1,7 +1,9 @@
 //! Sleeping, deadlines and timeouts, in fibers, in async code and on threads.
 
-use std::future::{pending, ready};
+use std::future::{pending, poll_fn, ready};
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -374,6 +376,127 @@ fn a_sleep_made_on_a_thread_works_in_a_task() {
         runtime().block_on(made_outside);
         let made_outside = sleep(ms(2));
         runtime().block_on(async { spawn(|| made_outside.wait()).await.unwrap() });
+    });
+}
+
+/// Polls a sleep once on this fiber, which then waits for it, unless something else happens.
+fn begun(duration: Duration) -> switchback::Sleep {
+    let mut begun = sleep(duration);
+    poll_fn(|cx| {
+        assert_pending!(Pin::new(&mut begun).poll(cx));
+        Poll::Ready(())
+    })
+    .wait();
+    begun
+}
+
+#[test]
+fn a_sleep_that_a_fiber_has_begun_ends_wherever_it_goes() {
+    in_paused_fiber(|| {
+        let begin = Instant::now();
+        let in_same = begun(ms(10));
+        in_same.wait();
+        assert_eq!(begin.elapsed(), ms(10));
+        let in_other = begun(ms(10));
+        spawn(|| in_other.wait()).wait().unwrap();
+        assert_eq!(begin.elapsed(), ms(20));
+        let in_task = begun(ms(10));
+        tokio::spawn(in_task).wait().unwrap();
+        assert_eq!(begin.elapsed(), ms(30));
+        let mut behind_others = begun(ms(10));
+        let waits = async { tokio::join!(&mut behind_others, sleep(ms(5)), sleep(ms(15))) };
+        task::spawn(waits).wait();
+        assert_eq!(begin.elapsed(), ms(45));
+        let late = begun(ms(10));
+        sleep(ms(20)).wait();
+        late.wait();
+        assert_eq!(begin.elapsed(), ms(65));
+    });
+    in_root_fiber(|| {
+        let begin = Instant::now();
+        let on_thread = begun(ms(2));
+        let thread = thread::spawn(move || on_thread.wait());
+        switchback::blocking(|| thread.join().unwrap()).wait();
+        assert!(begin.elapsed() >= ms(2));
+    });
+}
+
+/// A clock that is paused does not advance while nobody sleeps, however long that takes.
+#[test]
+fn a_sleep_that_is_dropped_leaves_the_clock_alone() {
+    in_paused_fiber(|| {
+        let begin = Instant::now();
+        let dropped: [fn(switchback::Sleep); 4] = [
+            drop,
+            |begun| spawn(move || drop(begun)).wait().unwrap(),
+            |begun| drop(tokio::spawn(async move { drop(begun) }).wait()),
+            |begun| {
+                thread::spawn(move || drop(begun)).join().unwrap();
+                // A task removes it.
+                tokio::task::yield_now().wait();
+            },
+        ];
+        for dropped in dropped {
+            dropped(begun(Duration::from_secs(10)));
+            let (sender, receiver) = oneshot::channel();
+            thread::spawn(|| {
+                thread::sleep(ms(5));
+                sender.send(())
+            });
+            receiver.wait().unwrap();
+            assert_eq!(begin.elapsed(), Duration::ZERO);
+        }
+    });
+}
+
+#[test]
+fn many_sleepers_wake_at_their_times_and_those_that_are_cancelled_do_not() {
+    in_paused_fiber(|| {
+        let begin = Instant::now();
+        let woken = Log::new();
+        let fibers: Vec<_> = (0..2_000_u64)
+            .map(|n| {
+                let woken = woken.clone();
+                spawn(move || {
+                    // In an order of their own, some of them again.
+                    for duration in [n * 7_919 % 1_999 + 1, n % 3] {
+                        sleep(ms(duration)).wait();
+                    }
+                    let slept = n * 7_919 % 1_999 + 1 + n % 3;
+                    assert_eq!(begin.elapsed(), ms(slept));
+                    woken.push(slept);
+                })
+            })
+            .collect();
+        sleep(ms(500)).wait();
+        let cancelled = |n: &u64| n * 7_919 % 1_999 >= 600 && n % 4 < 3;
+        for n in (0..2_000).filter(cancelled) {
+            fibers[n as usize].cancel();
+        }
+        for (n, fiber) in (0..).zip(fibers) {
+            assert_eq!(fiber.wait().is_err(), cancelled(&n));
+        }
+        let woken = woken.take();
+        assert!(woken.is_sorted());
+        assert_eq!(woken.len(), (0..2_000).filter(|n| !cancelled(n)).count());
+    });
+}
+
+#[test]
+fn the_clock_may_jump_over_many_sleeps() {
+    in_paused(|| async {
+        let sleepers: Vec<_> = (1..=300)
+            .map(|n| spawn(move || sleep(ms(n)).wait()))
+            .collect();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let begin = Instant::now();
+        tokio::time::advance(ms(250)).await;
+        for sleeper in sleepers {
+            sleeper.await.unwrap();
+        }
+        assert_eq!(begin.elapsed(), ms(300));
     });
 }
 
