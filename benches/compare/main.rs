@@ -9,7 +9,8 @@
 //!
 //! A row is one piece of work, which each column that applies does in its own way. A round
 //! measures every column once; the column that goes first changes from round to round. The
-//! first round is discarded. A cell is the median of the rounds that count. A disturbance
+//! first round is discarded. The rows share four minutes: each takes as many rounds as fit into
+//! its part, from three to fifteen (those of a million one), and the rows after it share what it leaves. A cell is the median of the rounds that count. A disturbance
 //! of the machine tends to affect a whole round, so a rival is compared with switchback in
 //! the same round: its cell also has the median of these ratios, and their least and
 //! greatest.
@@ -53,10 +54,13 @@ mod yields;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::figures::Figures;
 use crate::rounds::Row;
+
+/// The time that all rows share.
+const TIME: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     if calls::is_sample() {
@@ -75,11 +79,18 @@ fn main() -> ExitCode {
         }
     };
     let begin = Instant::now();
+    let count = rows.len();
     let results: Vec<_> = rows
         .into_iter()
-        .map(|row| {
-            eprintln!("{} ...", row.name);
-            row.measure()
+        .enumerate()
+        .map(|(number, row)| {
+            eprint!("{} ... ", row.name);
+            let row_begin = Instant::now();
+            let left = TIME.saturating_sub(begin.elapsed());
+            let measured = row.measure(left / (count - number) as u32);
+            let seconds = row_begin.elapsed().as_secs_f64();
+            eprintln!("{} rounds, {seconds:.1} s", measured.rounds());
+            measured
         })
         .collect();
     eprintln!("done in {:.0} s", begin.elapsed().as_secs_f64());

@@ -1,8 +1,13 @@
 //! Rows, and their measurement by interleaved rounds and paired ratios.
 
-/// The number of rounds that count, unless a row sets another. It is odd, so that the
-/// median is one of them.
+use std::time::{Duration, Instant};
+
+/// The number of rounds that count, unless a row sets another or its time is over. It is odd, so
+/// that the median is one of them.
 pub(crate) const ROUNDS: usize = 15;
+
+/// The number of rounds that count however long they take, unless a row sets fewer.
+pub(crate) const LEAST_ROUNDS: usize = 3;
 
 /// The columns of the table, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +66,37 @@ impl Row {
         Row { rounds, ..self }
     }
 
+    /// Takes a single round, and none before it to warm up, for a row whose samples take many
+    /// seconds.
+    pub(crate) fn once(self) -> Row {
+        Row { rounds: 0, ..self }
+    }
+
     pub(crate) fn column(mut self, column: Column, sample: impl Fn() -> f64 + 'static) -> Row {
         self.columns.push((column, Box::new(sample)));
         self
     }
 
     /// Measures every column in each round. Each round begins with another column, so that
-    /// no column always follows the same one.
-    pub(crate) fn measure(&self) -> Measured {
+    /// no column always follows the same one. There are fewer rounds if all of them would take
+    /// longer than `time`.
+    pub(crate) fn measure(&self, time: Duration) -> Measured {
+        let begin = Instant::now();
         let count = self.columns.len();
         let mut figures = vec![Vec::with_capacity(self.rounds); count];
         for round in 0..=self.rounds {
+            // The number of rounds stays odd, so they are taken in pairs.
+            if round > LEAST_ROUNDS && round % 2 == 0 {
+                let each = begin.elapsed() / round as u32;
+                if begin.elapsed() + 2 * each > time {
+                    break;
+                }
+            }
             for place in 0..count {
                 let index = (round + place) % count;
                 let figure = self.columns[index].1();
-                // The first round warms up.
-                if round > 0 {
+                // The first round warms up, unless it is the only one.
+                if round > 0 || self.rounds == 0 {
                     figures[index].push(figure);
                 }
             }
@@ -107,6 +127,11 @@ pub(crate) struct Ratio {
 }
 
 impl Measured {
+    /// Returns how many rounds count.
+    pub(crate) fn rounds(&self) -> usize {
+        self.columns.first().map_or(0, |(_, figures)| figures.len())
+    }
+
     /// Returns the median figure of a column, if the column applies to this row.
     pub(crate) fn median(&self, column: Column) -> Option<f64> {
         self.figures(column).map(|figures| median(figures.to_vec()))

@@ -4,7 +4,7 @@ use std::env::consts::{ARCH, OS};
 use std::fmt::Write as _;
 use std::num::NonZero;
 
-use crate::rounds::{Column, Measured, ROUNDS, Ratio, Unit};
+use crate::rounds::{Column, LEAST_ROUNDS, Measured, ROUNDS, Ratio, Unit};
 
 const OURS: &str = "switchback";
 const RIVALS: [(Column, &str); 9] = [
@@ -45,8 +45,8 @@ pub(crate) fn render(results: &[Measured]) -> String {
 
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut text = format!(
-        "Medians of {ROUNDS} rounds, or of fewer where a sample takes long, on {OS}, {ARCH}, {cores} \
-         cores. After a rival's figure: how many times better switchback was in the same \
+        "Medians of as many rounds as fit into the row's time, from {LEAST_ROUNDS} to {ROUNDS}, or of \
+         1 for a million fibers, on {OS}, {ARCH}, {cores} cores. After a rival's figure: how many times better switchback was in the same \
          round (median, least to greatest).\n\n"
     );
     for (number, line) in lines.iter().enumerate() {
@@ -60,7 +60,12 @@ pub(crate) fn render(results: &[Measured]) -> String {
 }
 
 fn heading() -> Vec<String> {
-    let mut cells = vec!["row".to_owned(), "unit".to_owned(), OURS.to_owned()];
+    let mut cells = vec![
+        "row".to_owned(),
+        "rounds".to_owned(),
+        "unit".to_owned(),
+        OURS.to_owned(),
+    ];
     cells.extend(RIVALS.map(|(_, name)| name.to_owned()));
     cells
 }
@@ -72,7 +77,12 @@ fn line(row: &Measured) -> Vec<String> {
         Unit::Less(what) => what.to_owned(),
     };
     let ours = row.median(Column::Switchback).map(number);
-    let mut cells = vec![row.name.clone(), unit, ours.unwrap_or_default()];
+    let mut cells = vec![
+        row.name.clone(),
+        row.rounds().to_string(),
+        unit,
+        ours.unwrap_or_default(),
+    ];
     cells.extend(RIVALS.map(|(rival, _)| {
         let figure = row.median(rival).zip(row.ratio(rival));
         figure.map_or_else(String::new, |(median, ratio)| cell(median, ratio))

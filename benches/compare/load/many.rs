@@ -108,18 +108,18 @@ fn under_deadlines(depth: usize) -> f64 {
 }
 
 fn under_timeouts(depth: usize) -> f64 {
-    async fn nested(depth: usize) -> f64 {
+    async fn nested(depth: usize, waits: u32) -> f64 {
         if depth > 0 {
-            let inner = tokio::time::timeout(LATE, Box::pin(nested(depth - 1)));
+            let inner = tokio::time::timeout(LATE, Box::pin(nested(depth - 1, waits)));
             return inner.await.expect("it is not late");
         }
         let begin = Instant::now();
-        for _ in 0..waits(0) {
+        for _ in 0..waits {
             wake_self().await;
         }
-        begin.elapsed().as_nanos() as f64 / f64::from(waits(0))
+        begin.elapsed().as_nanos() as f64 / f64::from(waits)
     }
-    let in_task = move || in_task(nested(depth));
+    let in_task = move || in_task(nested(depth, waits(depth)));
     // Each level has a frame for its poll.
     let thread = thread::Builder::new().stack_size(LEAST_STACK + depth * LEVEL);
     let thread = thread.spawn(in_task).expect("a thread can be started");
