@@ -365,7 +365,7 @@ pub(crate) mod sample {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Arc, Mutex};
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use libc::{c_int, c_void, iovec, sigaction, siginfo_t, ucontext_t};
 
@@ -462,8 +462,10 @@ pub(crate) mod sample {
     /// Held by the thread that asks.
     static ASKING: Mutex<()> = Mutex::new(());
 
-    /// How long a thread may take to answer. One that blocks the signal never does.
-    const PATIENCE: Duration = Duration::from_millis(500);
+    /// How often to look for an answer, which takes a second or so. A thread that blocks the signal never
+    /// gives one. This is no time, which passes also while the system runs other processes only.
+    const LOOKS: u32 = 10_000;
+    const PAUSE: Duration = Duration::from_micros(50);
 
     /// Interrupts this thread of the process, which is that of `hub`, with `signal`, and copies its registers
     /// and its stack.
@@ -487,14 +489,14 @@ pub(crate) mod sample {
             withdraw(hub, asked);
             return Err(error);
         }
-        let began = Instant::now();
-        while STATE.load(Ordering::Acquire) != done {
-            if began.elapsed() > PATIENCE {
-                withdraw(hub, asked);
-                let why = "the thread did not answer the signal";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            }
-            thread::sleep(Duration::from_micros(50));
+        let answered = (0..LOOKS).any(|_| {
+            thread::sleep(PAUSE);
+            STATE.load(Ordering::Acquire) == done
+        });
+        if !answered {
+            withdraw(hub, asked);
+            let why = "the thread did not answer the signal";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
         // SAFETY: by the Sample Invariant it is used here only.
         let buffer = unsafe { &*BUFFER.0.get() };

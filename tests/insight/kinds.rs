@@ -48,6 +48,13 @@ fn write_locked() -> sync::Arc<sync::RwLock<()>> {
     })
 }
 
+/// A value that another fiber makes for ever.
+fn unmade() -> sync::Arc<sync::OnceLock<()>> {
+    held(sync::OnceLock::new(), |value| {
+        value.get_or_init(forever);
+    })
+}
+
 fn listener() -> net::TcpListener {
     net::TcpListener::bind(("127.0.0.1", 0)).unwrap()
 }
@@ -69,6 +76,7 @@ stuck! {
     a_barrier: "barrier", sync::Barrier::new(2).wait();
     a_semaphore: "semaphore", sync::Semaphore::new(0).acquire().forget();
     an_event: "line::Notified<", sync::Event::new().wait();
+    a_value_that_is_made_once: "line::Notified<", unmade().get_or_init(|| ());
     a_receiver: "channel::Recv<", {
         let (_sender, receiver) = sync::mpsc::channel::<()>();
         receiver.recv()
