@@ -208,7 +208,7 @@ fn run<F, T>(
 ) where
     F: FnOnce() -> T,
 {
-    let state = StackState::new(suspender, extent, Resumer::Task(task));
+    let state = StackState::new(suspender, extent, thread::panicking(), Resumer::Task(task));
     let body = || {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             // The bridge was dropped before it was polled. The closure is dropped here, so that its

@@ -146,7 +146,7 @@ impl Coroutine {
         // promise covers that. Before, the forgotten closure is never used again. The stack is
         // forgotten with it (Live Stack Invariant).
         let engine = unsafe { Engine::with_stack_unchecked(stack, root) };
-        UNFINISHED.set(UNFINISHED.get() + 1);
+        UNFINISHED.with(|unfinished| unfinished.set(unfinished.get() + 1));
         Coroutine(ManuallyDrop::new(engine))
     }
 
@@ -185,7 +185,7 @@ impl Coroutine {
     /// Panics if the body has not finished.
     pub(crate) fn into_stack(self) -> Stack {
         let stack = ManuallyDrop::into_inner(self.0).into_stack();
-        UNFINISHED.set(UNFINISHED.get() - 1);
+        UNFINISHED.with(|unfinished| unfinished.set(unfinished.get() - 1));
         stack
     }
 }

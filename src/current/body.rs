@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::thread::panicking;
 
 use super::backtrace::__rust_begin_short_backtrace;
 use super::heritage::{self, Inherited};
@@ -27,20 +28,24 @@ where
     let hub = hub.clone();
     move |suspender, extent| {
         let fiber = sender.fiber().lend();
-        let state = StackState::new(suspender, extent, Resumer::Hub { fiber, hub });
-        if let Some(part) = state.resumer.hub_part() {
-            part.note_state(std::ptr::from_ref(&state).addr());
-        }
+        let state = StackState::new(suspender, extent, panicking(), Resumer::Hub { fiber, hub });
         place::note_root(&state);
         place::run_stack(&state, || {
             heritage::run_with(inherited, &state, || run(&state, f, &sender));
         });
+        // One by one, because the destructor that the compiler makes for each is a call.
+        let StackState {
+            deadlines, locals, ..
+        } = state;
+        deadlines.end();
+        locals.free();
     }
 }
 
 /// Runs `f` and hands over its result. All values of the user's are dropped here, where their
 /// destructors may wait: first the closure, then a result that no joiner will take, then the
 /// fiber-locals.
+#[inline(always)]
 fn run<F, T>(state: &StackState, f: F, sender: &ResultSender<T>)
 where
     F: FnOnce() -> T,

@@ -99,6 +99,14 @@ struct Frame {
 }
 
 impl Deadlines {
+    /// Drops them, without a call if there are none.
+    #[inline(always)]
+    pub(super) fn end(self) {
+        if let Some(list) = self.list.into_inner() {
+            drop(list);
+        }
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len.get() == 0

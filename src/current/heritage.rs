@@ -96,13 +96,14 @@ impl SentInherited {
 
 /// Runs the body of a fiber or bridge, which inherits this, on its stack.
 #[inline(always)]
-pub(crate) fn run_with(mut inherited: Inherited, state: &StackState, body: impl FnOnce()) {
+pub(crate) fn run_with(inherited: Inherited, state: &StackState, body: impl FnOnce()) {
     #[cfg(feature = "tracing")]
-    let own = match spans::any() {
-        true => own_span(&mut inherited, state),
-        false => None,
+    let (inherited, own) = match spans::any() {
+        true => own_span(inherited, state),
+        false => (inherited, None),
     };
-    if let Some(heritage) = &mut inherited.0 {
+    // By value, because most inherit nothing, and a destructor that the compiler makes is a call.
+    if let Some(mut heritage) = inherited.0 {
         heritage.enter(state);
     }
     body();
@@ -119,26 +120,29 @@ pub(crate) fn run_with(mut inherited: Inherited, state: &StackState, body: impl 
     }
 }
 
-/// Enters a span of the fiber's own, in place of the one that it inherits, if there is to be one.
+/// Enters a span of the fiber's own, in place of the one that it inherits, if there is to be one. Returns
+/// the span that was entered, and what else is inherited.
 #[cfg(feature = "tracing")]
 #[cold]
-fn own_span(inherited: &mut Inherited, state: &StackState) -> Option<Inheritable> {
+fn own_span(mut inherited: Inherited, state: &StackState) -> (Inherited, Option<Inheritable>) {
     let heritage = inherited.0.as_mut();
-    let inherited = heritage.and_then(|heritage| heritage.sent.span.take());
+    let parent = heritage.and_then(|heritage| heritage.sent.span.take());
     let own = state
         .resumer
         .fiber()
-        .and_then(|fiber| spans::of_fiber(fiber, inherited.as_ref()));
+        .and_then(|fiber| spans::of_fiber(fiber, parent.as_ref()));
     let span = match own {
         Some(own) => {
             // The new one keeps it open.
-            inherited.into_iter().for_each(Inheritable::release);
-            own
+            parent.into_iter().for_each(Inheritable::release);
+            Some(own)
         }
-        None => inherited?,
+        None => parent,
     };
-    span.enter();
-    Some(span)
+    if let Some(span) = &span {
+        span.enter();
+    }
+    (inherited, span)
 }
 
 impl Heritage {

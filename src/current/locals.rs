@@ -109,6 +109,14 @@ impl Locals {
         }
     }
 
+    /// Drops them, without a call if there never were any.
+    #[inline(always)]
+    pub(super) fn free(self) {
+        if let Some(table) = self.table.into_inner() {
+            drop(table);
+        }
+    }
+
     /// Returns whether there is nothing to drop.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -206,12 +214,11 @@ impl Locals {
     }
 }
 
-impl Drop for Locals {
-    #[inline]
+impl Drop for Table {
     fn drop(&mut self) {
         // The state that contains these values is being freed, and user code must not run
         // here.
-        debug_assert!(self.is_empty(), "they end before what has them");
+        debug_assert!(self.live.is_empty(), "they end before what has them");
     }
 }
 

@@ -119,7 +119,7 @@ impl Frame {
 }
 
 /// Calls `f` with the place of the thread.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_place<R>(f: impl FnOnce(Place<'_>) -> R) -> R {
     f(Frame::new().place())
 }
@@ -139,6 +139,7 @@ pub(crate) fn resume_owned(coroutine: &mut Coroutine) -> Step {
 }
 
 /// Runs `body` as the code of the stack with this state. Called once, at the root of the stack.
+#[inline(always)]
 pub(crate) fn run_stack<R>(state: &StackState, body: impl FnOnce() -> R) -> R {
     // The resumer restores its own value when the stack ends.
     set_stack(state);
@@ -155,7 +156,7 @@ pub(super) fn set_stack(state: &StackState) {
 #[inline(always)]
 pub(super) fn note_root(state: &StackState) {
     if let Resumer::Hub { fiber, hub } = &state.resumer {
-        hub.rest(fiber).state.set(Some(NonNull::from(state).cast()));
+        fiber.note_root(&hub.token, NonNull::from(state).cast());
     }
 }
 

@@ -101,8 +101,15 @@ const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>(
 const _: () = assert!(mem::offset_of!(StackState, wait) + WaitRecord::WRITTEN <= 128);
 
 impl StackState {
+    /// Returns the state of a stack that begins. `panics` says whether the thread counts a panic. (This
+    /// is asked before the resumer is made: for a call that may unwind, the compiler would copy that.)
     #[inline(always)]
-    pub(crate) fn new(suspender: Suspender, extent: Extent, resumer: Resumer) -> StackState {
+    pub(crate) fn new(
+        suspender: Suspender,
+        extent: Extent,
+        panics: bool,
+        resumer: Resumer,
+    ) -> StackState {
         let track = resumer.hub().map_or(Track::Off, |hub| hub.config.track);
         let tracked = match (track, resumer.fiber()) {
             (Track::Places | Track::Times, Some(fiber)) => fiber.id().number(),
@@ -116,7 +123,7 @@ impl StackState {
             extent,
             resumer,
             found_at_home: Cell::new(None),
-            panic_is_foreign: Cell::new(panicking()),
+            panic_is_foreign: Cell::new(panics),
             deferred_in: Cell::new(0),
             end_notice: EndNotice::default(),
             caught_sticky: Cell::new(false),

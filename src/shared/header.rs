@@ -47,7 +47,7 @@ use std::borrow::Cow;
 use std::fmt;
 #[cfg(feature = "tracing")]
 use std::num::NonZeroU64;
-use std::ptr;
+use std::ptr::{self, NonNull};
 #[cfg(feature = "tracing")]
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
@@ -314,11 +314,30 @@ impl Header {
         &self.hub_rest
     }
 
+    /// Returns both parts that only the fiber's hub uses.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `token` belongs to another hub.
+    #[inline(always)]
+    pub(crate) fn hub_parts<'a>(&'a self, token: &'a HubToken) -> (&'a HubPart, &'a HubRest) {
+        (self.hub_part(token), &self.hub_rest)
+    }
+
     /// Records the stack of the fiber, which has not begun.
     #[inline(always)]
     pub(crate) fn note_stack(&self, token: &HubToken, stack: &Stack) {
-        self.hub_part(token).note_base(stack.top());
-        self.hub_rest.limit.set(stack.extent().limit);
+        let (part, rest) = self.hub_parts(token);
+        part.note_base(stack.top());
+        rest.limit.set(stack.extent().limit);
+    }
+
+    /// Records where the state at the root of the stack is, which has begun.
+    #[inline(always)]
+    pub(crate) fn note_root(&self, token: &HubToken, state: NonNull<()>) {
+        let (part, rest) = self.hub_parts(token);
+        part.note_state(state.addr().get());
+        rest.state.set(Some(state));
     }
 
     /// Returns the size of the fiber's stack in bytes, and how much of it is in use, if the fiber is
@@ -529,12 +548,17 @@ impl Header {
 
     /// Wakes the joiner of a fiber that is over. The hub calls this after the stack has returned,
     /// so a waker never runs on that stack.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tell_joiner(&self) {
         if self.life.load(Ordering::Acquire) & life::JOINED != 0 {
-            let joiner = self.mailbox().joiners().take(&self.joiner_key);
-            joiner.into_iter().for_each(contain::wake);
+            self.tell_foreign_joiner();
         }
+    }
+
+    #[inline(never)]
+    fn tell_foreign_joiner(&self) {
+        let joiner = self.mailbox().joiners().take(&self.joiner_key);
+        joiner.into_iter().for_each(contain::wake);
     }
 
     /// Returns the [`interrupt`] bits.
