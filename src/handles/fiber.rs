@@ -113,6 +113,7 @@ impl<T> Fiber<T> {
     }
 
     #[track_caller]
+    #[inline(always)]
     fn make<F>(f: F, start: Start) -> Fiber<T>
     where
         F: FnOnce() -> T + 'static,
@@ -121,11 +122,19 @@ impl<T> Fiber<T> {
         let origin = origin();
         let made =
             attach::with_current(|core| launch::spawn(core, Settings::default(), start, origin, f));
-        let why = match made {
-            Ok(Ok(receiver)) => return Fiber(receiver),
-            Ok(Err(e)) => e.to_string(),
-            Err(none) => none.to_string(),
-        };
+        match made {
+            Ok(Ok(receiver)) => Fiber(receiver),
+            Ok(Err(e)) => Fiber::unmade(&e),
+            Err(none) => Fiber::unmade(&none),
+        }
+    }
+
+    /// Panics with the reason why no fiber was made; returns a fiber that has ended for that reason where
+    /// a panic would be the second one.
+    #[cold]
+    #[track_caller]
+    fn unmade(why: &dyn fmt::Display) -> Fiber<T> {
+        let why = why.to_string();
         contain::panic_once(&why);
         Fiber::stillborn(why)
     }
@@ -166,6 +175,7 @@ impl<T> Fiber<T> {
     ///
     /// Panics if the result was taken before, and if a fiber joins itself.
     #[track_caller]
+    #[inline]
     pub fn join(&mut self) -> Join<'_, T> {
         let is_itself = with_place(|place| match place {
             Place::Stack(state) => state.is(self.fiber()),

@@ -481,6 +481,19 @@ impl Core {
         }
     }
 
+    /// Like [`wake`](Core::wake), for a fiber that was put into the table just now.
+    #[inline(always)]
+    pub(crate) fn start(&self, fiber: &FiberRef) {
+        let part = self.part(fiber);
+        debug_assert!(part.phase.get() == LocalPhase::New && !part.queued.get());
+        self.wakes.set(self.wakes.get() + 1);
+        if let Some(times) = &self.ready_times {
+            self.note_ready(times, fiber);
+        }
+        self.queue(fiber, part);
+        self.notify();
+    }
+
     #[cold]
     fn note_ready(&self, times: &ReadyTimes, fiber: &FiberRef) {
         times.set(self.rest(fiber).slot.get(), fiber.id(), Instant::now());

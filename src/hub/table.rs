@@ -27,29 +27,24 @@ pub(crate) struct Entry {
 }
 
 impl Table {
-    /// Adds a fiber, and records the number of its entry in its hub part.
+    /// Adds a fiber. Returns the number of its entry, for its hub part.
     #[inline(always)]
-    pub(crate) fn add(&self, token: &HubToken, entry: Entry) -> Uncounted {
-        let added = entry.fiber.lend();
+    pub(crate) fn add(&self, entry: Entry) -> u32 {
         let mut entries = self.entries.borrow_mut();
-        let place = entries.vacant_entry();
-        let slot = u32::try_from(place.key()).expect("fewer than 2^32 fibers live");
-        added.hub_rest(token).slot.set(slot);
+        let slot = u32::try_from(entries.vacant_key()).expect("fewer than 2^32 fibers live");
+        entries.insert(entry);
         self.added.set(self.added.get() + 1);
-        place.insert(entry);
-        added
+        slot
     }
 
-    /// Removes a fiber that is over. If it still has an entry in the ready queue, its entry here
-    /// stays until that one has been handled. Returns the fiber and the children of its scope,
+    /// Removes the fiber with this entry, which is over. If it is `queued` still, its entry here stays
+    /// until that in the ready queue has been handled. Returns the fiber and the children of its scope,
     /// which have to be told.
     #[inline]
-    pub(crate) fn retire(&self, token: &HubToken, fiber: &FiberRef) -> Entry {
-        let part = fiber.hub_part(token);
-        debug_assert_eq!(part.phase.get(), LocalPhase::Over);
-        let slot = fiber.hub_rest(token).slot.get() as usize;
+    pub(crate) fn retire(&self, slot: u32, queued: bool) -> Entry {
+        let slot = slot as usize;
         let mut entries = self.entries.borrow_mut();
-        if part.queued.get() {
+        if queued {
             let entry = &mut entries[slot];
             Entry {
                 fiber: entry.fiber.clone(),

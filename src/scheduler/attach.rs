@@ -32,13 +32,23 @@ static ABOVE: Above = Above {
 };
 
 /// Calls `f` with the hub of the running code, which is made if there is none.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_current<R>(f: impl FnOnce(&Rc<Core>) -> R) -> Result<R, NoHub> {
-    with_place(|place| match place {
-        Place::Stack(state) | Place::Poll(state) if state.hub().is_some() => {
-            Ok(state.hub().map(f).expect("it was there"))
-        }
-        _ => current().map(|core| f(&core)),
+    with_place(|place| {
+        let found;
+        let core = match place {
+            Place::Stack(state) | Place::Poll(state) => state.hub(),
+            _ => None,
+        };
+        let core = match core {
+            Some(core) => core,
+            None => {
+                found = current()?;
+                &found
+            }
+        };
+        // One call for both, so that it is inlined.
+        Ok(f(core))
     })
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// Makes a fiber on this hub, and starts it if `start` says so.
+#[inline(always)]
 pub(crate) fn spawn<F, T>(
     core: &Rc<Core>,
     settings: Settings,
@@ -131,7 +132,7 @@ pub(crate) fn enter(
 ) {
     let added = add(core, fiber, coroutine, children);
     if added.phase() == Phase::Started {
-        core.wake(&added);
+        core.start(&added);
     }
 }
 
@@ -143,12 +144,13 @@ fn add(
     coroutine: Coroutine,
     children: Option<Rc<Children>>,
 ) -> Uncounted {
-    let part = core.part(&fiber);
+    let added = fiber.lend();
+    let (part, rest) = added.hub_parts(&core.token);
     part.coroutine.put(coroutine);
     part.phase.set(LocalPhase::New);
-    let added = core.table.add(&core.token, Entry { fiber, children });
+    rest.slot.set(core.table.add(Entry { fiber, children }));
     if let Some(trial) = core.trial() {
-        trial.add(core.rest(&added).slot.get(), added.given_name());
+        trial.add(rest.slot.get(), added.given_name());
     }
     added
 }

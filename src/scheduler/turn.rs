@@ -336,8 +336,12 @@ fn retire(
 ) {
     part.phase.set(LocalPhase::Over);
     core.keep_if_read(fiber);
-    let over = core.table.retire(&core.token, fiber);
-    core.wake_joiner(&over.fiber);
+    let rest = core.rest(fiber);
+    let joiner = rest.joiner.take();
+    let over = core.table.retire(rest.slot.get(), part.queued.get());
+    if let Some(joiner) = joiner {
+        core.wake_if_live(joiner);
+    }
     over.fiber.tell_joiner();
     if let Some(children) = over.children {
         tell_scope(&children, over.fiber);

@@ -67,7 +67,9 @@ impl Recycler {
     pub(crate) fn keep(&self, spare: &mut Option<Spare>) {
         let mut kept = self.0.borrow_mut();
         if KEEPS && kept.len() < KEPT {
-            kept.extend(spare.take());
+            if let Some(spare) = spare.take() {
+                kept.push(spare);
+            }
         }
     }
 

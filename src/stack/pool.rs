@@ -72,7 +72,7 @@ impl StackPool {
     }
 
     /// Puts a stack back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&self, stack: Stack) {
         let mut default = self.default.borrow_mut();
         if stack.size() == default.size {
