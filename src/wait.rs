@@ -15,7 +15,7 @@ use std::any::type_name;
 use std::io;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::thread::panicking;
 use std::time::Duration;
 
@@ -343,8 +343,7 @@ fn drive<F: Future>(
             // Each poll, since what the last one waited for may be over.
             state.begin_wait();
             let _polling = place::enter_poll(state);
-            let poll = |waker: &_| future.as_mut().poll(&mut Context::from_waker(waker));
-            if let Poll::Ready(output) = state.with_waker(poll) {
+            if let Poll::Ready(output) = state.resumer.poll(future.as_mut()) {
                 return Ok(output);
             }
         }

@@ -1,7 +1,8 @@
 //! [`BridgeTask`]: what a bridge's stack and the task that polls it share.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::task::{Context, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use crate::base::{ResumedIn, Surroundings, Unwinding, contain};
 
@@ -20,6 +21,13 @@ impl BridgeTask {
         Ref::map(self.waker.borrow(), |waker| {
             waker.as_ref().expect("a bridge runs only when polled")
         })
+    }
+
+    /// Polls `future` with that waker. This is not inlined, so that waits in fibers stay small.
+    #[inline(never)]
+    pub(super) fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        // It stays borrowed meanwhile; the stack cannot be resumed.
+        future.poll(&mut Context::from_waker(&self.waker()))
     }
 
     /// Returns whether the bridge is being dropped.

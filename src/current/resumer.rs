@@ -1,7 +1,8 @@
 //! [`Resumer`]: what resumes a stack.
 
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use super::bridge_task::BridgeTask;
 use crate::base::{ResumedIn, executors};
@@ -42,9 +43,20 @@ impl Resumer {
     #[inline]
     pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
         match self {
-            Resumer::Hub { fiber, .. } => fiber.with_waker(f),
+            Resumer::Hub { fiber, .. } => f(&fiber.lend_waker()),
             // The waker stays borrowed while `f` runs; the stack cannot be resumed meanwhile.
             Resumer::Task(task) => f(&task.waker()),
+        }
+    }
+
+    /// Polls `future` with the waker that makes the stack resume.
+    #[inline(always)]
+    pub(crate) fn poll<F: Future>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        match self {
+            Resumer::Hub { fiber, .. } => {
+                future.poll(&mut Context::from_waker(&fiber.lend_waker()))
+            }
+            Resumer::Task(task) => task.poll(future),
         }
     }
 

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::JoinError;
-use crate::current::{Blocker, Place, with_place};
+use crate::current::place::Frame;
+use crate::current::{Blocker, Place};
 use crate::scheduler::registry;
 use crate::shared::{FiberRef, LocalJoiner, ResultReceiver};
 
@@ -24,6 +25,7 @@ impl<'a, T> Join<'a, T> {
 impl<T> Future for Join<'_, T> {
     type Output = Result<T, JoinError>;
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         poll(self.get_mut().receiver, cx)
     }
@@ -39,7 +41,7 @@ pub(super) const ITSELF: &str =
     "a fiber cannot join itself: it would wait for ever; let another one join it";
 
 /// Takes the result of a fiber, or arranges for `cx` to be woken when the fiber has ended.
-#[inline]
+#[inline(always)]
 pub(super) fn poll<T>(
     receiver: &mut ResultReceiver<T>,
     cx: &mut Context<'_>,
@@ -55,9 +57,10 @@ pub(super) fn poll<T>(
 /// # Panics
 ///
 /// Panics if the fiber cannot end while this join waits.
-#[inline]
+#[inline(always)]
 fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
-    with_place(|place| match place {
+    let frame = Frame::new();
+    match frame.place() {
         Place::Poll(state) => {
             let (Some(own), Some(core)) = (state.fiber(), state.hub()) else {
                 return false;
@@ -75,14 +78,22 @@ fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
             registers
         }
         Place::ThreadPoll => {
-            assert!(
-                registry::with_local(fiber.mailbox(), |_| ()).is_none(),
-                "this join blocks the thread of the hub that has to run fiber '{}': it would \
-                 wait for ever; await it in the runtime",
-                fiber.name(),
-            );
+            refuse_to_block_hub_of(fiber);
             false
         }
         _ => false,
-    })
+    }
+}
+
+/// # Panics
+///
+/// Panics if the wait that blocks this thread is for a fiber that has to run on it.
+#[cold]
+fn refuse_to_block_hub_of(fiber: &FiberRef) {
+    assert!(
+        registry::with_local(fiber.mailbox(), |_| ()).is_none(),
+        "this join blocks the thread of the hub that has to run fiber '{}': it would wait for ever; \
+         await it in the runtime",
+        fiber.name(),
+    );
 }

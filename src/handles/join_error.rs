@@ -26,12 +26,13 @@ use crate::shared::{Cancelled, Cause, FiberId, FiberRef};
 /// # }).unwrap();
 /// ```
 pub struct JoinError {
-    cause: Cause,
+    /// Boxed, because each join returns a value that is at least as large as this error.
+    cause: Box<Cause>,
     fiber: FiberRef,
 }
 
 impl JoinError {
-    pub(crate) fn new(cause: Cause, fiber: &FiberRef) -> JoinError {
+    pub(crate) fn new(cause: Box<Cause>, fiber: &FiberRef) -> JoinError {
         JoinError {
             cause,
             fiber: fiber.clone(),
@@ -46,7 +47,7 @@ impl JoinError {
 
     /// Returns whether the fiber panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panic { .. })
+        matches!(*self.cause, Cause::Panic { .. })
     }
 
     /// Returns the payload of the fiber's panic.
@@ -71,16 +72,19 @@ impl JoinError {
     ///
     /// Returns the error itself if the fiber did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
-        match self.cause {
+        match *self.cause {
             Cause::Panic { payload, .. } => Ok(payload.into_inner()),
-            cause => Err(JoinError { cause, ..self }),
+            cause => {
+                let cause = Box::new(cause);
+                Err(JoinError { cause, ..self })
+            }
         }
     }
 
     /// Returns the cancel that ended the fiber; `None` if it panicked, was abandoned or lost its
     /// hub.
     pub fn cancelled(&self) -> Option<&Cancelled> {
-        match &self.cause {
+        match &*self.cause {
             Cause::Cancelled(cancelled) => Some(cancelled),
             _ => None,
         }

@@ -40,6 +40,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -165,14 +166,17 @@ impl FiberRef {
         asked
     }
 
-    /// Calls `f` with the fiber's waker. The waker is borrowed and not counted.
-    #[inline]
-    pub(crate) fn with_waker<R>(&self, f: impl FnOnce(&Waker) -> R) -> R {
+    /// Returns the fiber's waker. It is borrowed and not counted.
+    #[inline(always)]
+    pub(crate) fn lend_waker(&self) -> LentWaker<'_> {
         // SAFETY: the functions of `VTABLE` keep the contract of `RawWaker`: they work on any
-        // thread, and each waker stands for one reference. This one is not dropped, so it needs no
-        // reference of its own; `self` is one while `f` runs.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
-        f(&waker)
+        // thread, and each waker stands for one reference. This one is neither dropped nor given away,
+        // so it needs no reference of its own; `self` is one while it is borrowed.
+        let waker = unsafe { Waker::from_raw(raw_waker(self.0)) };
+        LentWaker {
+            waker: ManuallyDrop::new(waker),
+            _lends: PhantomData,
+        }
     }
 
     /// Returns whether `waker` wakes this fiber and nothing else.
@@ -245,6 +249,22 @@ impl Deref for Uncounted {
     }
 }
 
+/// A waker that is not counted: see [`FiberRef::lend_waker`].
+#[derive(Debug)]
+pub(crate) struct LentWaker<'a> {
+    waker: ManuallyDrop<Waker>,
+    _lends: PhantomData<&'a FiberRef>,
+}
+
+impl Deref for LentWaker<'_> {
+    type Target = Waker;
+
+    #[inline(always)]
+    fn deref(&self) -> &Waker {
+        &self.waker
+    }
+}
+
 /// A waker's data is the pointer of the reference.
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
 
@@ -260,7 +280,7 @@ fn raw_waker(header: NonNull<Header>) -> RawWaker {
 unsafe fn fiber_of(data: *const ()) -> ManuallyDrop<FiberRef> {
     // SAFETY: the data of such a waker points to a header, so it is not null.
     let header = unsafe { NonNull::new_unchecked(data.cast_mut().cast()) };
-    // Count Invariant: the waker counts as a reference, or is borrowed from one in `with_waker`.
+    // Count Invariant: the waker counts as a reference, or is borrowed from one in `lend_waker`.
     ManuallyDrop::new(FiberRef(header))
 }
 

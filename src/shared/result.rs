@@ -221,7 +221,7 @@ impl<T> ResultSender<T> {
     /// A result that no joiner will take is dropped here, and then `end_locals` drops the
     /// fiber-locals. Only after both does the fiber count as ended. `has_locals` says whether there
     /// are any fiber-locals yet.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn complete(
         &self,
         cause: Option<Cause>,
@@ -332,7 +332,7 @@ impl<T> ResultReceiver<T> {
         &mut self,
         cx: &mut Context<'_>,
         registers: impl FnOnce(&FiberRef, &mut Context<'_>) -> bool,
-    ) -> Poll<Result<T, Cause>> {
+    ) -> Poll<Result<T, Box<Cause>>> {
         if self.fiber.is_alive() {
             if registers(&self.fiber, cx) {
                 return Poll::Pending;
@@ -350,7 +350,7 @@ impl<T> ResultReceiver<T> {
 
     /// Takes the result of a fiber that is over. A large result is moved as few times as possible.
     #[inline]
-    fn take(&mut self) -> Result<T, Cause> {
+    fn take(&mut self) -> Result<T, Box<Cause>> {
         assert!(
             !self.taken,
             "the result of fiber '{}' was taken by an earlier join; keep what that returned",
@@ -363,13 +363,13 @@ impl<T> ResultReceiver<T> {
             // result exists.
             match unsafe { (*self.place()).take() } {
                 Some(Ok(value)) => return Ok(value),
-                Some(Err(cause)) => Some(*cause),
+                Some(Err(cause)) => Some(cause),
                 None => None,
             }
         } else {
-            lost(&self.fiber)
+            lost(&self.fiber).map(Box::new)
         };
-        if let Some(Cause::Panic { .. }) = cause {
+        if let Some(Cause::Panic { .. }) = cause.as_deref() {
             self.fiber.set_unclaimed_panic(false);
         }
         Err(cause.expect("a fiber ends with a result, or for a reason"))
