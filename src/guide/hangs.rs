@@ -139,11 +139,11 @@
 //! ```
 //!
 //! Joins, the ends of scopes and the locks of [`sync`](crate::sync) are followed: fibers that wait for each
-//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. To be told of them
-//! without asking, use [`watch_deadlocks`](crate::watch_deadlocks()). Another lock or
-//! a channel is not followed, nor a [`park`](crate::park()), since anybody with its handle may end it (the dump
-//! says if nobody has one); its type is named. Of those who share an
-//! [`RwLock`](crate::sync::RwLock) one is known at a time, so a cycle over another of them is not found.
+//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. To be told of
+//! them without asking, use [`watch_deadlocks`](crate::watch_deadlocks()). Another lock or a channel is not
+//! followed, nor a [`park`](crate::park()), since anybody with its handle may end it (the dump says if
+//! nobody has one); its type is named. Of those who share an [`RwLock`](crate::sync::RwLock) one is known
+//! at a time, so a cycle over another of them is not found.
 //!
 //! # Each call over a socket takes 40 ms
 //!
