@@ -73,7 +73,7 @@ fn ends(side: &FiberSide, drops: &Arc<AtomicUsize>) {
     side.fiber.tell_joiner();
 }
 
-fn join(receiver: &mut ResultReceiver<Value>) -> Result<Value, Cause> {
+fn join(receiver: &mut ResultReceiver<Value>) -> Result<Value, Box<Cause>> {
     block_on(poll_fn(|cx| receiver.poll(cx, |_, _| false)))
 }
 
@@ -94,7 +94,7 @@ fn poll_anew(
     receiver: &mut ResultReceiver<Value>,
     to: &Waker,
     token: &Arc<()>,
-) -> Poll<Result<Value, Cause>> {
+) -> Poll<Result<Value, Box<Cause>>> {
     let relay = Relay {
         to: to.clone(),
         _token: token.clone(),
@@ -104,7 +104,10 @@ fn poll_anew(
 }
 
 /// Like [`join`], but polls again with another waker before it waits.
-fn join_restlessly(receiver: &mut ResultReceiver<Value>, token: &Arc<()>) -> Result<Value, Cause> {
+fn join_restlessly(
+    receiver: &mut ResultReceiver<Value>,
+    token: &Arc<()>,
+) -> Result<Value, Box<Cause>> {
     block_on(poll_fn(|cx| {
         match poll_anew(receiver, Waker::noop(), token) {
             Poll::Pending => poll_anew(receiver, cx.waker(), token),

@@ -43,6 +43,7 @@ const QUEUED: usize = 2;
 const SHARED: usize = 4;
 
 /// How long the first in the line is passed by those on other threads.
+#[cfg_attr(all(test, switchback_loom), allow(dead_code))]
 const PATIENCE: Duration = Duration::from_micros(500);
 /// So many are looked at for one that is on this thread. If there are more, the lock is handed over.
 const NEAR: usize = 16;
