@@ -228,7 +228,6 @@ mod generator;
 pub mod guide;
 mod handles;
 mod hub;
-mod hub_sleep;
 mod insight;
 pub mod io;
 mod local;

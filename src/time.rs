@@ -1,4 +1,4 @@
-//! [`sleep`] and [`sleep_until`], a thin layer over tokio's timers, or those of the hub.
+//! [`sleep`] and [`sleep_until`], a thin layer over tokio's timers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use crate::base::{Timer, deadline_after};
 use crate::current::{Blocker, note, stretched};
-use crate::hub_sleep::HubSleep;
 use crate::yield_now::AfterIo;
 
 /// Waits until `duration` has passed. Use `sleep(d).wait()` in a fiber or on a plain thread, and
@@ -47,16 +46,12 @@ use crate::yield_now::AfterIo;
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     if duration.is_zero() {
-        return Sleep(Kind::Zero(AfterIo::default()));
+        return Sleep {
+            deadline: None,
+            kind: Kind::Zero(AfterIo::default()),
+        };
     }
-    let deadline = deadline_after(duration);
-    if let Some(sleep) = HubSleep::new(deadline) {
-        return Sleep(Kind::Hub(sleep));
-    }
-    // It panics if the runtime has no timers.
-    let sleep = sleep_until(deadline);
-    HubSleep::note_timers();
-    HubSleep::new(deadline).map_or(sleep, |sleep| Sleep(Kind::Hub(sleep)))
+    sleep_until(deadline_after(duration))
 }
 
 /// Waits until `deadline`, which is a [`tokio::time::Instant`] or a
@@ -74,28 +69,29 @@ pub fn sleep(duration: Duration) -> Sleep {
 #[track_caller]
 pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
     let deadline = deadline.into();
-    Sleep(Kind::Timer(deadline, Timer::new(stretched(deadline))))
+    Sleep {
+        deadline: Some(deadline),
+        kind: Kind::Timer(Timer::new(stretched(deadline))),
+    }
 }
 
 /// The future of [`sleep`] and [`sleep_until`].
 #[must_use = "futures do nothing unless you `.wait()` or `.await` them"]
-pub struct Sleep(Kind);
+pub struct Sleep {
+    deadline: Option<Instant>,
+    kind: Kind,
+}
 
 enum Kind {
     Zero(AfterIo),
-    Timer(Instant, Timer),
-    Hub(HubSleep),
+    Timer(Timer),
 }
 
 impl Sleep {
     /// Returns when the sleep ends; `None` for a sleep of zero, which sets no timer.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.0 {
-            Kind::Zero(_) => None,
-            Kind::Timer(deadline, _) => Some(*deadline),
-            Kind::Hub(sleep) => Some(sleep.deadline),
-        }
+        self.deadline
     }
 }
 
@@ -103,27 +99,23 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (polled, deadline) = loop {
-            match &mut self.0 {
-                Kind::Zero(after_io) => return after_io.poll(cx),
-                Kind::Timer(deadline, timer) => break (Pin::new(timer).poll(cx), *deadline),
-                Kind::Hub(sleep) => match sleep.poll(cx) {
-                    Some(polled) => break (polled, sleep.deadline),
-                    None => self.0 = Kind::Timer(sleep.deadline, sleep.to_timer()),
-                },
+        match &mut self.kind {
+            Kind::Zero(after_io) => after_io.poll(cx),
+            Kind::Timer(timer) => {
+                let polled = Pin::new(timer).poll(cx);
+                if let (Poll::Pending, Some(deadline)) = (polled, self.deadline) {
+                    note(Blocker::Time(deadline));
+                }
+                polled
             }
-        };
-        if polled.is_pending() {
-            note(Blocker::Time(deadline));
         }
-        polled
     }
 }
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sleep")
-            .field("deadline", &self.deadline())
+            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }

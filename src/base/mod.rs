@@ -22,6 +22,6 @@ pub(crate) use io_waiter::IoWaiter;
 pub(crate) use line::LINE;
 pub(crate) use scheduler_mark::SchedulerMark;
 pub(crate) use surroundings::{ResumedIn, Surroundings};
-pub(crate) use timer::{CountedTimer, Timeout, Timer, TimerCount, deadline_after};
+pub(crate) use timer::{Timeout, Timer, TimerCount, deadline_after};
 pub(crate) use unwinding::Unwinding;
 pub(crate) use waker_list::{OwnKey, WakerKey, WakerList};

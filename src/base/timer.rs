@@ -20,7 +20,7 @@ pub(crate) struct Timer {
     deadline: Instant,
     polled: bool,
     sleep: Sleep,
-    _counted: CountedTimer,
+    _counted: Counted,
 }
 
 /// How many timers exist that were made on one thread. It is a figure, which orders nothing.
@@ -44,17 +44,17 @@ impl TimerCount {
 
 /// Counts a timer, until it is dropped on any thread.
 #[derive(Debug)]
-pub(crate) struct CountedTimer(TimerCount);
+struct Counted(TimerCount);
 
-impl CountedTimer {
-    pub(crate) fn new() -> CountedTimer {
+impl Counted {
+    fn new() -> Counted {
         let count = TimerCount::here();
         count.0.fetch_add(1, Ordering::Relaxed);
-        CountedTimer(count)
+        Counted(count)
     }
 }
 
-impl Drop for CountedTimer {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -82,7 +82,7 @@ impl Timer {
                 true => Sleep::Here(Box::pin(tokio::time::sleep_until(deadline))),
                 false => Sleep::OnHelper(None),
             },
-            _counted: CountedTimer::new(),
+            _counted: Counted::new(),
         }
     }
 }

@@ -25,7 +25,6 @@ use super::ready_times::ReadyTimes;
 #[cfg(feature = "test-util")]
 use super::rest::Rest;
 use super::table::Table;
-use super::timers::Timers;
 use super::trial::Trial;
 use crate::base::executors::is_current;
 use crate::base::{ResumedIn, SchedulerMark};
@@ -60,7 +59,7 @@ use crate::stack::{Stack, StackPool};
 /// | `alarm` | a driver, once | the drivers |
 /// | `member`, `taken` | the making of the hub; fibers from the queue of its pool | intake |
 /// | `root`, `root_address`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
-/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll`, `timers` | see their types | see their types |
+/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
 /// | `callbacks_run` | turns | metrics |
 /// | `wakes`, `remote_wakes` | wakes, and the intake of those from other threads | metrics |
 /// | `ready_times` | wakes, turns | turns |
@@ -92,7 +91,6 @@ pub(crate) struct Core {
     pub(crate) state: Cell<HubState>,
     pub(crate) ready: ReadyQueue,
     pub(crate) table: Table,
-    pub(crate) timers: Timers,
     /// Mail that was taken out of the mailbox and has not been handled.
     pub(crate) mail: RefCell<Mail>,
     /// Whether `mail` holds anything.
@@ -174,7 +172,6 @@ impl Core {
             number,
             #[cfg(unix)]
             poll: Poller::new(&mailbox, number, &runtime, above.drop_poll_callback),
-            timers: Timers::new(&mailbox, &runtime),
             mailbox,
             token,
             member,

@@ -11,8 +11,6 @@
 //! | [`children`] | the fibers of a scope that have not ended |
 //! | [`depths`] | how much of their stacks measured fibers have used |
 //! | [`data`] | values that a program keeps with the hub |
-//! | [`timers`] | the timers of sleeping fibers |
-//! | [`sleeps`] | the queue that these consist of |
 //! | [`alarm`] | tells the task that stands by for the drivers that the hub was woken |
 //! | [`poll`] | callbacks on descriptors that are ready |
 //! | [`interrupt`] | Ctrl-C |
@@ -43,9 +41,7 @@ mod ready;
 mod ready_times;
 #[cfg(feature = "test-util")]
 mod rest;
-mod sleeps;
 mod table;
-mod timers;
 mod trial;
 
 pub(crate) use alarm::Alarm;
@@ -56,7 +52,6 @@ pub use data::HubData;
 pub(crate) use ready::{Ready, Ticket};
 pub(crate) use ready_times::ReadyTimes;
 pub(crate) use table::Entry;
-pub(crate) use timers::SleepKey;
 #[cfg(feature = "test-util")]
 pub(crate) use trial::Hit;
 #[cfg(feature = "test-util")]

@@ -64,7 +64,6 @@ pub(super) fn set_ended(core: &Core) {
     core.mailbox.advance(HubState::Draining);
     drop_mail(core);
     clear_ready(core);
-    core.timers.clear();
     core.set_driver(None);
     core.stacks.clear();
     core.recycler.clear();

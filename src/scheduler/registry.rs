@@ -109,12 +109,6 @@ impl Scheduler for Registry {
         spans::note_waker(span, operation);
     }
 
-    fn notify(&self, mailbox: &Mailbox) {
-        if with_local(mailbox, |core| core.notify()).is_none() {
-            mailbox.wake_drivers();
-        }
-    }
-
     #[cfg(unix)]
     fn poll(&self, mailbox: &Arc<Mailbox>) {
         let here = with_local(mailbox, |core| {
@@ -172,7 +166,7 @@ fn with_listed<R>(
 }
 
 /// Returns the hub that this thread has for the runtime.
-pub(crate) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
+pub(super) fn listed(runtime: runtime::Id) -> Option<Rc<Core>> {
     HUBS.try_with(|hubs| hubs.by_runtime.borrow().as_ref()?.get(&runtime).cloned())
         .ok()?
 }

@@ -1,8 +1,7 @@
 //! One turn of the hub: what a poll of its driver does, in this order.
 //!
-//! 1. Wake the fibers whose sleeps are over: see [`Core::timers`]. Take in a part of the mail from other
-//!    threads: see [`super::intake`]. Cancel the root fiber if Ctrl-C was meant for it. (Each resume of
-//!    the root looks for it too.)
+//! 1. Take in a part of the mail from other threads: see [`super::intake`]. Cancel the root fiber
+//!    if Ctrl-C was meant for it. (Each resume of the root looks for it too.)
 //!    A hub of a pool then begins fibers from the pool's queue, each as soon as it is taken: those
 //!    that are still in the queue when one blocks this thread begin on other hubs.
 //! 2. Resume fibers and run callbacks from the front of the ready queue until one of these is true:
@@ -57,7 +56,6 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     debug_assert!(!thread_end::has_begun(), "the end of its thread ends a hub");
     core.awake.set(true);
     core.learn_driver();
-    core.timers.fire(|sleeper| core.wake_if_live(sleeper));
     // A hub may be driven from inside one of its own fibers.
     let outer = core.driven_in.get();
     let outer_end = core.turn_end.get();

@@ -189,7 +189,7 @@ pub(crate) enum LocalPhase {
 
 /// A fiber of the same hub, identified by its entry in the table and its ID. It may have ended
 /// since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LocalJoiner {
     pub(crate) slot: u32,
     pub(crate) id: FiberId,

@@ -74,11 +74,6 @@ pub(crate) trait Scheduler: Sync {
     #[cfg(feature = "tracing")]
     fn note_waker(&self, _span: NonZeroU64, _operation: &'static str) {}
 
-    /// Makes sure that the hub has a turn.
-    fn notify(&self, mailbox: &Mailbox) {
-        mailbox.wake_drivers();
-    }
-
     /// Makes the hub check which descriptors are ready.
     #[cfg(unix)]
     fn poll(&self, mailbox: &Arc<Mailbox>);

@@ -500,6 +500,102 @@ fn the_clock_may_jump_over_many_sleeps() {
     });
 }
 
+/// No number of nanoseconds in 64 bits tells when these are over.
+#[test]
+fn sleeps_of_centuries_are_no_obstacle_to_others() {
+    in_paused(|| async {
+        let centuries = Duration::from_secs(86_400 * 365 * 700);
+        let soon: Vec<_> = (0..64).map(|_| spawn(|| sleep(ms(1)).wait())).collect();
+        let late: Vec<_> = (0..64)
+            .map(|_| spawn(move || sleep(centuries).wait()))
+            .collect();
+        for sleeper in soon {
+            sleeper.await.unwrap();
+        }
+        let begin = Instant::now();
+        spawn(|| sleep(ms(1)).wait()).await.unwrap();
+        assert!(begin.elapsed() < ms(3));
+        drop(late);
+    });
+}
+
+#[test]
+fn another_runtime_that_is_entered_while_a_sleep_begins_does_not_make_it_longer() {
+    watched(|| {
+        let other = paused_runtime();
+        other.block_on(tokio::time::advance(Duration::from_secs(3_600)));
+        let entered = other.handle().clone();
+        paused_runtime().block_on(async {
+            let begin = Instant::now();
+            let sleeper = spawn(move || {
+                let mut slept = sleep(ms(10));
+                let waits = poll_fn(|cx| {
+                    let _entered = entered.enter();
+                    Pin::new(&mut slept).poll(cx)
+                });
+                waits.wait();
+                sleep(ms(10)).wait();
+            });
+            sleeper.await.unwrap();
+            assert_eq!(begin.elapsed(), ms(20));
+        });
+    });
+}
+
+/// Nothing drives the runtime, so its timers do not fire.
+#[test]
+fn fibers_sleep_on_a_hub_that_a_blocked_thread_drives() {
+    watched(|| {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let sleeper = async { spawn(|| (0..3).for_each(|_| sleep(ms(1)).wait())).await };
+        switchback::Hub::run_until(sleeper).wait().unwrap();
+    });
+}
+
+/// A hub with sleeping fibers, driven by a future which is kept when the runtime has gone.
+fn with_hub_after_shutdown(check: impl FnOnce(Pin<&mut dyn Future<Output = ()>>)) {
+    let runtime = multi_thread_runtime();
+    let mut driver = Box::pin(switchback::Hub::run_until(async {
+        let fibers: Vec<_> = (1..=3)
+            .map(|n| {
+                spawn(move || {
+                    let mut slept = sleep(Duration::from_secs(1_000 * n));
+                    // The sleep is dropped while the stack unwinds.
+                    poll_fn(|cx| Pin::new(&mut slept).poll(cx)).wait();
+                })
+            })
+            .collect();
+        for fiber in fibers {
+            let failed = fiber.await.unwrap_err();
+            assert!(text(&*failed.into_panic()).contains("being shutdown"));
+        }
+    }));
+    runtime.block_on(async {
+        for _ in 0..3 {
+            poll_fn(|cx| Poll::Ready(driver.as_mut().poll(cx).is_pending())).await;
+        }
+    });
+    drop(runtime);
+    check(driver.as_mut());
+}
+
+#[test]
+fn a_hub_that_outlives_its_runtime_drops_sleeps_quietly() {
+    watched(|| with_hub_after_shutdown(|_| ()));
+}
+
+#[test]
+fn a_sleep_is_not_over_because_its_runtime_is_shut_down() {
+    watched(|| {
+        with_hub_after_shutdown(|mut driver| {
+            let mut polls = 0..100;
+            let mut driver = task::spawn(poll_fn(|cx| driver.as_mut().poll(cx)));
+            assert!(polls.any(|_| driver.poll().is_ready()));
+        });
+    });
+}
+
 #[test]
 fn a_cancelled_sleep_ends_at_once() {
     in_paused_fiber(|| {
