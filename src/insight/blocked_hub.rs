@@ -91,7 +91,7 @@ impl BlockedHub {
     ///
     /// * if the fiber no longer has the thread;
     /// * if the system is another than x86-64 Linux with glibc ([`Unsupported`](io::ErrorKind::Unsupported));
-    /// * if the signal has another use, or cannot be handled;
+    /// * if the signal has another use, as SIGTERM has also without a handler, or cannot be handled;
     /// * if the thread does not answer within a second or so, because it blocks the signal.
     ///
     /// # Examples

@@ -56,7 +56,8 @@ impl NativeStack {
         // Where a call goes on is behind the call; the innermost has not made one.
         let mut behind_call = 0;
         while let Some(address) = self.registers[INSTRUCTION_POINTER].filter(|a| *a != 0) {
-            if !frames.push((address + 1 - behind_call) as usize) {
+            // What was found there may be any number.
+            if !frames.push(address.wrapping_add(1 - behind_call) as usize) {
                 break;
             }
             let leave = |row: &UnwindTableRow<usize>| self.leave(row);

@@ -459,6 +459,18 @@ pub(crate) mod sample {
         libc::SIGABRT,
     ];
 
+    /// By these a process is ended or stopped from outside, which the default action does. So they have that
+    /// use also if nobody handles them.
+    const REQUESTS: [c_int; 7] = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ];
+
     /// Held by the thread that asks.
     static ASKING: Mutex<()> = Mutex::new(());
 
@@ -529,7 +541,8 @@ pub(crate) mod sample {
         if now.sa_sigaction == ours {
             return Ok(());
         }
-        if now.sa_sigaction != libc::SIG_DFL || FAULTS.contains(&signal) {
+        let is_free = now.sa_sigaction == libc::SIG_DFL;
+        if !is_free || FAULTS.contains(&signal) || REQUESTS.contains(&signal) {
             let why =
                 format!("signal {signal} has another use: take one that has none, such as SIGURG");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));

@@ -166,6 +166,10 @@ fn what_is_refused_says_why() {
             libc::SIGSEGV,
             libc::SIGFPE,
             libc::SIGPIPE,
+            // The process can still be ended and stopped.
+            libc::SIGINT,
+            libc::SIGTERM,
+            libc::SIGTSTP,
             0,
             1000,
         ] {
