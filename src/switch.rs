@@ -146,6 +146,7 @@ impl Coroutine {
         // promise covers that. Before, the forgotten closure is never used again. The stack is
         // forgotten with it (Live Stack Invariant).
         let engine = unsafe { Engine::with_stack_unchecked(stack, root) };
+        // One access of the thread-local, not two.
         UNFINISHED.with(|unfinished| unfinished.set(unfinished.get() + 1));
         Coroutine(ManuallyDrop::new(engine))
     }

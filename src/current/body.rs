@@ -33,7 +33,8 @@ where
         place::run_stack(&state, || {
             heritage::run_with(inherited, &state, || run(&state, f, &sender));
         });
-        // One by one, because the destructor that the compiler makes for each is a call.
+        // One by one, because the destructor that the compiler makes for each is a call. No other field
+        // has anything to drop in most fibers.
         let StackState {
             deadlines, locals, ..
         } = state;

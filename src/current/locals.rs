@@ -109,7 +109,7 @@ impl Locals {
         }
     }
 
-    /// Drops them, without a call if there never were any.
+    /// Drops them, without a call if there never were any. For [`body`](super::body::body).
     #[inline(always)]
     pub(super) fn free(self) {
         if let Some(table) = self.table.into_inner() {

@@ -59,6 +59,7 @@ pub(super) fn poll<T>(
 /// Panics if the fiber cannot end while this join waits.
 #[inline(always)]
 fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
+    // Not `with_place`: its closure would be a function of its own, which is called at each join.
     let frame = Frame::new();
     match frame.place() {
         Place::Poll(state) => {

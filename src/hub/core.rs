@@ -478,7 +478,8 @@ impl Core {
         }
     }
 
-    /// Like [`wake`](Core::wake), for a fiber that was put into the table just now.
+    /// Like [`wake`](Core::wake), for a fiber that was put into the table just now: it does not run, it is
+    /// in no queue, and so there is nothing to put off.
     #[inline(always)]
     pub(crate) fn start(&self, fiber: &FiberRef) {
         let part = self.part(fiber);

@@ -42,7 +42,9 @@ struct Module {
 impl Modules {
     /// Finds out what is loaded.
     pub(super) fn load() -> io::Result<Modules> {
-        let maps = fs::read_to_string("/proc/self/maps")?;
+        // The names of files may be of any bytes.
+        let maps = fs::read("/proc/self/maps")?;
+        let maps = String::from_utf8_lossy(&maps);
         let mut module = ("", 0);
         let mut mappings = Vec::new();
         for line in maps.lines() {

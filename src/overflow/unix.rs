@@ -543,9 +543,7 @@ pub(crate) mod sample {
         }
         let is_free = now.sa_sigaction == libc::SIG_DFL;
         if !is_free || FAULTS.contains(&signal) || REQUESTS.contains(&signal) {
-            let why =
-                format!("signal {signal} has another use: take one that has none, such as SIGURG");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            return Err(has_another_use(signal));
         }
         // SAFETY: as above.
         let mut new: sigaction = unsafe { mem::zeroed() };
@@ -555,10 +553,22 @@ pub(crate) mod sample {
         // SAFETY: the set is writable.
         unsafe { libc::sigfillset(&mut new.sa_mask) };
         // SAFETY: `on_signal` has the type that `SA_SIGINFO` asks for.
-        match unsafe { libc::sigaction(signal, &new, null_mut()) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
+        if unsafe { libc::sigaction(signal, &new, &mut now) } != 0 {
+            return Err(io::Error::last_os_error());
         }
+        if now.sa_sigaction != libc::SIG_DFL && now.sa_sigaction != ours {
+            // Another thread has installed it meanwhile.
+            // SAFETY: it was valid before.
+            unsafe { libc::sigaction(signal, &now, null_mut()) };
+            return Err(has_another_use(signal));
+        }
+        Ok(())
+    }
+
+    fn has_another_use(signal: c_int) -> io::Error {
+        let why =
+            format!("signal {signal} has another use: take one that has none, such as SIGURG");
+        io::Error::new(io::ErrorKind::InvalidInput, why)
     }
 
     /// The signal handler.

@@ -67,6 +67,7 @@ impl Recycler {
     pub(crate) fn keep(&self, spare: &mut Option<Spare>) {
         let mut kept = self.0.borrow_mut();
         if KEEPS && kept.len() < KEPT {
+            // `extend` would be a call.
             if let Some(spare) = spare.take() {
                 kept.push(spare);
             }
