@@ -19,9 +19,8 @@
 //!
 //! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
 //! id. There a wait checks the first two before it begins, and the runtime, which costs more to ask
-//! for, only when it is about to suspend. If its hub is busy, a [`SchedulerMark`](super::SchedulerMark)
-//! answers instead: nothing of another runtime is on the stack then, unless that was only entered. (Yields
-//! rarely look, see `StackState::yields_in_other_runtime`.)
+//! for, only when it is about to suspend. (Yields rarely look, see
+//! `StackState::yields_in_other_runtime`.)
 
 use std::cell::Cell;
 

@@ -26,8 +26,8 @@ use super::ready_times::ReadyTimes;
 use super::rest::Rest;
 use super::table::Table;
 use super::trial::Trial;
+use crate::base::ResumedIn;
 use crate::base::executors::is_current;
-use crate::base::{ResumedIn, SchedulerMark};
 use crate::shared::mailbox::Mail;
 use crate::shared::{
     FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalJoiner,
@@ -49,7 +49,6 @@ use crate::stack::{Stack, StackPool};
 /// |---|---|---|
 /// | `mailbox`, `token`, `number`, `runtime`, `config`, `made_while_panicking` | no code, after the hub was made | all |
 /// | `driven_in` | the driver, at the beginning and end of a turn; the end of the hub | the driver, waits |
-/// | `mark`, `uses_mark`, `mark_is_lost` | suspensions; the end of a turn | suspensions |
 /// | `noticed`, `turn`, `resumes_since_io` | the driver | the driver |
 /// | `turn_end` | the driver, wakes | the driver |
 /// | `state` | the close and the end of the hub | all |
@@ -79,12 +78,6 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
     /// The surroundings of the driver that runs this turn.
     pub(crate) driven_in: ResumedIn,
-    /// Is in the scheduler of `runtime`, if a suspension has put it there.
-    mark: SchedulerMark,
-    /// Whether suspensions look for the mark: the hub was busy at the end of the last turn.
-    uses_mark: Cell<bool>,
-    /// Whether the mark may be in another scheduler.
-    mark_is_lost: Cell<bool>,
     pub(crate) config: Config,
     pub(crate) stacks: StackPool,
     pub(crate) depths: Depths,
@@ -179,9 +172,6 @@ impl Core {
             stacks: StackPool::new(config.stack_size, config.max_cached_stacks),
             depths: Depths::default(),
             driven_in: ResumedIn::default(),
-            mark: SchedulerMark::new(),
-            uses_mark: Cell::new(false),
-            mark_is_lost: Cell::new(false),
             runtime,
             config,
             state: Cell::new(HubState::Open),
@@ -424,31 +414,9 @@ impl Core {
 
     /// Returns whether the running code, which this hub has resumed from a task of its runtime, has come
     /// into another runtime since. Then it must not suspend: see the Nesting Invariant of [`ResumedIn`].
-    ///
-    /// The mark alone does not say so: the stress driver found fibers that it let suspend in the shutdown
-    /// of another runtime.
     #[inline]
     pub(crate) fn is_in_other_runtime(&self) -> bool {
-        const MARK_IS_TRUSTED: bool = false;
-        let is_known = MARK_IS_TRUSTED && self.uses_mark.get() && self.mark.is_here_or_put();
-        !is_known && self.is_other_current()
-    }
-
-    #[cold]
-    fn is_other_current(&self) -> bool {
-        let other = !is_current(&self.runtime);
-        if other {
-            // The mark may be in that one's scheduler now.
-            self.uses_mark.set(false);
-            self.mark_is_lost.set(true);
-        }
-        other
-    }
-
-    /// Records at the end of a turn whether the hub has more to do.
-    #[inline]
-    pub(crate) fn set_busy(&self, busy: bool) {
-        self.uses_mark.set(busy && !self.mark_is_lost.get());
+        !is_current(&self.runtime)
     }
 
     /// Returns a stack for a new fiber.

@@ -71,7 +71,6 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     core.mailbox.counters.publish(&core.counted());
     let since_io = core.resumes_since_io.get() + handled;
     let has_work = !core.ready.is_empty() || core.mailbox.has_mail() || core.has_left_mail.get();
-    core.set_busy(has_work);
     if !has_work && core.waits_for_starts() {
         core.resumes_since_io.set(0);
         core.awake.set(false);
