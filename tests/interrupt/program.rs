@@ -142,9 +142,11 @@ impl Program {
     /// Presses Ctrl-C, and waits until the program has been told or is dead. If the next came while the
     /// handler runs in one thread, another thread would handle it, and the two would count as one.
     pub(crate) fn interrupt(&self) {
+        // A handler blocks its own signal in its thread; and an emulator has a thread that always does.
+        let held_up = || sigint_in(&threads(self.id), &["SigPnd", "ShdPnd", "SigBlk"]);
+        let always = held_up();
         signal(self.id, "INT");
-        // A handler blocks its own signal in its thread.
-        while sigint_is(&threads(self.id), &["SigPnd", "ShdPnd", "SigBlk"]) {
+        while held_up() > always {
             thread::yield_now();
         }
     }
@@ -257,7 +259,7 @@ pub(crate) fn catches_sigint() -> Option<bool> {
     (cfg!(target_os = "linux") && !emulated()).then(|| {
         let threads = threads(process::id());
         assert!(!threads.is_empty());
-        sigint_is(&threads, &["SigCgt"])
+        sigint_in(&threads, &["SigCgt"]) > 0
     })
 }
 
@@ -275,14 +277,16 @@ fn threads(id: u32) -> Vec<String> {
     statuses.flatten().collect()
 }
 
-/// Whether SIGINT is in one of these sets of a thread that is not dead.
-fn sigint_is(threads: &[String], sets: &[&str]) -> bool {
+/// How many of these sets of threads that are not dead SIGINT is in.
+fn sigint_in(threads: &[String], sets: &[&str]) -> usize {
     let alive = threads
         .iter()
         .filter(|status| !status.contains("State:\tZ"));
-    alive.flat_map(|status| status.lines()).any(|line| {
+    let lines = alive.flat_map(|status| status.lines());
+    let has_it = |line: &&str| {
         let (name, set) = line.split_once(':').unwrap_or_default();
         sets.contains(&name)
             && u64::from_str_radix(set.trim(), 16).unwrap() & (1 << (SIGINT - 1)) != 0
-    })
+    };
+    lines.filter(has_it).count()
 }
