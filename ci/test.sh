@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks that all tests and doctests pass: those of the package with its default features, which
-# are none, and then with all features, together with those of `examples/libraries`; those of spans
-# once more with an older tracing-subscriber, which counts who keeps a span open in another way than
-# the newest; and that of `examples/console`.
+# are none, and then with all features, together with those of `examples/libraries`; the stress
+# driver as a release build too, where waits check less; the tests of spans once more with an older
+# tracing-subscriber, which counts who keeps a span open in another way than the newest; and that of
+# `examples/console`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_QUIET=true
@@ -12,6 +13,7 @@ cargo test
 # minutes to compile; its own script runs it.
 cargo test --workspace --exclude compare --exclude console --exclude layers --exclude slow \
     --all-features
+cargo test --release --test stress
 
 target=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")
 
