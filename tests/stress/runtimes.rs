@@ -3,13 +3,13 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId, panicking};
 use std::time::Duration;
 
@@ -105,6 +105,21 @@ impl Drop for WaitsThere {
             )),
         }
     }
+}
+
+/// Lets other tasks run. While the runtime of this thread shuts down, tokio's `yield_now` would leave
+/// the waker with that one, also in a `block_on` of another runtime, and nothing would call it.
+async fn gives_way() {
+    let mut gave = false;
+    poll_fn(|cx| match gave {
+        true => Poll::Ready(()),
+        false => {
+            gave = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -265,7 +280,7 @@ impl Strike {
                 let drive = || {
                     foreign.block_on(async {
                         let task = foreign.hold(self.held(self.style));
-                        tokio::task::yield_now().await;
+                        gives_way().await;
                         task.abort();
                         let _ = task.await;
                         refused(wait);
