@@ -44,7 +44,7 @@ use std::mem::ManuallyDrop;
 use corosensei::{CoroutineResult, Yielder};
 
 use crate::base::contain::AbortOnUnwind;
-use crate::base::{LINE, Unwinding};
+use crate::base::{CACHE_LINE, Unwinding};
 use crate::stack::{Extent, Stack};
 #[cfg(all(feature = "backtrace", unix))]
 use {
@@ -391,7 +391,7 @@ pub(crate) fn prefetch<const LINES: usize>(address: usize) {
     for line in 0..LINES {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-        let address = address.wrapping_add(line * LINE) as *const i8;
+        let address = address.wrapping_add(line * CACHE_LINE) as *const i8;
         // SAFETY: it needs SSE, which every x86_64 processor has. It is only a hint: it reads
         // nothing that the program can see, and does not fault on an invalid address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };

@@ -115,7 +115,7 @@ pub(crate) fn may_be_any(state: &StackState) -> bool {
 #[cold]
 #[track_caller]
 fn take_cold(state: &StackState, mut may_unwind: bool, on: OnInterrupt) -> Option<Interrupt> {
-    if state.caught_sticky.get() && !state.has_ended() {
+    if state.threw_recurring.get() && !state.has_ended() {
         if state.resumer.is_in_other_runtime() {
             refuse_other_runtime("a wait");
         }
@@ -218,13 +218,13 @@ fn take_pending(state: &StackState) -> Option<Thrown> {
         state.resumer.cancel_delivered();
         return Some(Thrown::Cancelled(cancelled));
     }
-    let sticky = match state.deadlines.expired(state.shields.get()) {
+    let recurring = match state.deadlines.expired(state.shields.get()) {
         Some(expired) => Thrown::Expired(expired),
         None if state.resumer.interrupts() & interrupt::CLOSE != 0 && !shielded => {
             Thrown::Cancelled(Cancelled::because(HUB_CLOSING))
         }
         None => return None,
     };
-    state.caught_sticky.set(true);
-    Some(sticky)
+    state.threw_recurring.set(true);
+    Some(recurring)
 }

@@ -170,7 +170,7 @@ pub(crate) fn look_at<R>(
     if hub.part(fiber).phase.get() != LocalPhase::Begun {
         return None;
     }
-    let state = hub.rest(fiber).state.get()?;
+    let state = hub.cold_part(fiber).state.get()?;
     // SAFETY: by the Root Invariant it points to the state of the fiber's stack, and stays valid
     // while `f` runs, because the stack runs on this thread only and `f` does not resume it. There
     // is never a `&mut` to it.

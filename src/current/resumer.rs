@@ -83,7 +83,7 @@ impl Resumer {
     /// close may then have nothing left to wait for, so its waiters are woken.
     pub(crate) fn put_off(&self, put_off: bool) {
         if let Resumer::Hub { fiber, hub } = self {
-            hub.rest(fiber).put_off.set(put_off);
+            hub.cold_part(fiber).put_off.set(put_off);
             if put_off && !hub.is_open() {
                 hub.mailbox.wake_close_waiters();
             }

@@ -54,12 +54,12 @@ use crate::switch::{Suspender, Suspension, stack_pointer};
 /// | field | written by |
 /// |---|---|
 /// | `resumer`, `suspender`, `extent` | no code, after the stack has begun |
-/// | `found_at_home` | yields, before they suspend |
+/// | `safe_yield` | yields, before they suspend |
 /// | `no_switch`, `shields` | [`assert_no_switchpoints`](crate::assert_no_switchpoints) and [`shield`](crate::shield()), and their guards |
 /// | `panic_is_foreign` | each suspension, and runs of other stacks: see [`super::unwinding`] |
 /// | `gives_way` | a poll or call that gives way; cleared by the suspension that follows it |
 /// | `end_notice` | the waits that find that the hub or the task is gone |
-/// | `caught_sticky` | a wait that throws; cleared by suspensions |
+/// | `threw_recurring` | a wait that throws; cleared by suspensions |
 /// | `track`, `tracked` | no code, after the stack has begun |
 /// | `wait` | waits that are about to suspend, and the polls of our futures |
 /// | `deadlines` | [`with_timeout`](crate::with_timeout); timers mark them as expired, through shared flags |
@@ -70,7 +70,7 @@ pub(crate) struct StackState {
     pub(crate) resumer: Resumer,
     suspender: Suspender,
     /// The yield before which the stack was last found to be in the runtime of its hub.
-    found_at_home: Cell<Option<Vantage>>,
+    safe_yield: Cell<Option<YieldPoint>>,
     /// The number of `assert_no_switchpoints` calls around the running code.
     pub(crate) no_switch: Cell<u32>,
     /// The number of `shield` calls around the running code.
@@ -85,7 +85,7 @@ pub(crate) struct StackState {
     pub(crate) deadlines: Deadlines,
     pub(crate) end_notice: EndNotice,
     /// Whether an interrupt that recurs at each wait was thrown since the stack suspended last.
-    pub(crate) caught_sticky: Cell<bool>,
+    pub(crate) threw_recurring: Cell<bool>,
     /// Where the stack waits, if that is recorded.
     pub(crate) wait: WaitRecord,
     /// The round of deferred wakes that the stack waits for: see [`super::unwinding`].
@@ -122,11 +122,11 @@ impl StackState {
             suspender,
             extent,
             resumer,
-            found_at_home: Cell::new(None),
+            safe_yield: Cell::new(None),
             panic_is_foreign: Cell::new(panics),
             deferred_in: Cell::new(0),
             end_notice: EndNotice::default(),
-            caught_sticky: Cell::new(false),
+            threw_recurring: Cell::new(false),
             shields: Cell::new(0),
             no_switch: Cell::new(0),
             deadlines: Deadlines::default(),
@@ -226,23 +226,20 @@ impl StackState {
     /// the answer is taken to be the same. With debug assertions it is always asked for.
     #[inline(always)]
     pub(crate) fn yields_in_other_runtime(&self, at: &'static Location<'static>) -> bool {
-        let vantage = Vantage {
+        let point = YieldPoint {
             at,
             depth: stack_pointer(),
         };
-        let known = self
-            .found_at_home
-            .get()
-            .is_some_and(|last| last.is(vantage));
-        (cfg!(debug_assertions) || !known) && self.finds_other_runtime(vantage)
+        let known = self.safe_yield.get().is_some_and(|last| last.is(point));
+        (cfg!(debug_assertions) || !known) && self.finds_other_runtime(point)
     }
 
     #[cold]
     #[inline(never)]
-    fn finds_other_runtime(&self, vantage: Vantage) -> bool {
+    fn finds_other_runtime(&self, point: YieldPoint) -> bool {
         let is_in_other = self.resumer.is_in_other_runtime();
         if !is_in_other {
-            self.found_at_home.set(Some(vantage));
+            self.safe_yield.set(Some(point));
         }
         is_in_other
     }
@@ -271,14 +268,14 @@ impl StackState {
 
 /// A yield: where it is in the source, and where the frame with it ends.
 #[derive(Clone, Copy, Debug)]
-struct Vantage {
+struct YieldPoint {
     at: &'static Location<'static>,
     depth: usize,
 }
 
-impl Vantage {
+impl YieldPoint {
     #[inline(always)]
-    fn is(self, other: Vantage) -> bool {
+    fn is(self, other: YieldPoint) -> bool {
         ptr::eq(self.at, other.at) && self.depth == other.depth
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn give_way_calmly(state: &StackState, part: &HubPart) {
 pub(crate) fn wait_calmly(state: &StackState, part: &HubPart) {
     debug_assert!(!panicking() && state.deadlines.is_empty());
     switch_calmly(state, Some(part), state.take_suspension());
-    state.caught_sticky.set(false);
+    state.threw_recurring.set(false);
 }
 
 #[inline(always)]
@@ -60,7 +60,7 @@ fn switch_calmly(state: &StackState, part: Option<&HubPart>, how: Suspension) {
 /// The part of [`pause`] that follows the suspension.
 #[inline]
 pub(crate) fn resumed(state: &StackState) {
-    state.caught_sticky.set(false);
+    state.threw_recurring.set(false);
     if !state.deadlines.is_empty() {
         if let Resumer::Task(task) = &state.resumer {
             // A bridge may have moved to another task. A fiber's waker never changes.

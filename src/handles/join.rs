@@ -71,10 +71,10 @@ fn register_locally(fiber: &FiberRef, cx: &mut Context<'_>) -> bool {
             let registers = fiber.is_of(&core.token) && own.is_waker(cx.waker());
             if registers {
                 let joiner = LocalJoiner {
-                    slot: core.rest(own).slot.get(),
+                    slot: core.cold_part(own).slot.get(),
                     id: own.id(),
                 };
-                core.rest(fiber).joiner.set(Some(joiner));
+                core.cold_part(fiber).joiner.set(Some(joiner));
             }
             registers
         }

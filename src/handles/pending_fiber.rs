@@ -45,7 +45,7 @@ impl<W, T> PendingFiber<W, T> {
             sender,
             inherited: heritage::inherit_sent(),
             settings,
-            is_counted: home.starts().is_some(),
+            is_counted: home.pool_queue().is_some(),
             run,
             what,
         };

@@ -30,8 +30,8 @@ use crate::base::ResumedIn;
 use crate::base::executors::is_current;
 use crate::shared::mailbox::Mail;
 use crate::shared::{
-    FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubRest, HubState, HubToken, LocalJoiner,
-    LocalPhase, Mailbox, Next, Recycler, RemoteSpawn, Scheduler, SoleDriver, StartQueue, Takes,
+    ColdPart, FiberId, FiberIds, FiberRef, HubMetrics, HubPart, HubState, HubToken, LocalJoiner,
+    LocalPhase, Mailbox, Next, PoolQueue, Recycler, RemoteSpawn, Scheduler, SoleDriver, Takes,
     TimeRecord, Track,
 };
 use crate::stack::{Stack, StackPool};
@@ -158,7 +158,7 @@ impl Core {
         let ready_times = (config.track == Track::Times).then(Box::default);
         let member = mailbox.pool().and_then(|pool| {
             let hub: Weak<Mailbox> = Arc::downgrade(&mailbox);
-            Some(pool.starts()?.join(hub))
+            Some(pool.pool_queue()?.join(hub))
         });
         Rc::new(Core {
             made_while_panicking: panicking(),
@@ -242,7 +242,7 @@ impl Core {
     /// Brings the entry of the ready queue to its front that the test wants to be handled next.
     #[cold]
     pub(crate) fn pick(&self, trial: &Trial) {
-        let slot = |n| Some(self.rest(self.ready.look(n)?).slot.get());
+        let slot = |n| Some(self.cold_part(self.ready.look(n)?).slot.get());
         if !self.ready.is_empty() {
             self.ready
                 .bring_to_front(trial.pick(self.ready.len(), slot));
@@ -257,8 +257,8 @@ impl Core {
 
     /// Returns the rest of what the header has for this hub.
     #[inline]
-    pub(crate) fn rest<'a>(&'a self, fiber: &'a FiberRef) -> &'a HubRest {
-        fiber.hub_rest(&self.token)
+    pub(crate) fn cold_part<'a>(&'a self, fiber: &'a FiberRef) -> &'a ColdPart {
+        fiber.cold_part(&self.token)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -325,7 +325,7 @@ impl Core {
     /// Like [`notice_interrupt`](Core::notice_interrupt), if this fiber is the root. Called before it is
     /// resumed, because a signal that came in this turn comes before what this turn has made ready.
     #[inline(always)]
-    pub(crate) fn notice_interrupt_of(&self, fiber: &FiberRef) {
+    pub(crate) fn notice_interrupt_if_root(&self, fiber: &FiberRef) {
         if self.is_root(fiber) {
             self.notice_interrupt();
         }
@@ -349,11 +349,11 @@ impl Core {
     /// Returns whether the queue of the hub's pool, if there is one, may hold anything.
     #[inline]
     pub(crate) fn may_have_starts(&self) -> bool {
-        self.member.is_some() && self.starts().is_some_and(StartQueue::may_hold_any)
+        self.member.is_some() && self.pool_queue().is_some_and(PoolQueue::may_hold_any)
     }
 
-    fn starts(&self) -> Option<&StartQueue<Box<dyn RemoteSpawn>>> {
-        self.mailbox.pool()?.starts()
+    fn pool_queue(&self) -> Option<&PoolQueue<Box<dyn RemoteSpawn>>> {
+        self.mailbox.pool()?.pool_queue()
     }
 
     /// Returns what the hub takes out of the queue of its pool.
@@ -368,8 +368,8 @@ impl Core {
     /// Takes a fiber out of the queue of the hub's pool. One that is to be begun belongs to this
     /// hub from now on.
     pub(crate) fn take_start(&self) -> Option<Next<Box<dyn RemoteSpawn>>> {
-        let starts = self.starts()?;
-        starts.take(self.takes(), |start| start.give_to(&self.mailbox))
+        let queue = self.pool_queue()?;
+        queue.take(self.takes(), |start| start.give_to(&self.mailbox))
     }
 
     /// Returns whether the queue of the hub's pool has nothing for the hub, which is woken when
@@ -381,15 +381,14 @@ impl Core {
 
     #[cold]
     fn goes_idle(&self, member: usize) -> bool {
-        let goes =
-            |starts: &StartQueue<_>| starts.goes_idle(member, self.takes(), self.table.len());
-        self.starts().is_none_or(goes)
+        let idle = |queue: &PoolQueue<_>| queue.goes_idle(member, self.takes(), self.table.len());
+        self.pool_queue().is_none_or(idle)
     }
 
     /// Leaves the hub's pool. Returns the fibers that no other hub will take, to be refused.
     pub(crate) fn leave_pool(&self) -> Vec<Box<dyn RemoteSpawn>> {
-        match (self.starts(), self.member) {
-            (Some(starts), Some(member)) => starts.leave(member),
+        match (self.pool_queue(), self.member) {
+            (Some(queue), Some(member)) => queue.leave(member),
             _ => Vec::new(),
         }
     }
@@ -462,7 +461,7 @@ impl Core {
 
     #[cold]
     fn note_ready(&self, times: &ReadyTimes, fiber: &FiberRef) {
-        times.set(self.rest(fiber).slot.get(), fiber.id(), Instant::now());
+        times.set(self.cold_part(fiber).slot.get(), fiber.id(), Instant::now());
     }
 
     /// Returns since when fibers are ready, and what is recorded about that, if the hub does that.
@@ -502,7 +501,7 @@ impl Core {
     /// Wakes the fiber of this hub that waits for `fiber` to end.
     #[inline]
     pub(crate) fn wake_joiner(&self, fiber: &FiberRef) {
-        if let Some(joiner) = self.rest(fiber).joiner.take() {
+        if let Some(joiner) = self.cold_part(fiber).joiner.take() {
             self.wake_if_live(joiner);
         }
     }

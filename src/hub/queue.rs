@@ -1,7 +1,7 @@
 //! [`ReentrantQueue`]: a queue that is changed through a shared reference.
 //!
-//! It is a ring whose length is a power of two. Its two ends are counted from the beginning, which also
-//! tells how many entries have ever come and left.
+//! It is a ring whose length is a power of two. Its two ends are the numbers of entries that were ever
+//! pushed and popped.
 //!
 //! # Safety
 //!
@@ -20,18 +20,18 @@ use std::mem;
 pub(super) struct ReentrantQueue<T> {
     /// Slots without an entry hold the default value, whose drop runs no code.
     slots: UnsafeCell<Box<[T]>>,
-    /// The number of entries that have ever left.
-    left: Cell<u64>,
-    /// The number of entries that have ever come.
-    come: Cell<u64>,
+    /// The number of entries that were ever popped.
+    popped: Cell<u64>,
+    /// The number of entries that were ever pushed.
+    pushed: Cell<u64>,
 }
 
 impl<T> Default for ReentrantQueue<T> {
     fn default() -> ReentrantQueue<T> {
         ReentrantQueue {
             slots: UnsafeCell::default(),
-            left: Cell::new(0),
-            come: Cell::new(0),
+            popped: Cell::new(0),
+            pushed: Cell::new(0),
         }
     }
 }
@@ -43,26 +43,26 @@ fn index<T>(slots: &[T], n: u64) -> usize {
 }
 
 impl<T: Default> ReentrantQueue<T> {
-    /// Returns the number of entries that have ever left.
+    /// Returns the number of entries that were ever popped.
     #[inline(always)]
-    pub(super) fn left(&self) -> u64 {
-        self.left.get()
+    pub(super) fn popped(&self) -> u64 {
+        self.popped.get()
     }
 
-    /// Returns the number of entries that have ever come.
+    /// Returns the number of entries that were ever pushed.
     #[inline(always)]
-    pub(super) fn come(&self) -> u64 {
-        self.come.get()
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed.get()
     }
 
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        (self.come.get() - self.left.get()) as usize
+        (self.pushed.get() - self.popped.get()) as usize
     }
 
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
-        self.come.get() == self.left.get()
+        self.pushed.get() == self.popped.get()
     }
 
     /// Returns the entry that has `n` others before it, for a short look: see the Queue Invariant.
@@ -73,7 +73,7 @@ impl<T: Default> ReentrantQueue<T> {
         }
         // SAFETY: by the Queue Invariant, the entries do not change while the reference is used.
         let slots = unsafe { &*self.slots.get() };
-        Some(&slots[index(slots, self.left.get() + n as u64)])
+        Some(&slots[index(slots, self.popped.get() + n as u64)])
     }
 
     /// Returns the slots, to be changed.
@@ -103,9 +103,9 @@ impl<T: Default> ReentrantQueue<T> {
         }
         // SAFETY: no other reference exists. The slot is free, so no entry is dropped.
         let slots = unsafe { self.change() };
-        let at = index(slots, self.come.get());
+        let at = index(slots, self.pushed.get());
         slots[at] = entry;
-        self.come.set(self.come.get() + 1);
+        self.pushed.set(self.pushed.get() + 1);
     }
 
     /// Makes room. The allocator may be the user's, and may use this queue meanwhile.
@@ -118,7 +118,7 @@ impl<T: Default> ReentrantQueue<T> {
             // dropped, and the old slots are freed after the last use.
             let slots = unsafe { self.change() };
             if self.len() < room {
-                for n in self.left.get()..self.come.get() {
+                for n in self.popped.get()..self.pushed.get() {
                     larger[index(&larger, n)] = mem::take(&mut slots[index(slots, n)]);
                 }
                 let old = mem::replace(slots, larger);
@@ -135,8 +135,8 @@ impl<T: Default> ReentrantQueue<T> {
         }
         // SAFETY: no other reference exists. The entry is moved, not dropped.
         let slots = unsafe { self.change() };
-        let at = index(slots, self.left.get());
-        self.left.set(self.left.get() + 1);
+        let at = index(slots, self.popped.get());
+        self.popped.set(self.popped.get() + 1);
         Some(mem::take(&mut slots[at]))
     }
 
@@ -144,10 +144,10 @@ impl<T: Default> ReentrantQueue<T> {
     #[cfg(unix)]
     pub(super) fn put_back(&self, entry: T) {
         debug_assert!(self.len() < self.room());
-        self.left.set(self.left.get() - 1);
+        self.popped.set(self.popped.get() - 1);
         // SAFETY: no other reference exists. The entry was there just now, so its slot is free.
         let slots = unsafe { self.change() };
-        let at = index(slots, self.left.get());
+        let at = index(slots, self.popped.get());
         slots[at] = entry;
     }
 
@@ -158,22 +158,22 @@ impl<T: Default> ReentrantQueue<T> {
         }
         // SAFETY: no other reference exists. Nothing is dropped.
         let slots = unsafe { self.change() };
-        let first = index(slots, self.left.get());
-        let other = index(slots, self.left.get() + n as u64);
+        let first = index(slots, self.popped.get());
+        let other = index(slots, self.popped.get() + n as u64);
         slots.swap(first, other);
     }
 
     /// Removes all entries.
     pub(super) fn take(&self) -> Vec<T> {
-        // SAFETY: no other reference exists. No slots need no memory.
+        // SAFETY: no other reference exists. An empty slice allocates nothing.
         let slots = mem::take(unsafe { self.change() });
-        let first = index(&slots, self.left.get());
+        let first = index(&slots, self.popped.get());
         let mut entries = slots.into_vec();
         if !entries.is_empty() {
             entries.rotate_left(first);
         }
         entries.truncate(self.len());
-        self.left.set(self.come.get());
+        self.popped.set(self.pushed.get());
         entries
     }
 

@@ -141,13 +141,13 @@ impl ReadyQueue {
     /// Returns how many entries were ever queued.
     #[inline]
     pub(crate) fn queued(&self) -> u64 {
-        self.entries.come()
+        self.entries.pushed()
     }
 
     /// Returns how many entries have left the queue since the hub was made.
     #[inline]
     pub(crate) fn handled(&self) -> u64 {
-        self.entries.left()
+        self.entries.popped()
     }
 
     /// Returns the fiber with `n` entries before it; `None` if this entry is not a fiber.

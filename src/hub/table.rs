@@ -71,7 +71,7 @@ impl Table {
 
     /// Returns whether a fiber of this hub is in the table.
     pub(crate) fn contains(&self, token: &HubToken, fiber: &FiberRef) -> bool {
-        let slot = fiber.hub_rest(token).slot.get() as usize;
+        let slot = fiber.cold_part(token).slot.get() as usize;
         let entries = self.entries.borrow();
         entries
             .get(slot)

@@ -106,7 +106,7 @@ impl FiberDump {
             _ if part.queued.get() => FiberState::Ready,
             LocalPhase::New if fiber.phase() == Phase::New => FiberState::NotStarted,
             LocalPhase::New => FiberState::Ready,
-            LocalPhase::Begun if core.rest(fiber).put_off.get() => FiberState::PutOff,
+            LocalPhase::Begun if core.cold_part(fiber).put_off.get() => FiberState::PutOff,
             LocalPhase::Begun => FiberState::Waiting,
         };
         let origin = fiber.origin();

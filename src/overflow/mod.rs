@@ -2,7 +2,7 @@
 
 #[allow(dead_code)] // where there is no overflow report
 mod message;
-mod report;
+mod setting;
 #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
 #[path = "unix.rs"]
 mod sys;
@@ -18,7 +18,7 @@ mod sys;
 #[path = "none.rs"]
 mod sys;
 
-pub use report::set_overflow_report;
+pub use setting::set_overflow_report;
 pub(crate) use sys::arm;
 #[cfg(all(
     feature = "backtrace",

@@ -98,7 +98,7 @@ impl Members {
 
     /// Begins to close the pool.
     pub(super) fn start_close(&self) {
-        self.pool.close_starts();
+        self.pool.close_queue();
         for worker in &self.workers {
             worker.hub.start_close();
         }
@@ -112,7 +112,7 @@ impl fmt::Debug for Members {
         let names = self.workers.iter().map(|worker| worker.name());
         let mut pool = f.debug_struct("HubPool");
         pool.field("hubs", &names.collect::<Vec<_>>());
-        if let Some(queue) = self.pool.starts() {
+        if let Some(queue) = self.pool.pool_queue() {
             pool.field("queue", queue);
         }
         pool.finish_non_exhaustive()

@@ -66,5 +66,5 @@ pub(super) fn is_stuck(core: &Core) -> bool {
 /// Returns whether the close is put off for ever for every fiber that is left.
 fn is_put_off_for_ever(core: &Core) -> bool {
     counts_a_panic_for_ever(core.made_while_panicking)
-        && core.table.all(|fiber| core.rest(fiber).put_off.get())
+        && core.table.all(|fiber| core.cold_part(fiber).put_off.get())
 }

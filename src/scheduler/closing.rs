@@ -100,7 +100,7 @@ fn clear_ready(core: &Core) {
         let part = core.part(&fiber);
         part.queued.set(false);
         if part.phase.get() == LocalPhase::Over {
-            core.table.remove(core.rest(&fiber).slot.get());
+            core.table.remove(core.cold_part(&fiber).slot.get());
         }
     }
     for other in others.into_iter().flatten() {

@@ -145,12 +145,12 @@ fn add(
     children: Option<Rc<Children>>,
 ) -> Uncounted {
     let added = fiber.lend();
-    let (part, rest) = added.hub_parts(&core.token);
+    let (part, cold) = added.hub_parts(&core.token);
     part.coroutine.put(coroutine);
     part.phase.set(LocalPhase::New);
-    rest.slot.set(core.table.add(Entry { fiber, children }));
+    cold.slot.set(core.table.add(Entry { fiber, children }));
     if let Some(trial) = core.trial() {
-        trial.add(rest.slot.get(), added.given_name());
+        trial.add(cold.slot.get(), added.given_name());
     }
     added
 }

@@ -168,7 +168,7 @@ fn step(core: &Rc<Core>, prefetches: bool) -> bool {
 #[cold]
 fn left_without_run(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
     if part.phase.get() == LocalPhase::Over {
-        core.table.remove(core.rest(fiber).slot.get());
+        core.table.remove(core.cold_part(fiber).slot.get());
     }
     closing::check(core);
 }
@@ -220,7 +220,7 @@ fn resume_timed(
 ) -> bool {
     // It may end.
     let fiber = fiber.clone();
-    let slot = core.rest(&fiber).slot.get();
+    let slot = core.cold_part(&fiber).slot.get();
     let began = Instant::now();
     if let Some(since) = since.take(slot, fiber.id()) {
         record.was_ready(began - since);
@@ -242,7 +242,7 @@ fn resume_timed(
 
 #[inline(always)]
 fn resume_now(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
-    core.notice_interrupt_of(fiber);
+    core.notice_interrupt_if_root(fiber);
     core.mailbox.running.resume(fiber.as_ptr().cast());
     let gave_way = match place::resume(&part.coroutine) {
         Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
@@ -286,7 +286,7 @@ fn resume_now(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
 /// Tells a test that a fiber has suspended, and cancels the fiber if the test wants it.
 #[cold]
 fn suspended_in_trial(core: &Rc<Core>, trial: &Trial, fiber: &FiberRef, gave_way: bool) {
-    trial.suspended(core.rest(fiber).slot.get(), gave_way);
+    trial.suspended(core.cold_part(fiber).slot.get(), gave_way);
     if fiber.interrupts() & interrupt::PROBE != 0 && trial.probe.suspends() {
         fiber.cancel(Some(CANCELLED_BY_TEST.into()));
     }
@@ -333,9 +333,9 @@ fn retire(
 ) {
     part.phase.set(LocalPhase::Over);
     core.keep_if_read(fiber);
-    let rest = core.rest(fiber);
-    let joiner = rest.joiner.take();
-    let over = core.table.retire(rest.slot.get(), part.queued.get());
+    let cold = core.cold_part(fiber);
+    let joiner = cold.joiner.take();
+    let over = core.table.retire(cold.slot.get(), part.queued.get());
     if let Some(joiner) = joiner {
         core.wake_if_live(joiner);
     }

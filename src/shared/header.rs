@@ -30,7 +30,7 @@
 //! | `interrupts` of `hub_part` | set by any thread, cleared by the code on the fiber's stack and by the hub |
 //! | `home` | any thread; changed once by a hub that takes the fiber of a pool; taken out when the header is freed |
 //! | `count` | [`FiberRef`](super::FiberRef) only |
-//! | `hub_rest` | as `hub_part` |
+//! | `cold_part` | as `hub_part` |
 //! | `life` | any thread; bits are set and never cleared: see [`life`] |
 //! | `queued_remotely` | set by a wake on another thread, cleared by the hub |
 //! | `unparked` | set by any thread, taken by the fiber |
@@ -56,7 +56,7 @@ use std::task::Waker;
 
 use super::mailbox::Mailbox;
 use super::reference::Count;
-use super::{Cancelled, FiberId, HubPart, HubRest, HubToken, Origin};
+use super::{Cancelled, ColdPart, FiberId, HubPart, HubToken, Origin};
 use crate::base::lock::{self, lock};
 use crate::base::{WakerKey, contain};
 use crate::stack::{self, Stack};
@@ -132,7 +132,7 @@ pub(crate) struct Header {
     /// [`take_mailbox`](Header::take_mailbox) drops this; dropping the header does not.
     home: Home,
     pub(super) count: Count,
-    hub_rest: HubRest,
+    cold_part: ColdPart,
     life: lock::AtomicU8,
     /// Whether the fiber is among the wakes in the mailbox.
     ///
@@ -164,9 +164,9 @@ pub(crate) struct Header {
     target_pointer_width = "64",
     not(any(switchback_system_stacks, switchback_no_spares))
 ))]
-const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::LINE);
+const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::CACHE_LINE);
 
-// SAFETY: all fields but `hub_part` and `hub_rest` are `Send` and `Sync`. Those two are reached only
+// SAFETY: all fields but `hub_part` and `cold_part` are `Send` and `Sync`. Those two are reached only
 // with the token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread,
 // except for `interrupts` in `hub_part`, which is atomic. The last reference may be dropped on any
 // thread, and that does not touch the two, which have no destructor.
@@ -183,7 +183,7 @@ unsafe impl Sync for Header {}
 struct Home(AtomicPtr<Mailbox>);
 
 /// The number of the joiner's waker in the mailbox. A joiner that is a fiber of the same hub has
-/// none; it is in [`HubRest::joiner`] instead.
+/// none; it is in [`ColdPart::joiner`] instead.
 #[derive(Debug)]
 struct JoinerKey(lock::AtomicU32);
 
@@ -224,7 +224,7 @@ impl Header {
             hub_part: HubPart::default(),
             home: Home(AtomicPtr::new(Arc::into_raw(mailbox).cast_mut())),
             count,
-            hub_rest: HubRest::default(),
+            cold_part: ColdPart::default(),
             life: lock::AtomicU8::new(match start {
                 Start::AtOnce => life::STARTED,
                 Start::Later => 0,
@@ -309,9 +309,9 @@ impl Header {
     ///
     /// Panics if `token` belongs to another hub.
     #[inline]
-    pub(crate) fn hub_rest<'a>(&'a self, token: &'a HubToken) -> &'a HubRest {
+    pub(crate) fn cold_part<'a>(&'a self, token: &'a HubToken) -> &'a ColdPart {
         assert!(self.is_of(token), "a hub handles its own fibers");
-        &self.hub_rest
+        &self.cold_part
     }
 
     /// Returns both parts that only the fiber's hub uses.
@@ -320,24 +320,24 @@ impl Header {
     ///
     /// Panics if `token` belongs to another hub.
     #[inline(always)]
-    pub(crate) fn hub_parts<'a>(&'a self, token: &'a HubToken) -> (&'a HubPart, &'a HubRest) {
-        (self.hub_part(token), &self.hub_rest)
+    pub(crate) fn hub_parts<'a>(&'a self, token: &'a HubToken) -> (&'a HubPart, &'a ColdPart) {
+        (self.hub_part(token), &self.cold_part)
     }
 
     /// Records the stack of the fiber, which has not begun.
     #[inline(always)]
     pub(crate) fn note_stack(&self, token: &HubToken, stack: &Stack) {
-        let (part, rest) = self.hub_parts(token);
-        part.note_base(stack.top());
-        rest.limit.set(stack.extent().limit);
+        let (part, cold) = self.hub_parts(token);
+        part.note_base(stack.root());
+        cold.limit.set(stack.extent().limit);
     }
 
     /// Records where the state at the root of the stack is, which has begun.
     #[inline(always)]
     pub(crate) fn note_root(&self, token: &HubToken, state: NonNull<()>) {
-        let (part, rest) = self.hub_parts(token);
+        let (part, cold) = self.hub_parts(token);
         part.note_state(state.addr().get());
-        rest.state.set(Some(state));
+        cold.state.set(Some(state));
     }
 
     /// Returns the size of the fiber's stack in bytes, and how much of it is in use, if the fiber is
@@ -345,7 +345,7 @@ impl Header {
     pub(crate) fn stack_size_and_use(&self, token: &HubToken) -> (usize, Option<usize>) {
         let base = self.hub_part(token).base();
         let in_use = self.hub_part(token).in_use();
-        (base.saturating_sub(self.hub_rest.limit.get()), in_use)
+        (base.saturating_sub(self.cold_part.limit.get()), in_use)
     }
 
     /// Has the stack store the addresses of its frames, if the fiber is suspended. Nothing of it
@@ -358,7 +358,7 @@ impl Header {
             return false;
         }
         frames.clear();
-        let (limit, base) = (self.hub_rest.limit.get(), part.base());
+        let (limit, base) = (self.cold_part.limit.get(), part.base());
         let room = stack::memory(stack::Extent { limit, base }).start + stack::Frames::ROOM;
         match part.in_use() {
             // So the stack need not even be resumed.
@@ -373,7 +373,7 @@ impl Header {
     pub(crate) fn trim_stack(&self, token: &HubToken) {
         let top = self.hub_part(token).top_if_suspended();
         if let Some(top) = top {
-            let limit = self.hub_rest.limit.get();
+            let limit = self.cold_part.limit.get();
             // SAFETY: the fiber is suspended, so it has a stack, whose limit this is (`note_stack`). By
             // the Top Invariant, nothing below `top` lives, and the stack does not run meanwhile,
             // because it runs on this thread only.

@@ -1,4 +1,4 @@
-//! [`HubPart`] and [`HubRest`]: the parts of a fiber's header that stay on its hub's thread.
+//! [`HubPart`] and [`ColdPart`]: the parts of a fiber's header that stay on its hub's thread.
 //!
 //! # States
 //!
@@ -35,7 +35,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU8;
 
 use super::FiberId;
-use crate::base::LINE;
+use crate::base::CACHE_LINE;
 use crate::switch::{CoroutineCell, prefetch, stack_pointer};
 
 /// What a hub reads and writes each time that it resumes a fiber. It is reached only with the hub's
@@ -94,7 +94,7 @@ impl HubPart {
     /// Records the address of the state that the stack has near its base.
     #[inline(always)]
     pub(crate) fn note_state(&self, state: usize) {
-        let lines = self.base.get().wrapping_sub(state) / LINE;
+        let lines = self.base.get().wrapping_sub(state) / CACHE_LINE;
         self.state.set(u8::try_from(lines).unwrap_or(u8::MAX));
     }
 
@@ -105,7 +105,7 @@ impl HubPart {
         /// What the engine pushes below the frame.
         const PUSHED: usize = 24;
         let top = stack_pointer() - PUSHED;
-        let lines = self.base.get().wrapping_sub(top) / LINE;
+        let lines = self.base.get().wrapping_sub(top) / CACHE_LINE;
         let lines = lines.min(u16::MAX.into()) as u16;
         self.used.set(lines.to_ne_bytes());
     }
@@ -119,7 +119,7 @@ impl HubPart {
     pub(super) fn in_use(&self) -> Option<usize> {
         self.top_if_suspended()?;
         let used = u16::from_ne_bytes(self.used.get());
-        Some((usize::from(used) + 1) * LINE)
+        Some((usize::from(used) + 1) * CACHE_LINE)
     }
 
     /// Returns an address below everything that lives on the stack, if the fiber is suspended and that is
@@ -134,7 +134,7 @@ impl HubPart {
         let suspended = self.phase.get() == LocalPhase::Begun && !self.coroutine.is_running();
         let known = cfg!(target_arch = "x86_64") && used < u16::MAX;
         (suspended && known)
-            .then(|| self.base.get() - (usize::from(used) + 1) * LINE - Self::MARGIN)
+            .then(|| self.base.get() - (usize::from(used) + 1) * CACHE_LINE - Self::MARGIN)
     }
 
     /// Much more than the engine needs to suspend a stack. In optimized code that is what it pushes.
@@ -144,7 +144,7 @@ impl HubPart {
     /// the base, the state of the stack, and the frames that suspended last.
     #[inline(always)]
     pub(crate) fn prefetch_stack(&self) {
-        let below = |lines: usize| self.base.get().wrapping_sub(lines * LINE);
+        let below = |lines: usize| self.base.get().wrapping_sub(lines * CACHE_LINE);
         prefetch::<1>(below(1));
         prefetch::<1>(below(self.state.get().into()));
         let used = u16::from_ne_bytes(self.used.get());
@@ -157,7 +157,7 @@ const _: () = assert!(!std::mem::needs_drop::<HubPart>());
 /// What a hub keeps in the header of each of its fibers and does not need at each resume. As for
 /// [`HubPart`], it is reached only with the token, and no field has a destructor.
 #[derive(Debug, Default)]
-pub(crate) struct HubRest {
+pub(crate) struct ColdPart {
     /// The fiber of the same hub that waits for this one in `Join`.
     pub(crate) joiner: Cell<Option<LocalJoiner>>,
     /// The lowest address of the stack, where its guard begins.
@@ -170,7 +170,7 @@ pub(crate) struct HubRest {
     pub(crate) put_off: Cell<bool>,
 }
 
-const _: () = assert!(!std::mem::needs_drop::<HubRest>());
+const _: () = assert!(!std::mem::needs_drop::<ColdPart>());
 
 /// What the hub has done with a fiber so far. The header's [`Phase`](super::Phase) is for other
 /// threads; this spares the hub from reading it.

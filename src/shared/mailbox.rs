@@ -14,7 +14,7 @@
 //! | `counters`, `running`, `times` | written by the hub, read by any thread |
 //! | `timers` | written by the timers, read by any thread |
 //! | `name`, `pool`, `task`, `slice` | any thread; they never change |
-//! | `starts`, `joiners`, `close_waiters` | any thread; they have locks of their own |
+//! | `pool_queue`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
 //!
@@ -27,7 +27,7 @@
 //! # Pools
 //!
 //! A pool of hubs has a mailbox too, which no hub reads. It is the mailbox of fibers that have not
-//! begun, and has the [`StartQueue`] that they are in. The hubs of the pool keep it, and use its
+//! begun, and has the [`PoolQueue`] that they are in. The hubs of the pool keep it, and use its
 //! list of joiners: a fiber's joiner stays where it is when a hub takes the fiber.
 //!
 //! # The order of intake
@@ -52,8 +52,8 @@ use tokio::runtime;
 
 use super::block::Block;
 use super::drivers::{Drivers, SharedWaker, SoleDriver};
+use super::pool_queue::{Awaken, Lane, PoolQueue};
 use super::reference::FiberRef;
-use super::start_queue::{Awaken, Lane, StartQueue};
 use super::{
     Counters, FiberId, HubFailure, HubState, HubToken, RunningFiber, Slice, SpawnError, TimeRecord,
     Track,
@@ -97,7 +97,7 @@ pub(crate) struct Mailbox {
     /// The mailbox of the pool that the hub belongs to.
     pool: Option<Arc<Mailbox>>,
     /// The queue of a pool, if this is a pool's mailbox.
-    starts: Option<StartQueue<Box<dyn RemoteSpawn>>>,
+    pool_queue: Option<PoolQueue<Box<dyn RemoteSpawn>>>,
     /// Whether the inbox holds anything for the hub.
     pending: AtomicBool,
     /// Whether a driver was ever polled on the hub's own thread. If so, the hub can no longer fail
@@ -222,7 +222,7 @@ impl Mailbox {
     /// Creates the mailbox of a pool, in whose queue at most `limit` fibers wait.
     pub(crate) fn of_pool(limit: usize) -> Arc<Mailbox> {
         Arc::new(Mailbox {
-            starts: Some(StartQueue::new(limit)),
+            pool_queue: Some(PoolQueue::new(limit)),
             ..Mailbox::with_scheduler(&BeforeStart)
         })
     }
@@ -236,7 +236,7 @@ impl Mailbox {
             thread_name: thread.name().map(Into::into),
             name: Box::default(),
             pool: None,
-            starts: None,
+            pool_queue: None,
             pending: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             failure: AtomicU8::new(0),
@@ -289,8 +289,8 @@ impl Mailbox {
     }
 
     /// Returns the queue of the pool whose mailbox this is.
-    pub(crate) fn starts(&self) -> Option<&StartQueue<Box<dyn RemoteSpawn>>> {
-        self.starts.as_ref()
+    pub(crate) fn pool_queue(&self) -> Option<&PoolQueue<Box<dyn RemoteSpawn>>> {
+        self.pool_queue.as_ref()
     }
 
     /// Returns the wakers of those that wait for fibers of the hub, or of its pool.
@@ -368,16 +368,16 @@ impl Mailbox {
         fiber: Box<S>,
         lane: Lane,
     ) -> Result<(), (SpawnError, Box<S>)> {
-        match &self.starts {
-            Some(starts) => starts.push(id, lane, fiber, |fiber| fiber),
+        match &self.pool_queue {
+            Some(queue) => queue.push(id, lane, fiber, |fiber| fiber),
             None => Err((SpawnError::Closed, fiber)),
         }
     }
 
     /// Closes the queue of the pool whose mailbox this is.
-    pub(crate) fn close_starts(&self) {
-        if let Some(starts) = &self.starts {
-            starts.close();
+    pub(crate) fn close_queue(&self) {
+        if let Some(queue) = &self.pool_queue {
+            queue.close();
         }
     }
 
@@ -719,10 +719,12 @@ impl Scheduler for BeforeStart {
     /// Withdraws a fiber that was cancelled. Other wakes mean nothing before the start.
     fn wake(&self, fiber: &FiberRef) {
         let pool = fiber.mailbox();
-        let Some(starts) = &pool.starts else { return };
+        let Some(queue) = &pool.pool_queue else {
+            return;
+        };
         // A hub may be taking it. The lock of the queue orders the two: either the fiber sees the
         // reason for this wake when it begins, or this sees the hub.
-        starts.withdraw_if(fiber.is_interrupted(), fiber.id());
+        queue.withdraw_if(fiber.is_interrupted(), fiber.id());
         let hub = fiber.mailbox();
         if !ptr::eq(pool, hub) {
             fiber.wake();

@@ -13,7 +13,7 @@
 //! | [`drivers`] | who polls a hub |
 //! | [`close_waiter`] | a task that waits for a hub to close |
 //! | [`running_fiber`] | which fiber has the thread of a hub |
-//! | [`start_queue`] | fibers that were sent to a pool and have not begun |
+//! | [`pool_queue`] | fibers that were sent to a pool and have not begun |
 //! | [`contended`] | a lock of `sync` that a fiber has waited for |
 //! | [`held_locks`] | how many locks of `sync` each fiber holds |
 //! | [`mod@slice`] | for how long a fiber may have its hub's thread |
@@ -41,6 +41,7 @@ pub(crate) mod mailbox;
 mod mailbox_models;
 mod metrics;
 mod origin;
+mod pool_queue;
 mod recycler;
 mod reference;
 mod result;
@@ -49,7 +50,6 @@ mod result_models;
 mod running_fiber;
 mod slice;
 mod spawn_error;
-mod start_queue;
 mod time_record;
 mod track;
 
@@ -64,18 +64,18 @@ pub(crate) use fiber_id::FiberIds;
 pub(crate) use fiber_names::FiberNames;
 pub(crate) use header::{Header, Phase, Start, interrupt};
 pub use hub_closed::HubClosed;
-pub(crate) use hub_part::{HubPart, HubRest, HubToken, LocalJoiner, LocalPhase};
+pub(crate) use hub_part::{ColdPart, HubPart, HubToken, LocalJoiner, LocalPhase};
 pub(crate) use hub_state::{HubFailure, HubState};
 pub(crate) use mailbox::{Mailbox, RemoteSpawn, Request, Scheduler};
 pub(crate) use metrics::Counters;
 pub use metrics::HubMetrics;
 pub(crate) use origin::Origin;
+pub(crate) use pool_queue::{Lane, Next, PoolQueue, Takes};
 pub(crate) use recycler::Recycler;
 pub(crate) use reference::{FiberRef, Uncounted};
 pub(crate) use result::{ResultReceiver, ResultSender, result_channel};
 pub(crate) use running_fiber::{Observer, RunningFiber};
 pub use slice::Slice;
 pub use spawn_error::SpawnError;
-pub(crate) use start_queue::{Lane, Next, StartQueue, Takes};
 pub(crate) use time_record::{BUCKETS, LongRun, TimeRecord};
 pub use track::Track;

@@ -33,7 +33,7 @@ impl Stack {
 
     /// Returns the address where a coroutine begins, from which the stack grows down.
     #[inline]
-    pub(crate) fn top(&self) -> usize {
+    pub(crate) fn root(&self) -> usize {
         self.mapped.base().get()
     }
 

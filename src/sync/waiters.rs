@@ -316,7 +316,7 @@ impl Wake {
     fn here(fiber: &FiberRef) -> Option<Wake> {
         let slot = with_place(|place| {
             let hub = place.hub().filter(|hub| fiber.is_of(&hub.token))?;
-            Some(hub.rest(fiber).slot.get())
+            Some(hub.cold_part(fiber).slot.get())
         })?;
         Some(Wake::Here(LocalJoiner {
             slot,

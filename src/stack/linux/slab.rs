@@ -25,7 +25,7 @@ use super::guard::Guards;
 use super::layout::GUARD;
 use super::limits::MapError;
 use super::map::Mapping;
-use crate::base::LINE;
+use crate::base::CACHE_LINE;
 
 /// The address space of the first slab of a size, and of the largest slab on 64-bit and on
 /// 32-bit targets. A slab is larger only if a single stack needs more.
@@ -38,7 +38,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 /// A stack with a guard below it. See [`super::super`].
 pub(crate) struct Stack {
     /// Where a coroutine begins, which is less than a small page below the base: see [`colour`].
-    top: NonZeroUsize,
+    root: NonZeroUsize,
     /// Keeps the memory mapped.
     slab: Rc<Slab>,
 }
@@ -52,14 +52,14 @@ impl Stack {
 
     /// Returns the address where a coroutine begins, from which the stack grows down.
     #[inline]
-    pub(crate) fn top(&self) -> usize {
-        self.top.get()
+    pub(crate) fn root(&self) -> usize {
+        self.root.get()
     }
 
     /// Returns the address just above the memory, which is page-aligned.
     #[inline]
     fn base(&self) -> usize {
-        self.top.get().next_multiple_of(SMALL_PAGE)
+        self.root.get().next_multiple_of(SMALL_PAGE)
     }
 
     #[inline]
@@ -80,14 +80,14 @@ impl Stack {
     }
 }
 
-// SAFETY: `top` is aligned to a cache line, and `limit` to a page, because sizes and guards are
+// SAFETY: `root` is aligned to a cache line, and `limit` to a page, because sizes and guards are
 // whole pages. The guard lies at the bottom, and `limit` includes it (Guard Invariant). At least
 // 64 KiB of memory, less a colour, stay mapped and belong to this stack alone (Mapping and Single
 // Owner Invariant).
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
-        self.top
+        self.root
     }
 
     #[inline]
@@ -124,7 +124,7 @@ fn colour(n: usize) -> usize {
     const COLOURED: usize = 1024;
     const COLOURS: usize = 32;
     match n < COLOURED {
-        true => n % COLOURS * LINE,
+        true => n % COLOURS * CACHE_LINE,
         false => 0,
     }
 }
@@ -197,9 +197,9 @@ impl Slab {
             None => return Ok(None),
         };
         let base = self.memory.start() + (place + 1) * self.pitch();
-        let top = NonZeroUsize::new(base - colour(self.before + place));
+        let root = NonZeroUsize::new(base - colour(self.before + place));
         Ok(Some(Stack {
-            top: top.expect("a mapping does not end at address zero"),
+            root: root.expect("a mapping does not end at address zero"),
             slab: self.clone(),
         }))
     }

@@ -1,4 +1,4 @@
-//! [`StartQueue`]: fibers that were sent to a pool and have not begun.
+//! [`PoolQueue`]: fibers that were sent to a pool and have not begun.
 //!
 //! A fiber in it belongs to no hub. Each hub of the pool takes one when it is about to begin it, so
 //! a fiber never waits behind what a hub does between the two. A push wakes every hub that is idle
@@ -19,7 +19,7 @@ use super::{FiberId, SpawnError};
 use crate::base::lock::{Mutex, lock};
 
 /// A queue of starts of the type `S`.
-pub(crate) struct StartQueue<S> {
+pub(crate) struct PoolQueue<S> {
     state: Mutex<State<S>>,
     /// Whether the queue holds anything. A hub looks at this in each turn, and at the queue itself
     /// before it goes idle, so it need not be exact.
@@ -88,10 +88,10 @@ pub(crate) enum Lane {
     Inner,
 }
 
-impl<S> StartQueue<S> {
+impl<S> PoolQueue<S> {
     /// Creates a queue in which at most `limit` starts of [`Lane::Limited`] wait.
-    pub(crate) fn new(limit: usize) -> StartQueue<S> {
-        StartQueue {
+    pub(crate) fn new(limit: usize) -> PoolQueue<S> {
+        PoolQueue {
             state: Mutex::new(State {
                 waiting: BTreeMap::new(),
                 inner: BTreeMap::new(),
@@ -279,14 +279,14 @@ impl IdleHubs {
     }
 }
 
-impl<S> fmt::Debug for StartQueue<S> {
+impl<S> fmt::Debug for PoolQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What `f` writes to is foreign, so not under the lock.
         let (waiting, is_closed) = {
             let state = lock(&self.state);
             (state.waiting.len() + state.inner.len(), state.is_closed)
         };
-        f.debug_struct("StartQueue")
+        f.debug_struct("PoolQueue")
             .field("waiting", &waiting)
             .field("is_closed", &is_closed)
             .finish_non_exhaustive()
@@ -311,7 +311,7 @@ mod loom_tests {
     }
 
     /// Acts as a hub does until it has got a start. Returns whether it began it.
-    fn get_one(queue: &StartQueue<()>, bell: &Arc<Bell>, takes: Takes) -> bool {
+    fn get_one(queue: &PoolQueue<()>, bell: &Arc<Bell>, takes: Takes) -> bool {
         let weak: Weak<Bell> = Arc::downgrade(bell);
         let member = queue.join(weak);
         loop {
@@ -326,7 +326,7 @@ mod loom_tests {
 
     fn model(lane: Lane, takes: Takes, cancels: bool) {
         loom::model(move || {
-            let queue = Arc::new(StartQueue::new(1));
+            let queue = Arc::new(PoolQueue::new(1));
             let id = FiberId::next();
             let sender = {
                 let queue = queue.clone();
