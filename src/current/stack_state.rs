@@ -2,29 +2,32 @@
 //!
 //! # The lines of a stack
 //!
-//! A resume and the wait that follows it touch these cache lines of a stack, from its base down, and one
-//! of the fiber's header: see [`crate::shared::header`]. With many fibers each is a miss of the cache, so
-//! there should be few, and the hub prefetches them.
+//! From one suspension of a fiber to the next, its stack and [its header](crate::shared::header) are
+//! touched in a few cache lines. With many fibers none of these is in the cache any more, so they should
+//! be few, and the hub prefetches them. A stack, from its base down, has these:
 //!
 //! ```text
 //! base  +--------------------------------------------------+
-//!       | the engine's link to the resumer                 |  each switch
+//!       | the engine's link to the resumer                 |  each yield and wait
 //!       +--------------------------------------------------+
-//!       | the fiber's closure, frames of the root          |
+//!       | the fiber's closure, the frames of the root      |
 //!       +--------------------------------------------------+
-//!       | StackState: the first line                       |  each wait
+//!       | StackState: `resumer` to the length of           |  each yield and wait
+//!       | `deadlines`                                      |
 //!       +--------------------------------------------------+
-//!       | StackState: the rest                             |
+//!       | StackState: from there to `wait`                 |  each wait
 //!       +--------------------------------------------------+
-//!       | frames of the user's                             |
+//!       | StackState: `deferred_in` to `extent`            |
 //!       +--------------------------------------------------+
-//!       | the frame that waits, with the future; at its    |  each switch: one line or two, and
-//!       | end what the engine pushes                       |  those of the future
+//!       | the user's frames                                |
+//!       +--------------------------------------------------+
+//!       | the frame that waits, with its future, and below |  each yield and wait: one line or
+//!       | it what the engine pushes                        |  two, and those of the future
 //! top   +--------------------------------------------------+
 //! ```
 //!
-//! So that the last frame is small, the code that waits is inlined into it, but not what a wait in a
-//! fiber does not need: that is in functions of its own, which are not inlined.
+//! The code that waits is inlined into the last frame. So that this frame is small, what a wait rarely
+//! needs is in functions that are not inlined.
 
 use std::cell::Cell;
 use std::fmt;
@@ -69,7 +72,7 @@ use crate::switch::{Suspender, Suspension, stack_pointer};
 pub(crate) struct StackState {
     pub(crate) resumer: Resumer,
     suspender: Suspender,
-    /// The yield before which the stack was last found to be in the runtime of its hub.
+    /// The last yield at which the stack was found to be in the runtime of its hub.
     safe_yield: Cell<Option<YieldPoint>>,
     /// The number of `assert_no_switchpoints` calls around the running code.
     pub(crate) no_switch: Cell<u32>,
@@ -84,7 +87,7 @@ pub(crate) struct StackState {
     track: Track,
     pub(crate) deadlines: Deadlines,
     pub(crate) end_notice: EndNotice,
-    /// Whether an interrupt that recurs at each wait was thrown since the stack suspended last.
+    /// Whether an interrupt that recurs at each wait was thrown since the last suspension.
     pub(crate) threw_recurring: Cell<bool>,
     /// Where the stack waits, if that is recorded.
     pub(crate) wait: WaitRecord,
@@ -101,8 +104,8 @@ const _: () = assert!(mem::offset_of!(StackState, deadlines) + size_of::<usize>(
 const _: () = assert!(mem::offset_of!(StackState, wait) + WaitRecord::WRITTEN <= 128);
 
 impl StackState {
-    /// Returns the state of a stack that begins. `panics` says whether the thread counts a panic. (This
-    /// is asked before the resumer is made: for a call that may unwind, the compiler would copy that.)
+    /// Returns the state of a stack that begins. `panics` says whether the thread counts a panic. (It is
+    /// asked before the resumer is made, because the compiler would copy the resumer around that call.)
     #[inline(always)]
     pub(crate) fn new(
         suspender: Suspender,
@@ -205,7 +208,7 @@ impl StackState {
         }
     }
 
-    /// Records where the stack has waited that goes on now, if anybody observes what runs.
+    /// Records where the stack, which goes on now, had waited, if anybody observes what runs.
     #[inline(always)]
     pub(crate) fn note_resumption(&self, at: &'static Location<'static>) {
         if Observer::is_any() {
@@ -221,9 +224,9 @@ impl StackState {
         }
     }
 
-    /// Like [`Resumer::is_in_other_runtime`], for a yield at this place in the source, which should cost
-    /// nearly nothing: with neither this place nor the depth of the stack changed since the last yield,
-    /// the answer is taken to be the same. With debug assertions it is always asked for.
+    /// Like [`Resumer::is_in_other_runtime`], for a yield at this place in the source. A yield should cost
+    /// nearly nothing, so tokio is not asked if the last yield that it allowed was at the same place and
+    /// at the same depth of the stack. With debug assertions it is always asked.
     #[inline(always)]
     pub(crate) fn yields_in_other_runtime(&self, at: &'static Location<'static>) -> bool {
         let point = YieldPoint {
@@ -266,7 +269,7 @@ impl StackState {
     }
 }
 
-/// A yield: where it is in the source, and where the frame with it ends.
+/// Where a yield is: in the source, and on the stack.
 #[derive(Clone, Copy, Debug)]
 struct YieldPoint {
     at: &'static Location<'static>,

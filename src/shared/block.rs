@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 
-/// The size in bytes of a [`Block`]. The result of a fiber that gets one has at most a word or two.
+/// The size in bytes of a [`Block`]. On 64-bit Linux it fits a fiber whose result has five words or less.
 const SIZE: usize = match cfg!(all(
     target_os = "linux",
     target_pointer_width = "64",

@@ -4,23 +4,30 @@
 //!
 //! A fiber has one allocation besides its stack. It holds the header and, behind it, the space for
 //! the result, whose type only the [`ResultSender`](super::ResultSender) and the
-//! [`ResultReceiver`](super::ResultReceiver) know. It begins at a cache line, and on 64-bit Linux it
-//! has three of them:
+//! [`ResultReceiver`](super::ResultReceiver) know. It begins at a cache line. On 64-bit Linux, and
+//! without the feature `tracing`, it has four lines of eight words each:
 //!
 //! ```text
-//!    0                                     40                  48        56         64
-//!    +-------------------------------------+-------------------+---------+----------+
-//!  0 | coroutine: stack, stack pointer ... | bytes, interrupts | base    | mailbox  |  each resume
-//!    +-----------------+-----------------+-+----------+--------+---------+----------+
-//! 64 | count           | joiner, stack's limit, slot ...      | life ..., id       |  spawn and join
-//!    +-----------------+-----------------+----------------------+-------------------+
-//! 128| name                     | cancel           | result                         |  seldom
-//!    +--------------------------+------------------+--------------------------------+
+//! byte  0       8       16      24      32      40      48      56      64
+//!       +-------+-------+-------+-------+-------+-------+-------+-------+
+//!     0 | coroutine                             | bytes | base  | home  |  each resume
+//!       +-------+-------+-------+-------+-------+-------+-------+-------+
+//!    64 | count         | cold_part                             | life  |  spawn, join, wake from another thread
+//!       +-------+-------+-------+-------+-------+-------+-------+-------+
+//!   128 | used  | id    | name                  | origin        | can-  |  `id` as the line above; the rest seldom
+//!       +-------+-------+-------+-------+-------+-------+-------+-------+
+//!   192 | cel   | result                                                |  the end, join
+//!       +-------+-------+-------+-------+-------+-------+-------+-------+
 //! ```
 //!
-//! The first line is all of a header that a hub and a fiber use when the fiber gives way or waits.
-//! With many fibers each line is a miss of the cache, so such a line costs more than the rest of the
-//! resume. The stack has three or four more: see [`crate::current::StackState`].
+//! `bytes` is the flag of the [`CoroutineCell`](crate::switch::CoroutineCell) and the `HubBytes`
+//! behind it, among them the interrupts. `life` stands for the fields from `life` to `joiner_key`,
+//! and `used` for `stack_used`.
+//!
+//! The first line has all that a hub and a fiber use of a header when the fiber gives way or waits.
+//! With many fibers, no line of a fiber is in the cache any more when its turn comes, and to fetch one
+//! costs more than the rest of the resume. The stack has a few more of them: see
+//! [`crate::current::StackState`].
 //!
 //! # Access to the fields
 //!
@@ -105,8 +112,8 @@ mod life {
     pub(super) const PHASE: u8 = STARTED | ENDED | ABANDONED;
 }
 
-/// Reasons why a wait should not simply go on, as bits of one byte, so that each wait checks all of
-/// them with one load.
+/// Reasons to end a wait early, as bits of one byte, so that each wait checks all of them with one
+/// load.
 pub(crate) mod interrupt {
     /// A call of `cancel`. It is delivered once.
     pub(crate) const CANCEL: u8 = 1;
@@ -158,13 +165,16 @@ pub(crate) struct Header {
     span: AtomicU64,
 }
 
-// Where the layout is known: one line for what each resume uses.
+// The lines of the picture above, where the layout is known.
 #[cfg(all(
     target_os = "linux",
     target_pointer_width = "64",
     not(any(switchback_system_stacks, switchback_no_spares))
 ))]
-const _: () = assert!(std::mem::offset_of!(Header, count) == crate::base::CACHE_LINE);
+const _: () = {
+    assert!(std::mem::offset_of!(Header, count) == crate::base::CACHE_LINE);
+    assert!(std::mem::offset_of!(Header, stack_used) == 2 * crate::base::CACHE_LINE);
+};
 
 // SAFETY: all fields but `hub_part` and `cold_part` are `Send` and `Sync`. Those two are reached only
 // with the token of the fiber's hub (Token Invariant of `HubToken`), so only on that hub's thread,
@@ -348,8 +358,8 @@ impl Header {
         (base.saturating_sub(self.cold_part.limit.get()), in_use)
     }
 
-    /// Has the stack store the addresses of its frames, if the fiber is suspended. Nothing of it
-    /// changes, and no code of it runs.
+    /// Stores the addresses of the frames on the stack, if the fiber is suspended; returns whether it
+    /// is. The fiber does not notice.
     #[cfg(all(feature = "backtrace", unix))]
     pub(crate) fn walk_stack(&self, token: &HubToken, frames: &mut stack::Frames) -> bool {
         use super::LocalPhase;
@@ -361,7 +371,7 @@ impl Header {
         let (limit, base) = (self.cold_part.limit.get(), part.base());
         let room = stack::memory(stack::Extent { limit, base }).start + stack::Frames::ROOM;
         match part.in_use() {
-            // So the stack need not even be resumed.
+            // There is no need to resume it for that.
             Some(used) if base.saturating_sub(used) < room => frames.refuse(),
             _ => part.coroutine.walk(frames),
         }
@@ -414,8 +424,8 @@ impl Header {
         (!made).then_some(name)
     }
 
-    /// Returns the number of the span that the fiber has of its own. A wake may be told with a number
-    /// of just before, so `Relaxed` will do.
+    /// Returns the number of the span that the fiber has of its own. A wake may be reported with a
+    /// number that was just replaced, so `Relaxed` will do.
     #[cfg(feature = "tracing")]
     pub(super) fn span(&self) -> Option<NonZeroU64> {
         NonZeroU64::new(self.span.load(Ordering::Relaxed))
@@ -434,7 +444,7 @@ impl Header {
 
     pub(crate) fn set_stack_used(&self, used: usize) {
         let used = u32::try_from(used / 1024).unwrap_or(u32::MAX);
-        // Trimming makes it look less used later.
+        // After a trim, less seems to be used than before.
         self.stack_used.fetch_max(used, Ordering::Relaxed);
     }
 
@@ -570,7 +580,7 @@ impl Header {
         self.interrupt_bits().load(Ordering::Acquire)
     }
 
-    /// Returns whether there is a reason why a wait should not simply go on.
+    /// Returns whether there is a reason to end a wait early.
     #[inline]
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupts() & interrupt::REASONS != 0
