@@ -1,5 +1,5 @@
-//! Code of somebody else's that is called while its caller is half way, such as a waker. It must not
-//! suspend the stack that it is on.
+//! Whether the running code is foreign code, such as a waker, that is called in the middle of something.
+//! Such code must not suspend, because its caller would be suspended half way.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Returns whether the running code was called so.
+/// Returns whether the running code was called in the middle of something.
 #[inline(always)]
 pub(crate) fn is_running() -> bool {
     DEPTH.get() != 0

@@ -1,4 +1,21 @@
 //! The leaves: code that knows nothing of stacks, fibers or hubs.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`executors`] | tells async code from a plain thread, and one executor from another |
+//! | [`surroundings`] | which executors have frames on a stack |
+//! | [`half_way`] | whether the running code is a waker, which must not suspend |
+//! | [`contain`] | runs the user's code where no panic may get out |
+//! | [`report`] | reports and warnings |
+//! | [`unwinding`] | what is known about whether a stack unwinds |
+//! | [`thread_end`] | whether the thread is ending |
+//! | [`timer`], [`helper`] | timers, and the runtime that has them for threads without one |
+//! | [`elapsed`] | the error of a wait with a deadline |
+//! | [`io_waiter`] | waits until tokio has polled for I/O |
+//! | [`waker_list`] | the wakers of all that wait for one event |
+//! | [`lock`] | locks that ignore poisoning, and what loom replaces in the models |
+//! | [`random`] | numbers that follow from a seed |
+//! | [`cache_line`] | the size of a cache line |
 
 mod cache_line;
 pub(crate) mod contain;

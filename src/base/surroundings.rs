@@ -19,7 +19,7 @@
 //!
 //! In a task of a current-thread runtime, tokio itself refuses every `block_on`, and tells its task's
 //! id. There a wait checks the first two before it begins, and the runtime, which costs more to ask
-//! for, only when it is about to suspend. (Yields rarely look, see
+//! for, only when it is about to suspend. (Most yields do not ask for it: see
 //! `StackState::yields_in_other_runtime`.)
 
 use std::cell::Cell;
