@@ -171,8 +171,8 @@ pub struct BridgeBorrowed<'a, T> {
     borrows: PhantomData<&'a ()>,
 }
 
-/// What belongs to a bridge. As it is behind an `Rc`, the compiler has one error, not four, for a
-/// bridge that is sent to another thread.
+/// What belongs to a bridge. It is behind an `Rc`, so that the compiler reports one error, not four, for
+/// a bridge that is sent to another thread.
 struct StaysOnItsThread<T> {
     /// Borrowed while the body runs, which does not use it.
     stack: RefCell<BridgeStack>,

@@ -44,8 +44,8 @@ use crate::switch::Coroutine;
 /// be ended early. If a cancel, a deadline or the close of the hub reaches the parent there, the
 /// children are cancelled, and the parent receives it when they have ended.
 ///
-/// The children run on the hub of the calling fiber, also those that are spawned while another runtime
-/// is entered.
+/// The children run on the hub of the calling fiber, even if they are spawned while another runtime is
+/// entered.
 ///
 /// # Cancel safety
 ///
@@ -182,7 +182,7 @@ pub(crate) fn hub(call: &str) -> Rc<Core> {
          fiber, such as the body of `switchback::run`, or use `std::thread::scope`",
     );
     with_place(|place| match place {
-        // Its end could not be refused any more.
+        // At the end of the scope it would be too late to refuse.
         Place::Stack(state) if state.resumer.is_in_other_runtime() => refuse_other_runtime(call),
         _ => {}
     });
@@ -222,8 +222,8 @@ pub struct ScopedFiber<'scope, T> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Creates a scope that was begun at this place, on this hub, which [`hub`] has returned. The caller runs a body, and then
-    /// calls [`end`](Scope::end) before anything else that might unwind.
+    /// Creates a scope on the hub that [`hub`] has returned. `at` is where it was begun. The caller runs
+    /// a body, and then calls [`end`](Scope::end) before anything else that might unwind.
     pub(crate) fn new(hub: Rc<Core>, at: &'static Location<'static>) -> Self {
         Scope {
             hub,

@@ -1,5 +1,4 @@
-//! The coroutine engine: make, resume, suspend, leak, and fetch what a resume will use. Nothing else in
-//! the crate changes stacks.
+//! Coroutines: bodies that run on stacks of their own. Nothing else in the crate changes stacks.
 //!
 //! # The two directions
 //!
@@ -11,17 +10,17 @@
 //! floating-point control word) belongs to the thread and is not saved. Neither is std's panic
 //! count, which is why [`crate::current::unwinding`] has rules about it.
 //!
-//! With the feature `backtrace`, a stack can also be resumed to store its frames, which is
-//! [`CoroutineCell::walk`]. It suspends again before any other code of it runs: what is in
-//! [`crate::current`] does not notice. It looks for the frames on the stack of the resumer, so that it
-//! needs little room on its own.
+//! With the feature `backtrace`, a stack can also be resumed to store its frames, with
+//! [`CoroutineCell::walk`]. It suspends again before any other code of it runs, so [`crate::current`]
+//! does not notice. The code that looks for the frames runs on the resumer's stack, because this one
+//! may have little room left.
 //!
 //! # Speed
 //!
 //! A switch puts the processor's record of return addresses out of step, so each function that
 //! returns right after a switch costs a mispredicted branch. Both directions, and the code that
 //! calls them in [`crate::current`], [`crate::wait`] and [`crate::scheduler`], are therefore always
-//! inlined. They avoid closures, which cannot be. [`Wait::wait`](crate::Wait::wait) is inlined into
+//! inlined. They avoid closures, which cannot be marked so. [`Wait::wait`](crate::Wait::wait) is inlined into
 //! its caller too. (Measured: 27 against 47 ns for each time that one of ten fibers gives way.)
 //!
 //! # Safety
@@ -52,7 +51,7 @@ use {
     std::ptr::NonNull,
 };
 
-/// What a stack is resumed for: to go on or, if there is something, to store its frames there.
+/// What a stack is resumed for: `None` to go on, and otherwise to store its frames there.
 #[cfg(all(feature = "backtrace", unix))]
 type Errand = Option<NonNull<Frames>>;
 #[cfg(all(feature = "backtrace", unix))]
@@ -164,10 +163,10 @@ impl Coroutine {
         }
     }
 
-    /// Has the stack, which is suspended, store its frames.
+    /// Makes the stack, which is suspended, store its frames.
     #[cfg(all(feature = "backtrace", unix))]
     fn walk(&mut self, frames: &mut Frames) {
-        // Another body would begin, or has ended.
+        // The resume would begin a body that has not begun, and one that has ended has no frames.
         assert!(self.0.started() && !self.0.done(), "the stack is suspended");
         let step = self.0.resume(Some(NonNull::from(frames)));
         debug_assert!(matches!(step, CoroutineResult::Yield(_)));
@@ -199,7 +198,7 @@ pub(crate) struct CoroutineCell<B> {
     /// Set from [`resume`](CoroutineCell::resume) until [`park`](CoroutineCell::park) or
     /// [`take`](CoroutineCell::take).
     is_running: Cell<bool>,
-    /// A few bytes of the owner's, which take the place of padding.
+    /// A few bytes for the owner, where there would otherwise be padding.
     pub(crate) beside: B,
 }
 
@@ -245,7 +244,7 @@ impl<B> CoroutineCell<B> {
         }
     }
 
-    /// Has the stack, which is suspended, store its frames. It stays suspended as it was.
+    /// Makes the stack, which is suspended, store its frames. It stays suspended.
     ///
     /// # Panics
     ///
@@ -348,8 +347,8 @@ impl Suspender {
         }
     }
 
-    /// Stores the frames of this stack, which was resumed for that. This is not inlined, so that its
-    /// frame is not part of that of each wait.
+    /// Stores the frames of this stack. This is not inlined, because each wait would have room for it
+    /// in its own frame.
     #[cfg(all(feature = "backtrace", unix))]
     #[cold]
     #[inline(never)]
@@ -363,8 +362,8 @@ impl Suspender {
             return frames.refuse();
         }
         yielder.on_parent_stack(move || {
-            // First come the frames on the resumer's stack down to this, and at the end those of the
-            // resumer.
+            // The walk begins with the frames of this closure, on the resumer's stack. Then come those
+            // of this stack, of which the code up to `here` is left out. It ends at the resumer's.
             let mut was_here = false;
             let store = |frame: &backtrace::Frame| {
                 let stack_pointer = frame.sp().addr();

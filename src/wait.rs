@@ -7,7 +7,8 @@
 //!    the poll, so no output that is ready is taken and lost.
 //! 3. The future is polled with the stack's own waker, in the place [`Place::Poll`], where no code
 //!    may wait.
-//! 4. If it is pending, the stack records where it waits, and suspends. Its waker or an interrupt resumes it at step 2.
+//! 4. If it is pending, the stack refuses to suspend if another runtime was entered on it. Otherwise it
+//!    records where it waits, and suspends. Its waker or an interrupt resumes it at step 2.
 //!
 //! The future stays where the caller has put it, and only the code on this stack uses it.
 
@@ -340,7 +341,7 @@ fn drive<F: Future>(
             return Err(interrupt);
         }
         {
-            // Each poll, since what the last one waited for may be over.
+            // At each poll, because what the last one waited for may be over.
             state.begin_wait();
             let _polling = place::enter_poll(state);
             if let Poll::Ready(output) = state.resumer.poll(future.as_mut()) {

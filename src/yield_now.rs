@@ -79,8 +79,8 @@ impl YieldNow {
         if !matches!(self.0, State::New) {
             return self.wait_as_any_future(WaitSite::here("`.wait()`"));
         }
-        // It was not polled and holds nothing, so it is forgotten, and made again where it is polled. It
-        // would take room in the caller's frame, and be looked at for something to drop.
+        // Before its first poll it holds nothing. It is forgotten here, and made anew where it is polled:
+        // otherwise it would take room in the caller's frame, and code to drop it.
         mem::forget(self);
         let site = WaitSite::here("`.wait()`");
         let frame = Frame::new();
@@ -308,7 +308,7 @@ impl AfterIo {
             if polled.is_pending() {
                 return Poll::Pending;
             }
-            // The clone of the waker has waited meanwhile, and tokio has polled for I/O.
+            // The waker's `clone` has waited, and tokio has polled for I/O meanwhile.
         }
         let Some((waiter, position)) = &mut self.state else {
             unreachable!("it was set above")
@@ -321,8 +321,8 @@ impl AfterIo {
     }
 }
 
-/// Polls for the poll for I/O. Tokio wakes from its midst, where a waker of the user's must not run, so
-/// a task is woken by its hub.
+/// Polls the waiter for tokio's poll for I/O. Tokio wakes it in the middle of its own work, where a
+/// waker of the user's must not run, so a task is woken by its hub.
 fn poll_io(
     waiter: &mut IoWaiter,
     position: Option<&QueuePosition>,

@@ -14,7 +14,6 @@ use crate::shared::Cancelled;
 /// and where an interrupt would stay pending: in a [`shield`](crate::shield()), in
 /// [`assert_no_switchpoints`](crate::assert_no_switchpoints), and on a stack that is or may be
 /// unwinding.
-/// unwinding.
 ///
 /// # Examples
 ///

@@ -33,8 +33,8 @@ where
         place::run_stack(&state, || {
             heritage::run_with(inherited, &state, || run(&state, f, &sender));
         });
-        // One by one, because the destructor that the compiler makes for each is a call. No other field
-        // has anything to drop in most fibers.
+        // Most fibers have none of these. The two methods are inlined; the destructors, which the
+        // compiler makes, would be calls.
         let StackState {
             deadlines, locals, ..
         } = state;

@@ -19,7 +19,7 @@ pub(crate) struct SentInherited(Option<Box<SentHeritage>>);
 
 struct Heritage {
     sent: SentHeritage,
-    /// Those that do not leave the thread.
+    /// The fiber-locals that cannot leave the thread.
     locals: Vec<Local>,
 }
 
@@ -88,7 +88,7 @@ fn inherit_any(stays: bool) -> Option<(SentHeritage, Vec<Local>)> {
 }
 
 impl SentInherited {
-    /// Takes it over on the thread of the fiber's hub.
+    /// Turns it into what the fiber inherits, on the thread of its hub.
     pub(crate) fn arrive(self) -> Inherited {
         Inherited(self.0.map(|sent| Heritage::new(*sent, Vec::new())))
     }
@@ -102,7 +102,7 @@ pub(crate) fn run_with(inherited: Inherited, state: &StackState, body: impl FnOn
         true => own_span(inherited, state),
         false => (inherited, None),
     };
-    // By value, because most inherit nothing, and a destructor that the compiler makes is a call.
+    // Most inherit nothing. This takes it by value, so that no destructor is called then.
     if let Some(mut heritage) = inherited.0 {
         heritage.enter(state);
     }
@@ -113,7 +113,7 @@ pub(crate) fn run_with(inherited: Inherited, state: &StackState, body: impl FnOn
     #[cfg(feature = "tracing")]
     if let Some(span) = own {
         if let Some(fiber) = state.fiber() {
-            // What is done with its wakers from now on is not told.
+            // From now on, nothing is reported about its wakers.
             fiber.set_span(None);
         }
         span.release();

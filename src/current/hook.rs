@@ -1,4 +1,4 @@
-//! Calls code that is not ours in the midst of a switch between stacks.
+//! Calls the user's code in the midst of a switch between stacks.
 
 use std::cell::Cell;
 

@@ -9,7 +9,7 @@
 //! | [`deadlines`] | the deadlines that a stack is under |
 //! | [`locals`] | the fiber-locals of a stack |
 //! | [`place`] | which code the thread is running |
-//! | [`hook`] | calls code that is not ours in the midst of a switch |
+//! | [`hook`] | calls the user's code in the midst of a switch |
 //! | `spans` | the spans of `tracing` that are entered |
 //! | [`ambient`] | state of the thread that belongs to the code that runs |
 //! | [`running_locals`] | the fiber-locals of the code that runs |

@@ -3,7 +3,7 @@
 use super::place::Frame;
 use super::{Blocker, Place, with_place};
 
-/// Records what the future waits for that is polled, if a stack of ours polls it.
+/// Records what the future that is polled waits for, if a stack of ours polls it.
 #[inline]
 pub(crate) fn note(blocker: Blocker) {
     with_place(|place| {

@@ -18,7 +18,7 @@ use tracing::{Dispatch, dispatcher};
 use super::{StackState, hook};
 use crate::shared::FiberRef;
 
-/// What a panic in a hook is reported of.
+/// What panicked, in the report of a panic in a hook.
 const SUBSCRIBER: &str = "a subscriber";
 
 /// How many spans are exited at most. A subscriber may not exit what it calls the current span.
@@ -53,8 +53,8 @@ pub(super) fn without_on<R>(state: &StackState, run: impl FnOnce() -> R) -> R {
     run()
 }
 
-/// Exits all spans for good. If that was the last that kept one open, as with a guard that was forgotten,
-/// it closes.
+/// Exits all spans for good. A span that nothing else keeps open, such as one whose guard was forgotten,
+/// closes.
 pub(super) fn discard() {
     hook::call(SUBSCRIBER, || {
         let Some((subscriber, first)) = current() else {
@@ -90,8 +90,8 @@ fn current() -> Option<(Dispatch, Id)> {
     current
 }
 
-/// Exits this span, which is the current one, and all others. This is not inside of `get_default`, where
-/// spans may never be closed that are exited.
+/// Exits this span, which is the current one, and all others. This is not done inside of `get_default`,
+/// where a span that is exited may never close.
 #[cold]
 fn exit_from(subscriber: Dispatch, first: Id) -> Exited {
     subscriber.exit(&first);
@@ -141,7 +141,7 @@ fn enter(exited: Exited) {
         let entered = hook::call(SUBSCRIBER, || {
             ids.by_ref().for_each(|id| subscriber.enter(id));
         });
-        // One that cannot be entered, because it was closed, does not keep those inside of it out.
+        // If one was closed and cannot be entered, the spans inside of it are entered nevertheless.
         if entered.is_some() {
             break;
         }
@@ -184,11 +184,11 @@ pub(super) fn of_fiber(fiber: &FiberRef, inherited: Option<&Inheritable>) -> Opt
     (!span.is_disabled()).then_some(Inheritable(span))
 }
 
-/// Tells the subscriber what is done with a waker of the fiber that has this span, in the shape of the
-/// events of tokio's wakers.
+/// Tells the subscriber, as tokio does of its tasks, what is done with a waker of the fiber that has this
+/// span.
 #[cold]
 pub(crate) fn note_waker(span: NonZeroU64, operation: &'static str) {
-    // Of a subscriber that wakes a fiber itself, nothing is told: that could go on for ever.
+    // A subscriber may wake a fiber itself. To tell it of that could go on for ever.
     if !hook::is_running() {
         hook::call(SUBSCRIBER, || {
             tracing::trace!(target: "runtime::waker", op = operation, task.id = span.get());

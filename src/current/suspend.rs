@@ -2,17 +2,19 @@
 //!
 //! The engine saves registers. The resumer keeps its own place ([`super::place::resume`]). A stack
 //! that is resumed sets its place again, and updates what it knows about unwinding.
+//!
+//! The functions named `calmly` are for a thread that counts no panic, where there is less to save.
 
 use std::thread::panicking;
 
-use super::unwinding::{SUSPENDED_PANICKING, UNWINDING_BRIDGES, mark};
+use super::unwinding::{SUSPENDED_PANICKING, UNWINDING_BRIDGES, note_abandoned};
 use super::{Resumer, StackState, ambient, place};
 use crate::base::{Unwinding, contain};
 use crate::shared::HubPart;
 use crate::switch::Suspension;
 
-/// Suspends the running stack until it is woken; if it was told to give way, without waiting for a
-/// wake. Returns whether it may be unwinding, in the sense of [`super::unwinding`].
+/// Suspends the running stack until it is woken or, if it was told to give way, until its turn comes
+/// again. Returns whether it may be unwinding, in the sense of [`super::unwinding`].
 #[inline(always)]
 pub(crate) fn pause(state: &StackState) -> bool {
     let may_unwind = if panicking() {
@@ -102,7 +104,7 @@ pub(crate) fn abandon(state: &StackState) -> ! {
     }
     if panicking() {
         SUSPENDED_PANICKING.set(SUSPENDED_PANICKING.get() + 1);
-        mark();
+        note_abandoned();
     }
     let unwinding = state.unwinding();
     loop {
@@ -125,7 +127,7 @@ fn switch(state: &StackState, part: Option<&HubPart>, how: Suspension) {
     }
 }
 
-/// This is not inlined: the closure would put what it captures into the frame of the code that waits.
+/// This is not inlined, because what the closure captures would be in the frame of the code that waits.
 #[cold]
 #[inline(never)]
 fn switch_without_ambients(state: &StackState, part: Option<&HubPart>, how: Suspension) {

@@ -31,9 +31,9 @@ thread_local! {
     /// The number of bridges of this thread that are suspended while they are surely unwinding. It
     /// may be that nothing ever polls such a bridge again.
     pub(super) static UNWINDING_BRIDGES: Cell<usize> = const { Cell::new(0) };
-    /// Whether a stack was abandoned on this thread while it was, or may have been, unwinding. If
-    /// it was, the thread's panic count never falls to zero again.
-    static MARKED: Cell<bool> = const { Cell::new(false) };
+    /// Whether a stack was abandoned on this thread that was, or may have been, unwinding. If it was,
+    /// the thread's panic count never falls to zero again.
+    static ABANDONED_UNWINDING: Cell<bool> = const { Cell::new(false) };
     /// The wakers of stacks, in any hub or bridge, whose interrupt is put off until no stack of the
     /// thread is unwinding.
     static DEFERRED: Deferred = const { Deferred(RefCell::new(Vec::new())) };
@@ -70,15 +70,16 @@ fn is_own_unwinding() -> bool {
 }
 
 /// Records that a stack is abandoned while the thread counts a panic.
-pub(super) fn mark() {
-    MARKED.set(true);
+pub(super) fn note_abandoned() {
+    ABANDONED_UNWINDING.set(true);
 }
 
-/// Returns whether the thread counts a panic that may never end while the hubs of this thread run: that
-/// of a stack that was abandoned, of a bridge, which its owner may have forgotten, or, for a hub that
-/// was made while the thread was panicking, of the code that made it.
+/// Returns whether the thread counts a panic that may never end while the hubs of this thread run. It
+/// may be that of a stack that was abandoned, or of a bridge, which its owner may have forgotten. For a
+/// hub that was `made_while_panicking`, it may be that of the code that made the hub.
 pub(crate) fn counts_a_panic_for_ever(made_while_panicking: bool) -> bool {
-    panicking() && (made_while_panicking || MARKED.get() || UNWINDING_BRIDGES.get() > 0)
+    panicking()
+        && (made_while_panicking || ABANDONED_UNWINDING.get() || UNWINDING_BRIDGES.get() > 0)
 }
 
 /// Returns the number of the next round of deferred wakes.
@@ -101,7 +102,7 @@ pub(crate) fn while_resuming<R>(resume: impl FnOnce() -> R) -> R {
     let before = panicking();
     if !before {
         // No stack that was abandoned on this thread was unwinding.
-        MARKED.set(false);
+        ABANDONED_UNWINDING.set(false);
     }
     let result = half_way::outside(|| ambient::without(resume));
     if !before && panicking() {

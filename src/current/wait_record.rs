@@ -40,7 +40,7 @@ pub(crate) struct WaitRecord {
     /// Returns the name of the type of the future.
     what: Cell<Option<fn() -> &'static str>>,
     blocker: Cell<Option<Blocker>>,
-    /// Counts the suspensions, so that a second look tells whether it is still the same one.
+    /// Counts the suspensions, so that a second look can tell whether this is still the same one.
     number: Cell<u32>,
     since: Cell<Option<Instant>>,
 }

@@ -49,8 +49,8 @@ impl WaitSite {
         WaitSite::here_unless_async(call, USE_AWAIT)
     }
 
-    /// Returns whether the running code is on a stack of ours where a call that may wait is allowed, as
-    /// long as it does not wait: whether it may suspend, too, is asked when it has to.
+    /// Returns whether the running code is on a stack of ours and may make a call that turns out not to
+    /// wait. Whether the stack may suspend is not asked yet.
     #[inline(always)]
     pub(crate) fn allows_unless_it_waits() -> bool {
         let frame = Frame::new();

@@ -17,8 +17,9 @@ pub(crate) struct Alarm {
     /// either the task finds what the hub was woken for, or the task is woken.
     raised: AtomicBool,
     task: AtomicWaker,
-    /// Whether there is such a task. Ordering: the task is dropped after this was set, or is one that
-    /// the runtime has refused, so `Relaxed`.
+    /// Whether the runtime has taken the task. Ordering: only the drop of the task reads this. A task
+    /// that the runtime refuses is dropped before this is set, and any other one after it, so `Relaxed`
+    /// will do.
     is_armed: AtomicBool,
 }
 

@@ -7,6 +7,7 @@ use super::trial::Schedule;
 use crate::shared::{Mailbox, Slice, Track};
 use crate::stack;
 
+/// The settings of a hub, and of the pool that it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) name: Box<str>,

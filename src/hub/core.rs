@@ -58,7 +58,7 @@ use crate::stack::{Stack, StackPool};
 /// | `alarm` | a driver, once | the drivers |
 /// | `member`, `taken` | the making of the hub; fibers from the queue of its pool | intake |
 /// | `root`, `root_address`, `root_waits`, `interrupts` | `run`, and the close that the root waits for | close, Ctrl-C |
-/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll` | see their types | see their types |
+/// | `stacks`, `depths`, `ids`, `recycler`, `data`, `poll`, `trial`, `rest` | see their types | see their types |
 /// | `callbacks_run` | turns | metrics |
 /// | `wakes`, `remote_wakes` | wakes, and the intake of those from other threads | metrics |
 /// | `ready_times` | wakes, turns | turns |
@@ -98,9 +98,9 @@ pub(crate) struct Core {
     /// The alarm of the task that stands by for the drivers, if there is one. Unset before it is known
     /// whether there has to be one.
     pub(crate) alarm: OnceCell<Option<Arc<Alarm>>>,
-    /// The number of fibers that were ever added until the end of the last turn.
+    /// How many of the fibers that were ever added [`thread_end`](crate::base::thread_end) knows of.
     pub(crate) noticed: Cell<u64>,
-    /// Counts the turns, for metrics and to tell whether a pass over descriptors has given way in this one.
+    /// Counts the turns, for metrics, and so that a pass over descriptors gives way once in each.
     pub(crate) turn: Cell<u64>,
     /// The turn ends when this many entries have left the ready queue since the hub was made.
     pub(crate) turn_end: Cell<u64>,
@@ -224,7 +224,7 @@ impl Core {
     }
 
     /// Called after a turn that has left something to do. Returns whether the hub waits nevertheless,
-    /// so that a virtual clock can advance. Then `cx` is woken.
+    /// so that a virtual clock can advance; if so, `cx` will be woken.
     #[inline(always)]
     pub(crate) fn rests(&self, cx: &mut Context<'_>) -> bool {
         #[cfg(feature = "test-util")]
@@ -239,7 +239,7 @@ impl Core {
         };
     }
 
-    /// Brings the entry of the ready queue to its front that the test wants to be handled next.
+    /// Brings the entry that the test wants to be handled next to the front of the ready queue.
     #[cold]
     pub(crate) fn pick(&self, trial: &Trial) {
         let slot = |n| Some(self.cold_part(self.ready.look(n)?).slot.get());
@@ -406,13 +406,13 @@ impl Core {
         })
     }
 
-    /// Counts a fiber no longer that was taken out of the queue of the pool.
+    /// Stops counting a fiber that was taken out of the queue of the pool.
     pub(crate) fn uncount_taken(&self, fiber: FiberId) {
         self.taken.borrow_mut().remove(&fiber);
     }
 
-    /// Returns whether the running code, which this hub has resumed from a task of its runtime, has come
-    /// into another runtime since. Then it must not suspend: see the Nesting Invariant of [`ResumedIn`].
+    /// Returns whether the running code, which this hub has resumed from a task of its runtime, is in
+    /// another runtime now. If so, it must not suspend: see the Nesting Invariant of [`ResumedIn`].
     #[inline]
     pub(crate) fn is_in_other_runtime(&self) -> bool {
         !is_current(&self.runtime)
@@ -445,8 +445,8 @@ impl Core {
         }
     }
 
-    /// Like [`wake`](Core::wake), for a fiber that was put into the table just now: it does not run, it is
-    /// in no queue, and so there is nothing to put off.
+    /// Like [`wake`](Core::wake), for a fiber that was put into the table just now, so that it neither
+    /// runs nor is queued.
     #[inline(always)]
     pub(crate) fn start(&self, fiber: &FiberRef) {
         let part = self.part(fiber);
@@ -464,7 +464,7 @@ impl Core {
         times.set(self.cold_part(fiber).slot.get(), fiber.id(), Instant::now());
     }
 
-    /// Returns since when fibers are ready, and what is recorded about that, if the hub does that.
+    /// Returns since when fibers are ready, and the record of their times, if the hub has these.
     #[inline(always)]
     pub(crate) fn times(&self) -> Option<(&ReadyTimes, &TimeRecord)> {
         match &self.ready_times {
@@ -473,7 +473,7 @@ impl Core {
         }
     }
 
-    /// Makes a hub go on that rests although something is ready: see [`rests`](Core::rests).
+    /// Ends the rest of a hub that waits although something is ready: see [`rests`](Core::rests).
     #[inline(always)]
     fn end_rest(&self) {
         #[cfg(feature = "test-util")]
@@ -617,7 +617,7 @@ impl Core {
     /// [`Hub::trim`](crate::Hub::trim).
     pub(crate) fn trim_all(&self) {
         for fiber in self.table.fibers() {
-            // This is what a measured fiber is measured by.
+            // A measured fiber is measured by its pages, which are given back next.
             self.depths.look(&fiber);
             fiber.trim_stack(&self.token);
         }
@@ -656,7 +656,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         if self.mailbox.running.is_read() {
-            // Whoever reads has to be done first, and takes some nanoseconds.
+            // A thread may still use one of them.
             std::mem::forget(self.kept.take());
         }
     }

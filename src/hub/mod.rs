@@ -14,6 +14,8 @@
 //! | [`alarm`] | tells the task that stands by for the drivers that the hub was woken |
 //! | [`poll`] | callbacks on descriptors that are ready |
 //! | [`interrupt`] | Ctrl-C |
+//! | [`trial`] | a test's choice of the order in which fibers run |
+//! | `rest` | lets tokio's virtual clock advance while fibers only give way |
 //!
 //! How a hub *runs* is in [`crate::scheduler`]. A thread has at most one hub for each runtime. The
 //! drivers of a hub hold only its [`Mailbox`](crate::shared::Mailbox), so they are `Send` and can

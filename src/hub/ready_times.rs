@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use crate::shared::FiberId;
 
-/// Since when each fiber of a hub is ready, by the number of its entry in the table; for hubs that record
-/// that.
+/// Since when each ready fiber of a hub is ready, by the number of its entry in the table.
 ///
 /// The allocator may be the user's and wake a fiber while the list grows. That wake is not recorded.
 #[derive(Default)]
@@ -30,7 +29,7 @@ impl ReadyTimes {
     pub(crate) fn take(&self, slot: u32, fiber: FiberId) -> Option<Instant> {
         let mut times = self.0.try_borrow_mut().ok()?;
         let (of, since) = times.get_mut(slot as usize)?.take()?;
-        // It may be what another fiber has left, which had the entry before.
+        // The fiber that had this entry of the table before may have left it.
         (of == fiber).then_some(since)
     }
 }

@@ -61,7 +61,7 @@ impl Rest {
         self.happened.set(true);
     }
 
-    /// Called after a turn that has left fibers ready. Returns whether the hub waits; then `cx` is
+    /// Called after a turn that has left fibers ready. Returns whether the hub waits; if so, `cx` will be
     /// woken. `in_trial` says whether a test has asked for a schedule.
     #[inline]
     pub(crate) fn begins(&self, cx: &mut Context<'_>, in_trial: bool) -> bool {

@@ -1,4 +1,4 @@
-//! The table: the fibers of a hub that have not ended.
+//! [`Table`]: the fibers of a hub that have not ended.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -37,9 +37,9 @@ impl Table {
         slot
     }
 
-    /// Removes the fiber with this entry, which is over. If it is `queued` still, its entry here stays
-    /// until that in the ready queue has been handled. Returns the fiber and the children of its scope,
-    /// which have to be told.
+    /// Removes the fiber with this entry, which is over. If the fiber is still `queued`, the entry stays
+    /// until the ready queue has handled its own. Returns the fiber and the children of its scope, which
+    /// have to be told.
     #[inline]
     pub(crate) fn retire(&self, slot: u32, queued: bool) -> Entry {
         let slot = slot as usize;
@@ -133,12 +133,12 @@ impl Table {
         fibers.iter().collect()
     }
 
-    /// Drops every fiber's reference. Those of fibers that have begun are forgotten instead: their stacks
-    /// are leaked (Live Stack Invariant), and so are they (Table Invariant). The code of one that is
-    /// running may even continue: `exit` called in a fiber runs the destructors of the thread's
-    /// variables on that fiber's stack.
+    /// Drops the reference to each fiber. A fiber that has begun is leaked instead, because its stack is
+    /// (Live Stack Invariant), and the stack has references that are not counted (Table Invariant). The
+    /// code on it may even continue: if a fiber calls `exit`, the destructors of thread-locals run on the
+    /// fiber's stack.
     ///
-    /// So are all, if another thread may use one: `is_read`.
+    /// If `is_read`, another thread may use one of the fibers, and all are leaked.
     pub(crate) fn clear(&self, token: &HubToken, is_read: bool) {
         for (_, entry) in self.entries.take() {
             if is_read || entry.fiber.hub_part(token).phase.get() == LocalPhase::Begun {

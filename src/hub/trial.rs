@@ -163,7 +163,7 @@ impl Trial {
         }
     }
 
-    /// Picks one of the `len` entries of the ready queue, none of which is none. `slot` returns the
+    /// Picks one of the `len` entries of the ready queue; there is at least one. `slot` returns the
     /// place in the table of the fiber that an entry stands for.
     pub(crate) fn pick(&self, len: usize, slot: impl Fn(usize) -> Option<u32>) -> usize {
         let picked = match self.schedule {
@@ -247,7 +247,7 @@ impl Trial {
         }
     }
 
-    /// Begins a turn. Returns how many entries are handled in it, at most `most`.
+    /// Begins a turn. Returns how many entries it handles, which is at most `most`.
     pub(crate) fn begin_turn(&self, most: u64) -> u64 {
         let now = Instant::now();
         let began = self.began.get().unwrap_or(now);
@@ -260,8 +260,8 @@ impl Trial {
         }
     }
 
-    /// Returns how many fibers of a pool are begun in a turn, at most `most`. None may be, so that
-    /// what is ready goes first.
+    /// Returns how many fibers from the pool's queue begin in a turn, which is at most `most`. It may be
+    /// none, so that what is ready goes first.
     pub(crate) fn starts(&self, most: u64) -> u64 {
         match self.schedule {
             Schedule::Fifo => most,

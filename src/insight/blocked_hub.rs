@@ -33,7 +33,7 @@ impl BlockedHub {
             thread: hub.thread_label(),
             running,
             lasts,
-            activity: hub.task().and_then(ThreadActivity::of),
+            activity: hub.proc_path().and_then(ThreadActivity::of),
             #[cfg(all(feature = "backtrace", unix))]
             hub: hub.clone(),
         }

@@ -30,7 +30,7 @@ impl NativeStack {
     /// Interrupts the thread of this hub by `signal`.
     pub(super) fn of(hub: &Arc<Mailbox>, signal: c_int) -> io::Result<NativeStack> {
         let unknown = || io::Error::other("the system does not say which thread it is");
-        let mut words = hub.task().ok_or_else(unknown)?.split('/');
+        let mut words = hub.proc_path().ok_or_else(unknown)?.split('/');
         let (process, thread) = (words.next(), words.nth(1));
         // Otherwise `/proc` shows the numbers of another namespace.
         let is_here = process.and_then(|id| id.parse().ok()) == Some(std::process::id());

@@ -29,7 +29,7 @@ struct Driver {
     kind: Kind,
     /// Raised when the hub is woken, if a task stands by.
     alarm: Option<Arc<Alarm>>,
-    /// The waker that the hub has.
+    /// The waker of the last poll, which the hub has too.
     waker: Option<Waker>,
     /// The surroundings of the last poll.
     polled_in: Option<Surroundings>,

@@ -1,9 +1,9 @@
 //! Takes in what other threads have sent, in bounded parts.
 //!
-//! A turn takes in only a bounded part of the mail, so that fibers, timers and callbacks that are
-//! there already get their turn too. The rest is kept in the hub's core, in order, and is handled
-//! before later mail. Wakes name fibers that have begun, so they do not wait behind requests that
-//! are left.
+//! A turn takes in only a bounded part of the mail, so that the fibers, timers and callbacks that were
+//! there before are not kept waiting. The rest is kept in the hub's core, in order, and is handled
+//! before later mail. Wakes are taken in before the requests that are left, because they are for
+//! fibers that exist already.
 
 use std::mem;
 use std::rc::Rc;
@@ -25,8 +25,8 @@ const MAX_REQUESTS: usize = 256;
 /// Takes in mail from other threads. Of new fibers and callbacks, it takes only as many as can be
 /// started in this turn, but at least `least`.
 ///
-/// If it took more, they would start before the code that they wait for and wake gets its turn, and
-/// a burst would need a stack for each of its fibers at once.
+/// If it took more, they would start before the code that they wait for has run, and a burst would
+/// need a stack for each of its fibers at once.
 #[inline]
 pub(crate) fn take(core: &Rc<Core>, least: usize) {
     if core.mailbox.has_mail() || core.has_left_mail.get() {

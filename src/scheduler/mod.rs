@@ -2,6 +2,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | [`no_hub`] | why there is no hub here |
 //! | [`callbacks`] | callbacks in the ready queue |
 //! | [`closing`] | the steps by which a hub closes |
 //! | [`intake`] | takes in what other threads have sent |

@@ -15,8 +15,8 @@ use crate::base::lock::lock;
 
 type Retired = (ThreadId, Id);
 
-/// Whether each has no hub any more. An entry stays until its runtime is dropped, so that there is one
-/// task for it, however often it gets another hub.
+/// For each, whether the thread has no hub on the runtime now. An entry stays until its runtime is
+/// dropped, so that there is one task for it, however often the runtime gets another hub.
 fn retired() -> &'static Mutex<HashMap<Retired, bool>> {
     static RETIRED: OnceLock<Mutex<HashMap<Retired, bool>>> = OnceLock::new();
     RETIRED.get_or_init(Mutex::default)

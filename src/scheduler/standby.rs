@@ -43,7 +43,7 @@ pub(super) struct Standby {
     end: CloseWaiter,
     alarm: Arc<Alarm>,
     stage: Stage,
-    /// The last turn of the hub that is known.
+    /// The number of the hub's last turn that this has seen.
     turn: u64,
 }
 
@@ -142,7 +142,7 @@ impl Standby {
         self.stage = Stage::Quiet { drives };
     }
 
-    /// Gives the hub some time. Where there is no timer for that, it only gets the looks.
+    /// Gives the hub some time. Where there is no timer for that, begins to look at once.
     fn be_patient(&mut self) {
         self.stage = match helper::try_sleep(PATIENCE) {
             Ok(timer) => Stage::Patient(timer),
@@ -162,7 +162,7 @@ impl Standby {
         Poll::Pending
     }
 
-    /// Ready if the hub was not woken just now.
+    /// Ready if enough time has passed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.stage {
             Stage::Patient(timer) => pin!(coop::unconstrained(timer)).poll(cx),

@@ -1,24 +1,29 @@
 //! One turn of the hub: what a poll of its driver does, in this order.
 //!
-//! 1. Take in a part of the mail from other threads: see [`super::intake`]. Cancel the root fiber
-//!    if Ctrl-C was meant for it. (Each resume of the root looks for it too.)
-//!    A hub of a pool then begins fibers from the pool's queue, each as soon as it is taken: those
-//!    that are still in the queue when one blocks this thread begin on other hubs.
-//! 2. Resume fibers and run callbacks from the front of the ready queue until one of these is true:
-//!    the queue is empty; the next fiber has already given way in this turn (it queued itself while
-//!    it ran, as `yield_now` does), or a pass over ready descriptors has; [`MAX_RESUMES`] entries
-//!    were handled; tokio's cooperative budget, which all fibers of one poll share, is spent. (The
-//!    budget is checked after each entry, except after a fiber that gives way, so at least one
-//!    entry is handled.) The first fiber that gives way and [`MAX_RESUMES`] set the turn's end as a
-//!    place in the queue, so that no fiber has to record when it gave way.
-//! 3. If anything is left, ask to be polled again: behind the tasks that are ready now and, every
+//! 1. Take in a part of the mail from other threads: see [`super::intake`].
+//! 2. Cancel the root fiber if Ctrl-C was pressed. (This is also done before each resume of the root.)
+//! 3. If the hub is one of a pool, begin fibers from the pool's queue, each as soon as it is taken. If
+//!    one of them blocks this thread, those that are still in the queue begin on other hubs.
+//! 4. Handle entries from the front of the ready queue, that is, resume fibers and run callbacks, until
+//!    one of these is true:
+//!     * the queue is empty;
+//!     * the next fiber has given way in this turn: it queued itself while it ran, as `yield_now` does;
+//!     * a pass over ready descriptors has given way in this turn;
+//!     * [`MAX_RESUMES`] entries were handled;
+//!     * tokio's cooperative budget, which all fibers of one poll share, is spent. This is checked after
+//!       each entry, except after a fiber that gives way, so at least one entry is handled.
+//! 5. If anything is left, ask to be polled again: behind the tasks that are ready now and, every
 //!    [`MAX_RESUMES`] entries, also behind a poll of the I/O and time drivers.
 //!
-//! Fibers that give way for ever therefore leave tokio's other tasks at least as much time as the
-//! same number of tasks would: one turn for each pass over the fibers, or for each 128 of them if
-//! there are more. Tokio polls for I/O after 128 fibers, which take about the time of the 61 tasks
-//! after which it does so (its `event_interval`). If other tasks give way for ever too, the fibers
-//! get 128 resumes for each 61 polls of those tasks, however many fibers there are.
+//! The turn's end is a place in the queue, [`Core::turn_end`]: [`MAX_RESUMES`] entries from its
+//! beginning, or just before the first fiber that has given way. So no fiber has to record when it gave
+//! way.
+//!
+//! Fibers that give way for ever leave tokio's other tasks at least as much time as the same number of
+//! tasks would: these get a turn after each pass over the fibers, or after each 128 fibers if there are
+//! more. Tokio polls for I/O after 128 fibers, which take about as long as the 61 tasks after which it
+//! does so otherwise (its `event_interval`). If other tasks give way for ever too, the fibers get 128
+//! resumes for each 61 polls of those tasks, however many fibers there are.
 
 use std::mem;
 use std::ptr;
@@ -91,7 +96,7 @@ pub(super) fn drive(core: &Rc<Core>, cx: &mut Context<'_>, driven_in: Surroundin
     }
 }
 
-/// Does steps 1 and 2. Returns how many entries were handled.
+/// Does steps 1 to 4. Returns how many fibers it has begun and entries it has handled, together.
 fn run(core: &Rc<Core>) -> u64 {
     let _hub = place::enter_hub(core);
     core.turn.set(core.turn.get() + 1);
@@ -173,8 +178,7 @@ fn left_without_run(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) {
     closing::check(core);
 }
 
-/// Handles the next entry, which is not a fiber. Returns what [`step`] returns. A pass over ready
-/// descriptors can give way as a fiber does.
+/// Handles the next entry, which is not a fiber. Returns what [`step`] returns.
 #[cold]
 fn step_other(core: &Rc<Core>) -> bool {
     core.mailbox.running.set(ptr::null_mut());
@@ -283,7 +287,7 @@ fn resume_now(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     gave_way || coop::has_budget_remaining()
 }
 
-/// Tells a test that a fiber has suspended, and cancels the fiber if the test wants it.
+/// Tells a test that a fiber has suspended, and cancels the fiber if the test wants that.
 #[cold]
 fn suspended_in_trial(core: &Rc<Core>, trial: &Trial, fiber: &FiberRef, gave_way: bool) {
     trial.suspended(core.cold_part(fiber).slot.get(), gave_way);
@@ -359,7 +363,7 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
         let outer = core.driven_in.get();
         core.driven_in.set(Surroundings::in_task());
         resume(core, fiber, part);
-        // What was there before may have been this fiber.
+        // It may have recorded this fiber before, so that is not restored.
         core.mailbox.running.set(ptr::null_mut());
         core.driven_in.set(outer);
     }

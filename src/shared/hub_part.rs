@@ -1,4 +1,5 @@
-//! [`HubPart`] and [`ColdPart`]: the parts of a fiber's header that stay on its hub's thread.
+//! [`HubPart`] and [`ColdPart`]: the parts of a fiber's header that stay on its hub's thread. Each
+//! resume uses the first one, and not the second.
 //!
 //! # States
 //!
@@ -52,7 +53,7 @@ pub(crate) struct HubPart {
     base: Cell<usize>,
 }
 
-/// The small fields of a [`HubPart`]. None is aligned, so that they and the flag of the
+/// The small fields of a [`HubPart`]. None needs an alignment, so they and the flag of the
 /// [`CoroutineCell`] before them are one word.
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -126,9 +127,9 @@ impl HubPart {
     /// known.
     ///
     /// *Top Invariant*: the stack of a suspended fiber holds nothing that lives below this address. It
-    /// holds because each suspension is in a frame that ends where `note_top` has found the stack to end
-    /// (it is inlined into that frame, or called from it), and because the engine's frames below that one
-    /// are smaller than [`MARGIN`](Self::MARGIN).
+    /// holds because `note_top`, just before, has noted an end of the stack that is at or below the end
+    /// of the frame that suspends (it is inlined into that frame, or called from it), and because the
+    /// engine's frames below that one are smaller than [`MARGIN`](Self::MARGIN).
     pub(super) fn top_if_suspended(&self) -> Option<usize> {
         let used = u16::from_ne_bytes(self.used.get());
         let suspended = self.phase.get() == LocalPhase::Begun && !self.coroutine.is_running();
@@ -137,7 +138,7 @@ impl HubPart {
             .then(|| self.base.get() - (usize::from(used) + 1) * CACHE_LINE - Self::MARGIN)
     }
 
-    /// Much more than the engine needs to suspend a stack. In optimized code that is what it pushes.
+    /// Much more than the engine needs to suspend a stack, which in optimized code is what it pushes.
     const MARGIN: usize = 4096;
 
     /// Asks the processor to fetch the lines of the stack that a resume uses: the engine's words at

@@ -13,7 +13,7 @@
 //! | `drivers_version` | written under the lock of `inbox`, read by the hub |
 //! | `counters`, `running`, `times` | written by the hub, read by any thread |
 //! | `timers` | written by the timers, read by any thread |
-//! | `name`, `pool`, `task`, `slice` | any thread; they never change |
+//! | `name`, `pool`, `proc_path`, `slice` | any thread; they never change |
 //! | `pool_queue`, `joiners`, `close_waiters` | any thread; they have locks of their own |
 //!
 //! # Orderings
@@ -114,12 +114,12 @@ pub(crate) struct Mailbox {
     /// How long fibers run, and wait until they do, if the hub records that.
     times: Option<Box<TimeRecord>>,
     /// The path of the thread below `/proc`, on Linux.
-    task: Option<Box<str>>,
+    proc_path: Option<Box<str>>,
     /// For how long a fiber may have the thread, if that is limited.
     slice: Option<Slice>,
     inbox: Mutex<Inbox>,
     /// The wakers of all that wait for fibers of the hub to end, except fibers of the same hub.
-    /// They are kept here and not with each fiber. So the thread that finds out that the hub has
+    /// They are kept here and not with each fiber, so that a thread that finds out that the hub has
     /// failed can wake all of them, under one lock.
     joiners: WakerList,
     close_waiters: WakerList,
@@ -203,7 +203,7 @@ impl Mailbox {
     ) -> (Arc<Mailbox>, HubToken) {
         let mailbox = Arc::new(Mailbox {
             runtime: Some(runtime),
-            task: task(),
+            proc_path: proc_path(),
             name,
             pool,
             slice,
@@ -245,7 +245,7 @@ impl Mailbox {
             running: RunningFiber::new(),
             timers: TimerCount::here(),
             times: None,
-            task: None,
+            proc_path: None,
             slice: None,
             inbox: Mutex::new(Inbox::default()),
             joiners: WakerList::new(),
@@ -263,8 +263,8 @@ impl Mailbox {
     }
 
     /// Returns the path of the hub's thread below `/proc`, where there is one.
-    pub(crate) fn task(&self) -> Option<&str> {
-        self.task.as_deref()
+    pub(crate) fn proc_path(&self) -> Option<&str> {
+        self.proc_path.as_deref()
     }
 
     /// Returns for how long a fiber may have the thread, if that is limited.
@@ -330,7 +330,7 @@ impl Mailbox {
         let _ = self.send(HubState::Draining, (), |inbox, ()| inbox.poll = true);
     }
 
-    /// Sends a look. It is dropped, now or later, if the hub has ended before it.
+    /// Sends a look. If the hub ends before it looks, the look is dropped.
     pub(crate) fn send_look(&self, look: Look) {
         let refused = self.send(HubState::Draining, look, |inbox, look| {
             inbox.looks.push(look);
@@ -638,7 +638,7 @@ impl Mailbox {
 }
 
 /// Returns the path of this thread below `/proc`, on Linux.
-fn task() -> Option<Box<str>> {
+fn proc_path() -> Option<Box<str>> {
     if !cfg!(target_os = "linux") {
         return None;
     }

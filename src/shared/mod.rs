@@ -19,6 +19,11 @@
 //! | [`mod@slice`] | for how long a fiber may have its hub's thread |
 //! | [`time_record`] | how long fibers run, and wait until they do |
 //! | [`metrics`] | the figures that a hub counts |
+//! | [`hub_state`] | the life cycle of a hub |
+//! | [`fiber_id`], [`fiber_names`], [`mod@origin`] | how messages and dumps name a fiber |
+//! | [`cause`], [`cancelled`] | why a fiber ended without a result |
+//! | [`hub_closed`], [`spawn_error`] | why a fiber or a callback is refused |
+//! | [`mod@track`] | what a hub records about waits |
 //!
 //! Three of these files use each other: a reference, the header that it refers to, and the mailbox
 //! through which references are sent. The other files are not part of such a circle.

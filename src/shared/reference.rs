@@ -29,12 +29,17 @@
 //! *Table Invariant*: an [`Uncounted`] is used only while a counted reference exists. It holds
 //! because the table of a fiber's hub has such a reference from the launch of the fiber until its
 //! stack has returned, and while the fiber has an entry in the ready queue. If the stack is left for
-//! ever instead, the reference is leaked with it. So these hold an [`Uncounted`]: the code on the
-//! fiber's stack, its entry in the ready queue, the hub while it resumes, launches or wakes it, and the
-//! line of a lock of `sync` in which a call on the stack waits: that one is used under the line's lock
-//! only, also on other threads, and is taken out by the call. Before the launch, a
-//! [`ResultSender`](super::ResultSender) has one too; the reference that was made with it stays
-//! with it until then. No other code makes one. (For [`FiberRef::running`], see the Reader Invariant of
+//! ever instead, the reference is leaked with it. So these may have an [`Uncounted`]:
+//!
+//! * the code on the fiber's stack;
+//! * the fiber's entry in the ready queue;
+//! * the hub, while it resumes, launches or wakes the fiber;
+//! * the line of a lock of `sync` in which a call on the stack waits. It is used only under the
+//!   line's lock, also on other threads, and the call takes it out before it ends;
+//! * before the launch, a [`ResultSender`](super::ResultSender). The counted reference that was made
+//!   with it stays with it until then.
+//!
+//! No other code makes one. (For [`FiberRef::running`], see the Reader Invariant of
 //! [`super::RunningFiber`].)
 #![allow(unsafe_code)]
 

@@ -29,10 +29,9 @@ pub(crate) struct RunningFiber {
     fiber: AtomicPtr<()>,
     /// The number of threads that are about to use `fiber`.
     readers: AtomicUsize,
-    /// How often a fiber was resumed. A figure, which orders nothing.
+    /// How often any fiber was resumed. A figure, which orders nothing.
     resumes: AtomicU64,
-    /// Where a fiber has waited that was resumed after that while anybody observes, and the number of
-    /// the resume.
+    /// The number of the last resume that was observed, and where the fiber had waited before it.
     waited: Mutex<Option<(u64, &'static Location<'static>)>>,
 }
 
@@ -107,19 +106,18 @@ impl RunningFiber {
         self.readers.load(Ordering::Acquire) > 0
     }
 
-    /// Returns how often a fiber was resumed.
+    /// Returns how often any fiber was resumed.
     #[inline]
     pub(crate) fn resumes(&self) -> u64 {
         self.resumes.load(Ordering::Relaxed)
     }
 
-    /// Records where the fiber has waited that was resumed last.
+    /// Records where the fiber that was resumed last had waited.
     pub(crate) fn note_waited(&self, at: &'static Location<'static>) {
         *lock(&self.waited) = Some((self.resumes(), at));
     }
 
-    /// Returns where the fiber has waited that was resumed as the one with this number, if it has
-    /// recorded that.
+    /// Returns where a fiber had waited before the resume with this number, if that is recorded.
     pub(crate) fn waited_at(&self, resume: u64) -> Option<&'static Location<'static>> {
         let (number, at) = (*lock(&self.waited))?;
         (number == resume).then_some(at)

@@ -14,13 +14,14 @@ use crate::base::lock::lock;
 #[derive(Default)]
 pub(crate) struct TimeRecord {
     longest: Mutex<Option<LongRun>>,
-    /// That of the above, in nanoseconds.
+    /// How long `longest` lasted, in nanoseconds.
     longest_lasts: AtomicU64,
-    /// By the power of two, in microseconds, that is greater.
+    /// How many times a fiber was ready before it ran, by the next greater power of two of the
+    /// microseconds that it took.
     ready: [AtomicU64; BUCKETS],
 }
 
-/// The number of powers of two: the last one is more than half an hour.
+/// The number of powers of two. The last one is more than half an hour.
 pub(crate) const BUCKETS: usize = 32;
 
 /// A fiber that has had its hub's thread for long.
@@ -41,8 +42,8 @@ impl TimeRecord {
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Records that a fiber has had the thread for so long; `longest` tells which one, if none has had it
-    /// for longer.
+    /// Records that a fiber has had the thread for so long. If none has had it for longer, `longest`
+    /// is called to tell which one it is.
     pub(crate) fn ran(&self, lasts: Duration, longest: impl FnOnce() -> LongRun) {
         let nanoseconds = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
         if nanoseconds > self.longest_lasts.load(Ordering::Relaxed) {

@@ -22,8 +22,8 @@ impl Frames {
     /// More calls are left out.
     pub(crate) const MOST: usize = 256;
 
-    /// The room in bytes that a stack must have left so that its frames are looked for. (The engine
-    /// leaves the stack for that. Unoptimized, what it needs before is some 500 bytes.)
+    /// The room in bytes that a stack must have left for its frames to be looked for. (The search
+    /// itself runs on another stack. To get there takes some 500 bytes without optimizations.)
     pub(crate) const ROOM: usize = 4096;
 
     pub(crate) fn new() -> Frames {

@@ -1,13 +1,14 @@
 //! Keeps stacks for new fibers.
 //!
-//! There is a last-in first-out list for each size, because the stack that came back last
-//! has the warmest memory. Taking a stack and putting it back touch only that list: they
-//! need no system call and no lock.
+//! There is a last-in first-out list for each size, because the memory of the stack that came
+//! back last is most likely still in the cache. To take a stack and to put it back touches only
+//! that list, and needs no system call and no lock.
 //!
 //! Memory goes back to the system in three ways. A stack that comes back when the list is
 //! full gives up all of its pages and its place in its mapping. When the hub is idle, the
-//! stacks in the list give up all but their topmost pages, except for the [`HOT`] that are
-//! taken next. [`Hub::trim`](crate::Hub::trim) takes all pages of all stacks in the list.
+//! stacks in the list give up all pages but those near their base, except for the [`HOT`]
+//! stacks that are taken next. [`Hub::trim`](crate::Hub::trim) takes all pages of all stacks
+//! in the list.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -21,7 +22,7 @@ use super::sys::{Source, Stack};
 /// memory when the hub is idle.
 pub(super) const HOT: usize = 32;
 
-/// The memory, in bytes, that the other stacks keep at their top. It is as much as most
+/// The memory, in bytes, that the other stacks keep below their base. It is as much as most
 /// fibers use.
 pub(super) const KEEP: usize = 16 * 1024;
 

@@ -1,6 +1,6 @@
 //! Handles Ctrl-C under [`run`](crate::run) on the main thread.
 //!
-//! | when an interrupt comes | it |
+//! | when an interrupt comes | the interrupt |
 //! |---|---|
 //! | while no hub listens | ends the process, as by default |
 //! | while a hub listens | cancels the hub's root fiber |
@@ -32,7 +32,7 @@ use crate::shared::{FiberNames, FiberRef};
 pub(crate) struct Interrupts {
     signal: sys::Signal,
     root: OnceCell<FiberRef>,
-    /// Says which fiber has the thread while an interrupt is not answered.
+    /// Reports which fiber has the thread, as long as an interrupt is not answered.
     #[cfg(unix)]
     teller: RefCell<Option<sys::Teller>>,
     /// Whether the root was sent a cancel that has not been delivered yet.

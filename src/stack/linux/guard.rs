@@ -56,8 +56,8 @@ impl Guards {
         Ok(*AVAILABLE.get_or_init(|| available))
     }
 
-    /// Creates a mapping for a moment, and splits it by a guard in its middle: an error if the process
-    /// may not have another mapping.
+    /// Creates a mapping for a moment, and splits it by a guard in its middle. Returns an error if the
+    /// process may not have another mapping.
     pub(super) fn try_another_mapping() -> io::Result<()> {
         let page = page_size();
         let memory = Mapping::new(3 * page)?;
