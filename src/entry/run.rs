@@ -15,10 +15,10 @@ use crate::handles::JoinError;
 /// # Ctrl-C
 ///
 /// On the main thread, Ctrl-C (SIGINT) cancels `f` with the message "interrupted", as
-/// [`cancel`](crate::FiberHandle::cancel) would: at its current wait or, if it does not wait,
-/// at the next wait for something that is not ready, or at [`check_cancelled`](crate::check_cancelled). If `f` catches the cancel and
-/// continues, it can be interrupted again. Ctrl-C affects no other fiber and no other hub; the
-/// other fibers are cancelled when the hub closes.
+/// [`cancel`](crate::FiberHandle::cancel) would: at its current wait or, if it does not wait, at the
+/// next wait for something that is not ready, or at [`check_cancelled`](crate::check_cancelled). If
+/// `f` catches the cancel and continues, it can be interrupted again. Ctrl-C affects no other fiber
+/// and no other hub; the other fibers are cancelled when the hub closes.
 ///
 /// If it comes again before `f` got the first, because `f` computes, blocks the thread or is in a
 /// [`shield`](crate::shield()), it ends the process, as it does by default. While a fiber has the thread,

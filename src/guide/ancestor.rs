@@ -1,9 +1,5 @@
-//! The names of Gruvi, where the idea comes from.
-//!
-//! The model of one hub that every fiber switches back to comes from Gruvi's "Fibers and
-//! the Hub" for Python.
-//!
-//! Gruvi's names correspond to these:
+//! The names of Gruvi, a library for Python. The model of one hub that every fiber switches back to
+//! comes from its "Fibers and the Hub".
 //!
 //! | Gruvi | here |
 //! |---|---|

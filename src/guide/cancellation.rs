@@ -29,9 +29,9 @@
 //! Ctrl-C under [`run`](crate::run#ctrl-c) cancels the root fiber.
 //!
 //! A *deadline* set by [`with_timeout`](crate::with_timeout) is delivered like a cancel,
-//! but at every wait inside that call until the call has ended. So is the failure of a child to the
-//! body of a [`try_scope`](crate::try_scope()). The *close* of a hub is
-//! delivered at every wait of every fiber.
+//! but at every wait inside that call until the call has ended. The failure of a child is
+//! delivered so to the body of a [`try_scope`](crate::try_scope()), and the *close* of a hub to
+//! every fiber.
 //!
 //! # What is lost
 //!
@@ -118,12 +118,12 @@
 //! others at each of their waits, and runs them until they have ended. Destructors may
 //! wait.
 //!
-//! *Abruptly*, when its runtime, its `run_until` or a bridge is dropped: each fiber is
-//! unwound at once from its current wait. Nothing is left that could wake a fiber, so it
-//! cannot wait again. A call that can return an error, such as
-//! `wait_or_cancelled`, returns it without a poll; a `wait`, which cannot, *abandons* the fiber. An abandoned stack is leaked with everything on it: it is
-//! never freed or reused, because others may hold pointers into it. A warning names the
-//! fiber, and its joiner gets an error.
+//! *Abruptly*, when its runtime or its `run_until` is dropped: each fiber is unwound at once from
+//! its current wait. (So is the body of a bridge that is dropped.) Nothing is left that could wake a
+//! fiber, so it cannot wait again. A call that can return an error, such as `wait_or_cancelled`,
+//! returns it without a poll; a `wait`, which cannot, *abandons* the fiber. An abandoned stack is
+//! leaked with everything on it: it is never freed or reused, because others may hold pointers into
+//! it. A warning names the fiber, and its joiner gets an error.
 //!
 //! If the fiber was unwinding when it was abandoned, its thread counts as panicking from
 //! then on. Cancels then reach waits that begin on this thread only through

@@ -14,8 +14,8 @@
 //! return the code keeps its shape: recursion, iterators, borrowed arguments, early returns
 //! with `?`, destructors.
 //!
-//! It is the wrong choice for code that never waits, for a handful of calls that a
-//! `spawn_blocking` each can serve, and for libraries that keep facts about their thread's
+//! It is the wrong choice for code that never waits, for a handful of calls, which can have a
+//! thread of `spawn_blocking` each, and for libraries that keep facts about their thread's
 //! stack: see [the limits](super::limits).
 //!
 //! # Where to begin

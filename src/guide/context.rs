@@ -62,8 +62,8 @@
 //! entered whenever the fiber runs, so a subscriber that shows tasks, such as tokio-console's, shows
 //! fibers too. Where that span is wanted, a subscriber is also told of each wake of the fiber, and of each
 //! clone and drop of its waker: as events of the target `runtime::waker`, again as of tokio's tasks, with
-//! `op` and, in `task.id`, the number of the span. What a subscriber does to wakers meanwhile is not told.
-//! But one that wakes fibers while it holds a lock that it needs for events should not ask for these.
+//! `op` and, in `task.id`, the number of the span. It is not told of what it does to wakers itself. A
+//! subscriber that wakes fibers while it holds a lock that it needs for events should not ask for these.
 //!
 //! The target of the span is `switchback::fiber`. A subscriber that prints everything is spared both by
 //! a filter:
@@ -136,9 +136,9 @@
 //! # opentelemetry and sentry
 //!
 //! Both keep what is current on the thread, and only guards change it, which cannot leave the thread. An
-//! ambient keeps what may be sent, so it cannot keep these; and guards of opentelemetry 0.31 that do not
-//! go in the opposite order of their making leave a context current after its guard is gone. What to do
-//! instead:
+//! ambient keeps what may be sent, so it cannot keep guards. If those of opentelemetry 0.31 are not
+//! dropped in the opposite order of their making, a context stays current after its guard is gone. What
+//! to do instead:
 //!
 //! * For opentelemetry, use spans of `tracing` and the layer of `tracing-opentelemetry`. The spans
 //!   follow fibers, and the layer takes parents and trace IDs from them.
@@ -231,8 +231,8 @@
 //! # }
 //! ```
 //!
-//! Do not wait inside of `sync_scope`: other fibers would see the value, and of two that overlap, one
-//! gives back what the other one had set, and it stays on the thread.
+//! Do not wait inside of `sync_scope`: other fibers would see the value. If two of them overlap, the one
+//! that ends last puts back the value of the other one, which then stays on the thread.
 //!
 //! # errno
 //!

@@ -92,12 +92,13 @@
 //!
 //! # Waiting for oneself
 //!
-//! **`a fiber cannot join itself: it would wait for ever; let another one join it`**, **`a fiber cannot wait for the close of
-//! its own hub: it would wait for itself; close it from its root fiber or from async code`**, **`` a
-//! fiber cannot wait for the end of its own hub's thread: it would wait for itself; close it from
-//! outside, or begin the close by dropping the `HubThread` or `HubPool` ``**, **`` a blocking job
-//! cannot wait for the end of the hub's thread that waits for its end; close it from outside, or
-//! begin the close by dropping the `HubThread` or `HubPool` ``**: let somebody else wait.
+//! **`a fiber cannot join itself: it would wait for ever; let another one join it`**, **`a fiber
+//! cannot wait for the close of its own hub: it would wait for itself; close it from its root fiber
+//! or from async code`**, **`` a fiber cannot wait for the end of its own hub's thread: it would wait
+//! for itself; close it from outside, or begin the close by dropping the `HubThread` or `HubPool`
+//! ``**, **`` a blocking job cannot wait for the end of the hub's thread that waits for its end;
+//! close it from outside, or begin the close by dropping the `HubThread` or `HubPool` ``**: let
+//! somebody else wait.
 //!
 //! **`this join blocks the thread of the hub that has to run fiber 'NAME': it would wait for ever;
 //! await it in the runtime`**, **`this wait blocks the thread of the hub whose close it waits for: it
@@ -139,8 +140,9 @@
 //!
 //! **`cannot make a runtime for the hub: ERROR`**, **`the hub's thread panicked at its start`**,
 //! **`cannot start the runtime that keeps the time for plain threads`**, **`cannot start the thread
-//! that keeps the time for plain threads: ERROR`**, **`` the threads of `compute` cannot be started: ERROR
-//! ``**, **`cannot start the thread that looks at the slices of fibers: ERROR`**: the system refused a thread or a descriptor.
+//! that keeps the time for plain threads: ERROR`**, **`` the threads of `compute` cannot be started:
+//! ERROR ``**, **`cannot start the thread that looks at the slices of fibers: ERROR`**: the system
+//! refused a thread or a descriptor.
 //!
 //! **`a pool of hubs needs at least one hub`**, **`the name of a hub's thread must not contain a zero
 //! byte`**, **`` the threads of `compute` were started before ``**: the arguments, or the order of the
@@ -159,9 +161,10 @@
 //! [`cancel_with`](crate::Fiber::cancel_with), or one of ours: `interrupted` after Ctrl-C under
 //! [`run`](crate::run()); `the hub is closing`; `the hub has ended`; `its hub ended before it had
 //! begun`; `deadline has elapsed`, of a `with_timeout` around it; `the scope is unwinding`, or `the
-//! scope was interrupted`, if its parent was ended; or why no stack could be allocated. Of pools and sets: `its pool of hubs is closed`, and `the future
-//! that waited for it was dropped`. In a [`try_scope`](crate::try_scope()): `another fiber of its scope
-//! has failed`, or `it has failed, and its scope has the error`.
+//! scope was interrupted`, if its parent was ended; or why no stack could be allocated. Of pools and
+//! sets: `its pool of hubs is closed`, and `the future that waited for it was dropped`. In a
+//! [`try_scope`](crate::try_scope()): `another fiber of its scope has failed`, or `it has failed, and
+//! its scope has the error`.
 //!
 //! **`was abandoned: it waited again while its stack was being unwound, and was leaked`**: see [how a
 //! hub ends](super::cancellation#how-a-hub-ends).
@@ -207,8 +210,9 @@
 //! **`` a `SwitchBack` was waited for again after it was ready: it is fired once; make a new one for
 //! each wait ``**: as it says.
 //!
-//! **`` a `Bridge` was polled after it was ready; make another one to run the closure again ``**, **`` an
-//! `Offload` was polled after it was ready; begin another job for another result ``**: a future was awaited twice, perhaps in a loop around `select!`.
+//! **`` a `Bridge` was polled after it was ready; make another one to run the closure again ``**,
+//! **`` an `Offload` was polled after it was ready; begin another job for another result ``**: a
+//! future was awaited twice, perhaps in a loop around `select!`.
 //!
 //! **`` a job of `CALL` did not begin: its runtime has ended; begin it before ``**: `blocking` needs a
 //! runtime that lives.
@@ -263,7 +267,8 @@
 //! dropped`**; **`` a fiber-local of type `TYPE` was set after it was dropped, or while it is being
 //! dropped; set it before ``**: as they say.
 //!
-//! **`` the future of `LocalKey::scope` was polled after it was over; make another one ``**: it was ready, or had panicked.
+//! **`` the future of `LocalKey::scope` was polled after it was over; make another one ``**: it was
+//! ready, or had panicked.
 //!
 //! # Stacks
 //!
@@ -327,21 +332,23 @@
 //! waker`, `the drop of a waker`, `a callback of the hub`, `` a callback of `Hub::poll` ``, `the drop
 //! of a callback`, `` the drop of a callback of `Hub::poll` ``, `the drop of a fiber's closure`, `the
 //! drop of a job's result`, `` an ambient's `enter` ``, `` an ambient's `leave` ``, `` an ambient's
-//! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of a
-//! fiber's result`, `the drop of an item in a stream of a pool`, `the clone of an inherited fiber-local`, `the drop of what a fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a
-//! cleanup of a `SwitchBack` ``, `a destructor in a dropped bridge`, `a timer of the hub`. Also **`a destructor of a
-//! fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **`` a job of `CALL` panicked, and nobody waits for
-//! it ``**.
+//! `inherit` ``, `the drop of an ambient`, `a subscriber`, `the drop of a fiber's result`, `the drop
+//! of an item in a stream of a pool`, `the clone of an inherited fiber-local`, `the drop of what a
+//! fiber inherits`, `the drop of a panic's payload`, `the drop of what was fired`, `` a cleanup of a
+//! `SwitchBack` ``, `a destructor in a dropped bridge`, `a timer of the hub`. Also **`a destructor of
+//! a fiber-local of fiber 'NAME' panicked`**, **`a destructor of a fiber-local panicked`**, and **``
+//! a job of `CALL` panicked, and nobody waits for it ``**.
 //!
-//! **`hub 'NAME' on thread 'NAME' stands still: fiber ID 'NAME', spawned at PLACE has had its thread for
-//! DURATION`**, maybe `, since its wait at PLACE`, on Linux `; the thread is` `computing`, `stopped` or
-//! ``asleep in `CALL` ``, and maybe **`; it is cancelled, at its next wait`**: from
-//! [`watch`](crate::watch()) or the hub's [`slice`](crate::HubBuilder::slice). The message of that cancel
-//! is **`it has had the thread of its hub for longer than its slice`**. See [hangs](super::hangs#a-fiber-blocks-the-thread). With some calls of
-//! the system it says what in a program makes them: `` : a lock, a channel or a `park` of std? ``,
-//! `` : std's `thread::sleep`? ``, `: a read that blocks?`, `: a write that blocks?`, `: a socket of
-//! std's?`, `: another event loop or executor?`, `: the end of a process?`; others have only a number,
-//! `asleep in system call NUMBER`.
+//! **`hub 'NAME' on thread 'NAME' stands still: fiber ID 'NAME', spawned at PLACE has had its thread
+//! for DURATION`**, maybe `, since its wait at PLACE`, on Linux `; the thread is` `computing`,
+//! `stopped` or ``asleep in `CALL` ``, and maybe **`; it is cancelled, at its next wait`**: from
+//! [`watch`](crate::watch()) or the hub's [`slice`](crate::HubBuilder::slice). The message of that
+//! cancel is **`it has had the thread of its hub for longer than its slice`**. See
+//! [hangs](super::hangs#a-fiber-blocks-the-thread). With some calls of the system it says what in a
+//! program makes them: `` : a lock, a channel or a `park` of std? ``, `` : std's `thread::sleep`? ``,
+//! `: a read that blocks?`, `: a write that blocks?`, `: a socket of std's?`, `: another event loop
+//! or executor?`, `: the end of a process?`; others have only a number, `asleep in system call
+//! NUMBER`.
 //!
 //! **`a limit of zero: every fiber has its thread for longer`**, **`a period of zero: nothing else would
 //! run`**: the errors of `watch` and [`watch_deadlocks`](crate::watch_deadlocks()) with no time at all.
@@ -453,9 +460,9 @@
 //! **`` a `Once` was poisoned: what it ran before has panicked ``**, **`` a `LazyLock` was poisoned: what makes
 //! its value has panicked ``**: as with std's; a cancel does not poison them.
 //!
-//! **`` `task_done` was called more often than items were put into the queue; call it once for each item ``**, **`` a `Semaphore` has no
-//! more than `usize::MAX` permits ``**, **`` a `ReentrantLock` was locked 2^32 times by its owner ``**: an
-//! error of the program.
+//! **`` `task_done` was called more often than items were put into the queue; call it once for each
+//! item ``**, **`` a `Semaphore` has no more than `usize::MAX` permits ``**, **`` a `ReentrantLock`
+//! was locked 2^32 times by its owner ``**: an error of the program.
 //!
 //! **`the lock is held, and the call does not wait`**: the error of a `try_` call of
 //! [`sync::nonpoison`](crate::sync::nonpoison).

@@ -73,11 +73,12 @@
 //!
 //! # It is slow
 //!
-//! With [`Track::Times`](crate::Track::Times), [`HubHandle::times`](crate::HubHandle::times) has the fiber that
-//! has kept the thread for the longest time, and how long fibers were ready before they ran. If many were
-//! for milliseconds, some fibers compute for too long, or the thread has too much to do. What is queued, and
-//! how many fibers, wakes, turns and timers there are, is in [`HubHandle::metrics`](crate::HubHandle::metrics).
-//! Both can be read from any thread, also while the hub is blocked.
+//! With [`Track::Times`](crate::Track::Times), [`HubHandle::times`](crate::HubHandle::times) has the
+//! fiber that has kept the thread for the longest time, and how long fibers were ready before they
+//! ran. If many were ready for milliseconds, some fibers compute for too long, or the thread has too
+//! much to do. What is queued, and how many fibers, wakes, turns and timers there are, is in
+//! [`HubHandle::metrics`](crate::HubHandle::metrics). Both can be read from any thread, also while
+//! the hub is blocked.
 //!
 //! # Who waits, and where
 //!

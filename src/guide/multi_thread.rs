@@ -41,10 +41,11 @@
 //!   while it runs need not be.
 //! * [`call`](crate::HubPool::call) is the usual way: it waits for room if the pool has limits,
 //!   and ends with the future that waits for it. [`spawn`](crate::HubPool::spawn) never waits,
-//!   and its fiber is independent. Both go to the first hub that asks for work and has room;
-//!   [`spawn_by_key`](crate::HubPool::spawn_by_key) the same hub for equal keys, so that what
-//!   these share needs no lock, and [`run_on_all`](crate::HubPool::run_on_all) spawns one on
-//!   each, for caches and for binding threads to cores.
+//!   and its fiber is independent. The fibers of both go to the first hub that asks for work and
+//!   has room.
+//! * [`spawn_by_key`](crate::HubPool::spawn_by_key) sends fibers with equal keys to the same hub, so
+//!   that what they share needs no lock. [`run_on_all`](crate::HubPool::run_on_all) spawns one fiber
+//!   on each hub, for caches and for binding threads to cores.
 //! * Choose one hub for each core that the fibers keep busy. Waiting uses no core, so two hubs
 //!   serve thousands of calls that mostly wait. A burst of calls that soon wait is often begun by the
 //!   first hub that wakes; if they compute later, [`max_fibers`](crate::HubBuilder::max_fibers) of each

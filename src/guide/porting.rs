@@ -23,7 +23,7 @@
 //! of this crate, each of 160 to 240 lines: a chat server, a key-value store, a port scanner, a work
 //! queue and a pipeline of processes. No other line of them had to change.
 //!
-//! What is left to look at, since no type tells:
+//! What the compiler does not find, and is left for you to look at:
 //!
 //! * Data behind a lock is not touched by others while its holder waits, as with threads. But a cancel,
 //!   of which std has none, poisons the lock as a panic does. Put [`shield`](crate::shield()) around a

@@ -83,8 +83,7 @@
 //! The fibers of a hub get a lock first in, first out: it is handed over when it is given back, so that a
 //! fiber that gives it back and asks for it again comes last. Between threads, a running thread may take it
 //! before one that was woken for it and does not run yet; but nobody is passed for longer than half a
-//! millisecond. Semaphores, channels, queues
-//! and conditions serve first in, first out everywhere.
+//! millisecond. Semaphores, channels, queues and conditions serve first in, first out everywhere.
 //!
 //! # Cancels and poison
 //!
@@ -133,6 +132,6 @@
 //! # What belongs to the thread
 //!
 //! A reentrant lock of others (`stdout().lock()` is one) knows its thread, and lets a second fiber of
-//! that thread in; [`sync::ReentrantLock`](crate::sync::ReentrantLock) does not. A `thread_local!` is shared by all fibers of a thread; a
-//! [`fiber_local!`](crate::fiber_local) is not. [Context](super::context) and [the
-//! limits](super::limits) have more of this kind.
+//! that thread in; [`sync::ReentrantLock`](crate::sync::ReentrantLock) does not. A `thread_local!` is
+//! shared by all fibers of a thread; a [`fiber_local!`](crate::fiber_local) is not.
+//! [Context](super::context) and [the limits](super::limits) have more of this kind.

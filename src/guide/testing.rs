@@ -72,9 +72,9 @@
 //! with `Hub::builder().start_paused(true).start_pool(1)`, or test without limits around the call.
 //!
 //! A fiber that only yields, until something has happened that takes time, would keep the clock from
-//! advancing, as it does with tokio's own tasks. With this crate's `test-util`, a hub on a paused clock
-//! on which fibers have done nothing but yield for 10,000 turns lets the clock advance to the next
-//! timer. Without it, or if a task of tokio's yields, such a test hangs: let the loop sleep.
+//! advancing, as it does with tokio's own tasks. With this crate's `test-util`, the clock advances to the
+//! next timer when the fibers of a hub have done nothing but yield for 10,000 turns. Without it, or if a
+//! task of tokio's yields, such a test hangs: let the loop sleep.
 //!
 //! # Order
 //!
@@ -175,9 +175,9 @@
 //! * A program passes for want of schedules, too. `Explorer` sets how many there are, and the report
 //!   says how many of them were different. `SWITCHBACK_SCHEDULES=100000 cargo test` searches longer.
 //! * A run in which nothing can go on any more fails at once, with the [dump](crate::Hub::dump) of
-//!   the hub, and so does one with a panic in a fiber that nobody joins. So deadlocks, lost wakes and panics
-//!   need no assertion.
-//!   (It takes ten seconds if a task of tokio's yields for ever, or sleeps for short times.)
+//!   the hub. (It takes ten seconds if a task of tokio's yields for ever, or sleeps for short times.) A
+//!   run with a panic in a fiber that nobody joins fails too. So deadlocks, lost wakes and panics need
+//!   no assertion.
 //! * The same seed gives the same schedule if nothing in the program differs from run to run. If
 //!   something does, such as the order of a `HashMap`, an unbiased `select!` (write `biased;`), or a
 //!   thread, the report says that the program is not replayable. Values that outlive a run, such as
