@@ -514,7 +514,7 @@ impl<T: 'static> fmt::Debug for LocalKey<T> {
     }
 }
 
-/// Has set the value of a key for a while. Dropping it drops the value and restores the former one.
+/// A value that a key has for a while. Dropping this drops the value and restores the former one.
 struct Scope<T: 'static> {
     key: &'static LocalKey<T>,
     former: Option<Local>,

@@ -7,13 +7,13 @@ use std::sync::Arc;
 #[cfg(unix)]
 use crate::stack::FramesEnd;
 
-/// The calls that a fiber is in while it is suspended: a part of a [`FiberDump`](crate::FiberDump); or while
-/// it keeps the thread of its hub: see [`BlockedHub`](crate::BlockedHub).
+/// The calls that a fiber is in. A [`FiberDump`](crate::FiberDump) has those of a fiber that is suspended,
+/// a [`BlockedHub`](crate::BlockedHub) those of a fiber that keeps the thread of its hub.
 ///
 /// Its [`Display`](fmt::Display) is that of a panic's backtrace, with two lines for each call. Of the calls
-/// within this crate that lead to the suspension there is only the outermost, which the program has made,
+/// within this crate that lead to the suspension, it shows only the outermost, which the program has made,
 /// such as `Mutex::lock`, and not even that if it is `.wait()`. (Calls that were inlined are recognised if
-/// the program has debug information.) Those below the fiber's closure are left out.
+/// the program has debug information.) The calls below the fiber's closure are left out.
 #[derive(Clone)]
 pub struct Backtrace {
     /// The calls at each address.

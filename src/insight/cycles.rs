@@ -147,7 +147,7 @@ fn may_end(fiber: &FiberDump) -> bool {
     !waits_for_one || fiber.deadlines > 0 || fiber.cancel_pending || is_behind_others(fiber)
 }
 
-/// Returns whether the fiber could share a lock now if nobody was before it in the line who wants to write.
+/// Returns whether the fiber could share a lock now if nobody who wants to write were before it in the line.
 fn is_behind_others(fiber: &FiberDump) -> bool {
     fiber
         .wait

@@ -67,8 +67,8 @@ impl Dump {
     /// long as a panic with a backtrace; [`dump_within`](crate::HubHandle::dump_within) does not limit
     /// that.
     ///
-    /// There are none of fibers that have the thread or have not begun. On other systems than unix
-    /// there are none at all.
+    /// A fiber that has the thread, or has not begun, has no backtrace. On other systems than unix no
+    /// fiber has one.
     ///
     /// # Examples
     ///

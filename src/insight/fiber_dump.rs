@@ -65,7 +65,7 @@ pub struct WaitDump {
     pub(super) lock: u64,
     /// Whether the fiber that has taken that lock shares it.
     pub(super) is_shared: bool,
-    /// Whether the wait is to share it too, so that it is for those who came before and want it alone.
+    /// Whether the wait is to share it too. If so, it is for those who came before and want it alone.
     pub(super) is_behind_others: bool,
 }
 

@@ -33,8 +33,8 @@ use crate::shared::{FiberId, HubMetrics, HubState};
 ///     spawned at src/main.rs:34:9 by fiber 1
 /// ```
 ///
-/// The fibers of a [bridge](crate::bridge()), which belongs to the future that polls it, are not in
-/// a dump, and neither are fibers that were abandoned.
+/// [Bridges](crate::bridge()) are not in a dump, because they belong to the tasks that poll them; neither
+/// are fibers that were abandoned.
 ///
 /// # As data
 ///

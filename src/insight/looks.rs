@@ -15,7 +15,7 @@ pub(super) struct Looks<const LIMITS: usize> {
     seen: HashMap<usize, Seen<LIMITS>>,
 }
 
-/// A hub that has the same fiber since some look. It has several limits, each of which is passed once.
+/// A hub whose thread the same fiber has had since some look. Each of its limits is passed once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<const LIMITS: usize> {
     now: Instant,
@@ -25,7 +25,7 @@ pub(super) struct Seen<const LIMITS: usize> {
     is_new: bool,
 }
 
-/// A resume of a fiber, which no other one of the process is equal to.
+/// Identifies one resume of a fiber among all of the process.
 type Resume = (FiberId, u64);
 
 impl<const LIMITS: usize> Looks<LIMITS> {
@@ -46,7 +46,7 @@ impl<const LIMITS: usize> Looks<LIMITS> {
             self.seen.clear();
         }
         self.now = now;
-        // Those that were not seen in the last look have ended, or no fiber ran.
+        // The hubs that were not seen in the last look have ended, or ran no fiber.
         self.seen.retain(|_, seen| std::mem::take(&mut seen.is_new));
     }
 
@@ -84,7 +84,7 @@ impl<const LIMITS: usize> Seen<LIMITS> {
     }
 }
 
-/// When the last few reports were made, of which there are at most [`MOST`] a minute.
+/// When the reports of the last minute were made. There are at most [`MOST`] of them.
 #[derive(Debug, Default)]
 pub(super) struct Reports(Vec<Instant>);
 

@@ -1,4 +1,4 @@
-//! [`NativeStack`]: the calls that a thread is in that runs.
+//! [`NativeStack`]: the calls that a running thread is in.
 
 use std::io;
 use std::os::raw::c_int;

@@ -57,10 +57,10 @@ impl Running {
         self.fiber.origin().parent
     }
 
-    /// Returns where the fiber has waited before it got the thread. That is known if somebody
-    /// [watches](crate::watch()) since then, or a hub of the process has a
-    /// [slice](crate::HubBuilder::slice), and if the fiber's hub [tracks](crate::HubBuilder::track) waits;
-    /// and if the fiber did wait: it may have begun, or given way.
+    /// Returns where the fiber had waited before it got the thread, unless it had just begun or given way.
+    /// This is known if the fiber's hub [tracks](crate::HubBuilder::track) waits, and if at that time
+    /// somebody [watched](crate::watch()), or a hub of the process had a
+    /// [slice](crate::HubBuilder::slice).
     #[must_use]
     pub fn waited_at(&self) -> Option<SourcePlace> {
         self.waited_at.map(SourcePlace::new)

@@ -15,7 +15,7 @@ use crate::scheduler::hubs;
 use crate::shared::{Observer, Slice};
 
 /// Makes one thread of the process look at the hubs that have slices, until the guard is dropped. Does
-/// nothing if this is none.
+/// nothing without a slice.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ impl Drop for SliceGuard {
 }
 
 struct State {
-    /// Those of all guards.
+    /// The slices of all guards.
     slices: Vec<Slice>,
     is_running: bool,
 }
@@ -101,7 +101,8 @@ fn look_until_over() {
 /// The message of the cancel.
 const WHY: &str = "it has had the thread of its hub for longer than its slice";
 
-/// Waits until it is time to look. Returns how often that is, or `None` if no hub has a slice any more.
+/// Waits until it is time to look. Returns the time between two looks, or `None` if no hub has a slice any
+/// more.
 fn wait() -> Option<Duration> {
     let mut state = lock(&STATE);
     if let Some(period) = state.period() {

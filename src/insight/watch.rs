@@ -14,13 +14,13 @@ use crate::base::lock::lock;
 use crate::scheduler::hubs;
 use crate::shared::Observer;
 
-/// Calls `f` when one fiber has had the thread of its hub for longer than `limit`, while it has it. So
-/// it computes without waiting, or calls something that blocks the thread, and no other fiber of the
-/// hub runs.
+/// Calls `f` when one fiber has had the thread of its hub for longer than `limit`, and still has it.
+/// Such a fiber computes without waiting, or calls something that blocks the thread, and no other fiber
+/// of the hub runs.
 ///
-/// This watches all hubs of the process, until the guard is dropped. `f` is told once of each such
-/// time, with the fiber, where it was spawned, and on Linux what the thread is doing; and at most
-/// six times a minute. [`BlockedHub::report`] as `f` writes it to stderr, or to `tracing`.
+/// This watches all hubs of the process, until the guard is dropped. `f` is called once each time that
+/// this happens, but at most six times a minute. It is told the fiber, where that was spawned, and on
+/// Linux what the thread is doing. [`BlockedHub::report`] as `f` writes it to stderr, or to `tracing`.
 ///
 /// One thread looks at the hubs, eight times in each `limit` and at most a thousand times a second; so
 /// `f` comes up to an eighth late. Looking costs a hub nothing; but while anybody watches, each fiber that

@@ -342,10 +342,10 @@ fn current() -> stack_t {
 
 /// A sample of a thread: where it was when it was asked, and a copy of its stack.
 ///
-/// The handler of the signal that asks may interrupt the thread anywhere: in a switch of stacks, while it
-/// unwinds, allocates or loads a library. So it only copies. It takes no lock and allocates nothing. Of what
-/// the program changes it reads two atomics, and the stack, which it leaves to the system, since that stops
-/// at memory that is not there. What the copy means is found out on the thread that has asked.
+/// The signal may interrupt the thread anywhere: in a switch of stacks, while it unwinds, allocates or
+/// loads a library. So its handler only copies, takes no lock, and allocates nothing. It reads two atomics,
+/// and the system copies the stack, because that stops at memory which is not there. The thread that has
+/// asked finds out what the copy means.
 ///
 /// *Sample Invariant*: the `Buffer` is used by the handler that has brought `STATE` from `ASKED` to
 /// `WRITING`, until it stores `DONE`, and otherwise by the thread that holds `ASKING`. It holds because
@@ -404,8 +404,8 @@ pub(crate) mod sample {
     ];
     const STACK_POINTER: usize = 7;
 
-    /// The stack is copied in pieces of which none crosses the end of a page, since the system copies a
-    /// piece or nothing of it.
+    /// The stack is copied in pieces, none of which crosses the end of a page, because the system copies
+    /// all of a piece or nothing.
     const PIECE: usize = 4096;
     const PIECES: usize = 64;
 
@@ -448,7 +448,7 @@ pub(crate) mod sample {
         u64::from(thread.unsigned_abs()) << 2 | phase
     }
 
-    /// With a handler that returns, a thread that has failed would fail again and again.
+    /// A fault raises these. If their handler returned, it would recur for ever.
     const FAULTS: [c_int; 7] = [
         libc::SIGSEGV,
         libc::SIGBUS,
@@ -459,8 +459,8 @@ pub(crate) mod sample {
         libc::SIGABRT,
     ];
 
-    /// By these a process is ended or stopped from outside, which the default action does. So they have that
-    /// use also if nobody handles them.
+    /// With these a process is ended or stopped from outside, by their default action. So they are in use
+    /// even where nobody handles them.
     const REQUESTS: [c_int; 7] = [
         libc::SIGHUP,
         libc::SIGINT,
@@ -475,7 +475,7 @@ pub(crate) mod sample {
     static ASKING: Mutex<()> = Mutex::new(());
 
     /// How often to look for an answer, which takes a second or so. A thread that blocks the signal never
-    /// gives one. This is no time, which passes also while the system runs other processes only.
+    /// gives one. (A limit of time could pass while the system runs only other processes.)
     const LOOKS: u32 = 10_000;
     const PAUSE: Duration = Duration::from_micros(50);
 
@@ -484,7 +484,7 @@ pub(crate) mod sample {
     pub(crate) fn take(hub: &Arc<Mailbox>, thread: i32, signal: c_int) -> io::Result<Sample> {
         let _asking = lock(&ASKING);
         let [asked, done] = [ASKED, DONE].map(|phase| state(thread, phase));
-        // One that was given up may have been written since.
+        // The handler of a sample that was given up may have begun since, and still write.
         if STATE.load(Ordering::Acquire) & DONE == WRITING {
             return Err(io::Error::other("an earlier sample is still written"));
         }

@@ -241,7 +241,7 @@ pub(super) struct ReentrantCell<T: ?Sized> {
     lock: RawLock,
     /// The number of the owner; zero if there is none. Only the owner sets it, or finds itself in it.
     owner: AtomicU64,
-    /// How often the owner is in.
+    /// How many entries the owner has.
     depth: AtomicU32,
     value: T,
 }

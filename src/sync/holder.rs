@@ -14,18 +14,19 @@ use crate::shared::Contended;
 #[cfg(debug_assertions)]
 use crate::shared::{FiberRef, Phase, held_locks};
 
-/// The fiber that has taken a lock, if its hub [tracks](crate::Track) waits; of those who share it, one.
+/// The fiber that has taken a lock, if its hub [tracks](crate::Track) waits.
 ///
-/// Who has taken the lock writes its number, and takes it back before it gives the lock back. That is two
-/// stores, also where nobody ever asks. So a fiber whose number is found holds the lock, or is about to
-/// give it back; one that holds it may be missing, since of those who share it only one is recorded: the
-/// first who finds no other, since one who keeps the lock for long is there before those who use it for a
-/// moment. What was recorded is kept with the hold, which may end on another thread or in another fiber.
+/// Who takes the lock writes the number of its fiber here, and removes it before it gives the lock back:
+/// two stores, even if nobody ever asks. So a fiber whose number is found here holds the lock, or is about
+/// to give it back.
 ///
-/// `contended` has a copy for dumps, which is right for as long as somebody is in the lock's line: it is
-/// made by one who joins the line, and each change of the holder from then on takes the slow path, which
-/// makes it anew. (One who takes the lock just when the line is joined, on another thread, may be missing
-/// in it.)
+/// Of those who share the lock, only one is recorded: the first who finds no other. That is likely to be
+/// the one who keeps the lock for long. The hold remembers what was recorded for it, because it may end on
+/// another thread or in another fiber.
+///
+/// `contended` has a copy for dumps. One who joins the lock's line makes it, and while somebody is in the
+/// line, each change of the holder takes the slow path, which renews it. (One who takes the lock on another
+/// thread just when the line is joined may be missing in it.)
 #[derive(Debug)]
 pub(super) struct Holder {
     /// The number of the fiber, or 0.
@@ -91,7 +92,7 @@ impl Holder {
     /// Records that a fiber which was recorded is about to give back its share.
     #[inline(always)]
     pub(super) fn end_shared(&self, fiber: u64) {
-        // Two who came at the same time may both have been recorded, so that one has replaced the other.
+        // Of two who came at the same time, one may have replaced the other.
         if self.number.load(Ordering::Relaxed) == fiber {
             self.number.store(0, Ordering::Relaxed);
         }
@@ -105,15 +106,15 @@ impl Holder {
         fiber
     }
 
-    /// Makes the copy for dumps anew, if there is one.
+    /// Renews the copy for dumps, if there is one.
     pub(super) fn show(&self, is_shared: bool) {
         if let Some(contended) = self.contended.get() {
             contended.set_holder(self.number.load(Ordering::Relaxed), is_shared);
         }
     }
 
-    /// Returns what a fiber waits for that joins the line to share the lock, or to have it alone, if its
-    /// hub tracks that.
+    /// Returns what the running fiber will wait for when it joins the line, to share the lock or to have it
+    /// alone, if its hub tracks waits.
     pub(super) fn blocker(&self, shares: bool) -> Option<Blocker> {
         let is_tracked = tracked_fiber() != 0;
         is_tracked.then(|| {

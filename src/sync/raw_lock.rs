@@ -73,11 +73,11 @@ impl Mode {
     }
 }
 
-/// That the lock is held exclusively, for the guard of one who has just taken it.
+/// An exclusive hold of the lock, for the guard of one who has just taken it.
 #[derive(Debug)]
 pub(super) struct ExclusiveHold;
 
-/// That the lock is shared, for the guard of one who has just taken it.
+/// A shared hold of the lock, for the guard of one who has just taken it.
 #[derive(Debug)]
 pub(super) struct SharedHold {
     /// The number of the fiber that was recorded for it, or 0.
@@ -188,9 +188,9 @@ impl RawLock {
         }
     }
 
-    /// Makes the copy of who holds the lock anew. This is for one who has the lock of the line, or holds
-    /// this one exclusively. What it makes is true, or is about to be made anew: who gives the lock back
-    /// after somebody has joined the line waits for the line's lock.
+    /// Renews the copy of who holds the lock. The caller has the lock of the line, or holds this one
+    /// exclusively. The copy is true, or is about to be renewed, because one who gives the lock back after
+    /// somebody has joined the line waits for the line's lock.
     fn show_holder(&self) {
         let word = self.word.load(Ordering::Relaxed);
         self.holder.show(word & EXCLUSIVE == 0);
@@ -241,11 +241,11 @@ impl RawLock {
             .is_ok()
     }
 
-    /// Shows those in the line that one who shared the lock has given it `back`, which is what the word
-    /// was before.
+    /// Tells those in the line that one who shared the lock has given it back. `before` is what the word
+    /// was until then.
     #[cold]
-    fn release_shared_to_line(&self, back: usize) {
-        match back == SHARED | QUEUED {
+    fn release_shared_to_line(&self, before: usize) {
+        match before == SHARED | QUEUED {
             true => self.release_to_line(0),
             false => self.show_holder_to_line(),
         }

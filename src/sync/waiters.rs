@@ -2,8 +2,8 @@
 //!
 //! It is kept under a lock, together with what is waited for. A waiter adds itself and is later *told*,
 //! by someone who takes it out of the line and leaves in its entry what it waited for. It then removes
-//! its entry; if it ends before that, it gives back what it was told. Since both is done under the
-//! lock, nothing is lost in between.
+//! its entry. If it ends before that, it passes on what was left for it. Both are done under the lock, so
+//! nothing is lost in between.
 //!
 //! Wakers are foreign code. They are cloned before the lock is taken, and woken and dropped after it was
 //! released.
@@ -134,7 +134,7 @@ impl<P> Waiters<P> {
         (after != NONE).then_some(Key(after))
     }
 
-    /// Adds a waiter at the end of the line, if it is known already who that is.
+    /// Adds an entry at the end of the line, with its waiter if that is known already.
     #[inline]
     pub(super) fn add(&mut self, what: P, waiter: Option<Waiter>) -> Key {
         let key = self.entries.insert(Entry {
@@ -200,7 +200,7 @@ impl<P> Waiters<P> {
         }
     }
 
-    /// Leaves another waiter in an entry, if there is another one. Returns the old one, to be
+    /// Replaces the waiter of an entry, if `waiter` is one. Returns the old one, to be
     /// [dropped](drop_waiter).
     #[must_use]
     pub(super) fn set_waiter(&mut self, key: Key, waiter: Option<Waiter>) -> Option<Waiter> {
@@ -244,7 +244,7 @@ impl<P> Waiters<P> {
         Some((entry.what, here))
     }
 
-    /// Gives back what a crowd has needed once.
+    /// Frees the memory of a line that was long.
     #[inline(always)]
     fn trim(&mut self) {
         const KEPT: usize = 64;
@@ -279,8 +279,8 @@ impl<P> fmt::Debug for Waiters<P> {
     }
 }
 
-/// Locks what the waiters that `line` finds there wait for, to poll one of them, or one who is not in the
-/// line yet. Returns also the waiter, if it may have to be left.
+/// Locks `mutex`, so that the waiter with this seat in the line, or before it joins the line, can be
+/// polled. Also returns the waiter to leave there, unless the one that is there will do.
 #[inline]
 pub(super) fn lock_to_poll<'a, S, P>(
     mutex: &'a ConstMutex<S>,

@@ -183,7 +183,7 @@ impl Poller {
         // On an error or a panic, the callback is dropped after the borrow has ended.
         let mut callback = Some(Box::new(callback) as Callback);
         let key = self.table.borrow_mut().add(fd, events, &mut callback);
-        self.see_to_it();
+        self.poll_new_set();
         Ok(PollHandle {
             poller: self.number,
             fd,
@@ -206,7 +206,7 @@ impl Poller {
         }
         self.check_open()?;
         let updated = self.table.borrow_mut().update(handle.key, events);
-        self.see_to_it();
+        self.poll_new_set();
         match updated {
             Some(updated) => updated.map_err(|e| CannotPoll::error(handle.fd, e)),
             None => Err(why("the callback was removed; add it again")),
@@ -223,7 +223,7 @@ impl Poller {
             return false;
         }
         let removed = self.table.borrow_mut().remove(handle.key);
-        self.see_to_it();
+        self.poll_new_set();
         // The callback is dropped here, on the caller's stack, after the borrow has ended.
         removed.is_some()
     }
@@ -237,7 +237,7 @@ impl Poller {
 
     /// Queues a poll if the set is new: a set has to be polled once before it can wake the
     /// hub.
-    fn see_to_it(&self) {
+    fn poll_new_set(&self) {
         if self.table.borrow_mut().take_unpolled() {
             self.signal.wake_by_ref();
         }
