@@ -184,7 +184,7 @@
 //! | i686 Linux | the tests of fibers, stacks, hubs and Ctrl-C, and an example with `panic = "abort"` |
 //! | aarch64 Linux, under qemu | the same, but for crowds of busy fibers |
 //! | x86-64 Windows, under wine | the tests of fibers, stacks and Ctrl-C, and the example |
-//! | aarch64 macOS | nothing: all tests are compiled |
+//! | aarch64 macOS | nothing: the tests are compiled, but for those of what is in std's shape |
 //! | x86-64 FreeBSD | nothing: the tests of stacks are compiled |
 //! | others | nothing: their code was only read |
 //!
