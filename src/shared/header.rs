@@ -169,7 +169,7 @@ pub(crate) struct Header {
 #[cfg(all(
     target_os = "linux",
     target_pointer_width = "64",
-    not(any(switchback_system_stacks, switchback_no_spares))
+    not(any(switchback_system_stacks, switchback_no_spares, switchback_loom))
 ))]
 const _: () = {
     assert!(std::mem::offset_of!(Header, count) == crate::base::CACHE_LINE);
