@@ -139,9 +139,9 @@ where
 
 /// What lives around a scope, for the body and the children: see [`around`].
 ///
-/// It is not a `&'scope V`, because that would imply `V: 'scope` in the body's closure. From two such
-/// facts, of `'env` and of `V`, the compiler concludes that whatever the children borrow has to be
-/// `'static`, even if `V` is.
+/// It is not a `&'scope V`, because that would imply `V: 'scope` in the body's closure. From this and
+/// `'env: 'scope` together, the compiler concludes that whatever the children borrow has to be `'static`,
+/// even if `V` is.
 pub(crate) struct Around<'scope, V> {
     /// It makes this invariant in `V`.
     value: *mut V,

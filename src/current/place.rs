@@ -19,10 +19,10 @@
 //! For the same reasons, while `CURRENT` holds neither `Stack` nor `Poll`, [`BENEATH`] points to
 //! the state of the innermost stack of ours, or is null if there is none.
 //!
-//! *Root Invariant*: `state` in a fiber's hub rest, if it is set and the fiber's phase is `Begun`,
-//! points to the [`StackState`] at the root of its stack. It is set when the stack begins. When the
-//! stack has returned, its hub sets the phase to `Over` before any other code runs; a stack that is
-//! left for ever is not freed (Live Stack Invariant of [`crate::switch`]).
+//! *Root Invariant*: `state` in a fiber's [cold part](crate::shared::ColdPart), if it is set and the
+//! fiber's phase is `Begun`, points to the [`StackState`] at the root of its stack. It is set when the
+//! stack begins. When the stack has returned, its hub sets the phase to `Over` before any other code
+//! runs; a stack that is left for ever is not freed (Live Stack Invariant of [`crate::switch`]).
 #![allow(unsafe_code)]
 
 use std::cell::Cell;

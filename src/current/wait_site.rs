@@ -25,10 +25,15 @@ pub(crate) enum WaitSite {
 /// Why waiting is not allowed.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
+    /// The code is async.
     Async,
+    /// A wait on this stack or thread polls a future, whose code this is.
     Poll,
+    /// The code is a callback of the hub.
     Hub,
+    /// The code is a waker, or other foreign code that is called in the middle of something.
     Waker,
+    /// An executor was entered or left on this stack.
     Elsewhere,
     /// `assert_no_switchpoints` forbids the wait. Without it, the code would wait at this site.
     Forbidden(WaitSite),

@@ -255,7 +255,7 @@ impl Core {
         fiber.hub_part(&self.token)
     }
 
-    /// Returns the rest of what the header has for this hub.
+    /// Returns the part of a fiber's header that only this hub uses, and not at each resume.
     #[inline]
     pub(crate) fn cold_part<'a>(&'a self, fiber: &'a FiberRef) -> &'a ColdPart {
         fiber.cold_part(&self.token)

@@ -27,7 +27,7 @@ pub(crate) struct Entry {
 }
 
 impl Table {
-    /// Adds a fiber. Returns the number of its entry, for its hub part.
+    /// Adds a fiber. Returns the number of its entry, for its [`slot`](crate::shared::ColdPart).
     #[inline(always)]
     pub(crate) fn add(&self, entry: Entry) -> u32 {
         let mut entries = self.entries.borrow_mut();

@@ -313,7 +313,7 @@ impl Header {
         &self.hub_part
     }
 
-    /// Returns the rest of what only the fiber's hub uses.
+    /// Returns the part that only the fiber's hub uses, and not at each resume.
     ///
     /// # Panics
     ///

@@ -66,9 +66,9 @@
 //! What is unstable in std is absent, such as guards that are mapped, `mpmc` and `ReentrantLock::try_lock`,
 //! except where the table has it.
 
-// The locks stand on `raw_lock`, which knows its `holder`; `mpsc` and the queues on `channel`; what is
-// initialised once on `cell`. `waiters` are those who wait for one of them, in a line, and `line` is for
-// those who only wait to be notified.
+// The locks stand on `cell`, which has their values, and on `raw_lock`, which knows its `holder`; `mpsc`
+// and the queues stand on `channel`. `waiters` are those who wait for any of these, in a line. `line` is
+// for those who only wait to be notified.
 
 mod barrier;
 mod cell;
