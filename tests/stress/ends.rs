@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::future::{Future, pending};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -147,9 +147,10 @@ fn runtime() -> Runtime {
     runtime.expect("a runtime can be made")
 }
 
-fn poll<F: Future>(future: F) {
+/// Returns whether it is done.
+fn poll<F: Future>(future: F) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    let _ = pin!(future).poll(&mut cx);
+    pin!(future).poll(&mut cx).is_ready()
 }
 
 /// Calls of the library, of which none may touch a suspended stack.
@@ -199,8 +200,12 @@ const CALLS: &[fn(&mut Kit)] = &[
         kit.fibers.clear();
     },
     |kit| {
-        if let Some(fiber) = kit.fibers.first_mut() {
-            poll(fiber.join());
+        if kit
+            .fibers
+            .first_mut()
+            .is_some_and(|fiber| poll(fiber.join()))
+        {
+            kit.fibers.remove(0);
         }
     },
     |kit| {
@@ -219,9 +224,8 @@ const CALLS: &[fn(&mut Kit)] = &[
     |kit| {
         kit.marks.go_on.notify_waiters();
         for watched in &mut kit.bridges {
-            if let Some(bridge) = &mut watched.bridge {
-                let mut cx = Context::from_waker(Waker::noop());
-                let _ = Pin::new(bridge).poll(&mut cx);
+            if watched.bridge.as_mut().is_some_and(poll) {
+                watched.bridge = None;
             }
         }
     },
