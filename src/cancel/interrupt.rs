@@ -142,6 +142,8 @@ fn take_now(state: &StackState, may_unwind: bool, on: OnInterrupt) -> Option<Int
         }
         return Some(Interrupt::HubGone);
     }
+    // What an earlier wait has recorded holds no longer, also if that was over at once.
+    state.resumer.put_off(false);
     if can_throw || on == OnInterrupt::Error {
         return take_pending(state).map(Interrupt::Thrown);
     }

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -1125,6 +1126,36 @@ fn a_deadline_in_a_bridge_put_off_because_of_an_unwinding_fiber_is_delivered() {
         assert!(begin.elapsed() < Duration::from_secs(1));
         assert!(unwinding.join().await.unwrap_err().is_panic());
     });
+}
+
+#[test]
+fn the_end_of_run_until_waits_for_a_shield_entered_after_the_close_was_put_off() {
+    // The thread counts as panicking until its end.
+    let thread = std::thread::spawn(|| {
+        paused_local_runtime().block_on(async {
+            let mut unwinding = bridge(|| {
+                let _waits = OnDrop(|| pending::<()>().wait());
+                resume_unwind(Box::new("the bridge panics"));
+            });
+            assert!(poll_once(Pin::new(&mut unwinding)).is_pending());
+            let left_shield = Rc::new(Cell::new(false));
+            let theirs = left_shield.clone();
+            let hub = Hub::run_until(async move {
+                drop(spawn(move || {
+                    shield(|| sleep(ms(10)).wait());
+                    // Here the close is put off, and the wait is over at once.
+                    ready(()).wait();
+                    shield(|| sleep(ms(10)).wait());
+                    theirs.set(true);
+                }));
+                settle().await;
+            });
+            hub.await;
+            assert!(left_shield.get(), "it was unwound in the shield");
+            std::mem::forget(unwinding);
+        });
+    });
+    thread.join().unwrap();
 }
 
 #[test]
