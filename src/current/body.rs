@@ -65,6 +65,8 @@ where
     sender.complete(cause, !state.locals.is_empty(), &mut || {
         state.locals.end(Some(&sender.fiber().name()));
     });
+    // If there were none, they have not been ended.
+    state.locals.seal();
 }
 
 /// Returns the cancel of a fiber that has not begun to run, if there is one.

@@ -11,6 +11,9 @@
 //! where destructors may wait. A value passes through two lists of its [`Table`]: `live`
 //! and then, just before it is dropped, `gone`. A key in `gone` is not initialised again,
 //! so each key comes up at most once after the end has begun, and the loop terminates.
+//!
+//! Code that runs on the stack after that, such as an ambient that leaves, finds no values and makes
+//! none: nothing would drop them before the stack's state is gone, in which they are.
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -202,6 +205,12 @@ impl Locals {
                 report_panic(fiber, payload);
             }
         }
+        self.seal();
+    }
+
+    /// From now on no value is initialised.
+    #[inline(always)]
+    pub(crate) fn seal(&self) {
         self.ended.set(true);
     }
 

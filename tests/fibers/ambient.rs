@@ -12,8 +12,8 @@ use std::time::Duration;
 use switchback::ambient::{Ambient, Registration, register};
 use switchback::stream::from_iter;
 use switchback::{
-    Hub, HubPool, SwitchBack, bridge, catch_cancel, prelude::*, scope, shield, sleep, spawn,
-    with_timeout, yield_now,
+    Hub, HubPool, SwitchBack, bridge, catch_cancel, fiber_local, prelude::*, scope, shield, sleep,
+    spawn, with_timeout, yield_now,
 };
 use tokio_test::block_on;
 
@@ -450,6 +450,56 @@ fn an_ambient_that_misbehaves_harms_nobody_else() {
             assert_eq!(drops.count(), 1);
             assert_names(&[]);
         }
+    }) else {
+        return;
+    };
+    child.assert_success();
+}
+
+thread_local! {
+    /// Whether the last access in [`UsesLocal`] has found a value, or made one.
+    static FOUND: Cell<bool> = const { Cell::new(false) };
+}
+
+fiber_local! {
+    static USED: OnDrop<fn()> = OnDrop(|| {
+        // The destructor uses fiber-locals, and waits.
+        let _ = LATER.try_with(|_| ());
+        let _ = yield_now().wait_or_cancelled();
+    });
+    static LATER: Cell<u32> = Cell::new(0);
+}
+
+struct UsesLocal;
+
+impl Ambient for UsesLocal {
+    type Saved = ();
+
+    fn inherit(&self) {}
+
+    fn leave(&self) {
+        FOUND.set(USED.try_with(|_| ()).is_ok());
+    }
+
+    fn enter(&self, (): ()) {}
+}
+
+#[test]
+fn an_ambient_that_leaves_a_fiber_that_has_ended_finds_no_fiber_locals_and_makes_none() {
+    let Some(child) = in_child(|| {
+        let _registration = register(UsesLocal);
+        in_root_fiber(|| {
+            spawn(|| ()).wait().unwrap();
+            assert!(!FOUND.get(), "of a fiber that had none");
+            spawn(|| USED.with(|_| ())).wait().unwrap();
+            assert!(!FOUND.get(), "of a fiber that had some");
+            bridge(|| ()).wait();
+            assert!(!FOUND.get(), "of a bridge");
+            let fiber = spawn(|| yield_now().wait());
+            yield_now().wait();
+            assert!(FOUND.get(), "of a fiber that waits");
+            fiber.wait().unwrap();
+        });
     }) else {
         return;
     };
