@@ -8,6 +8,9 @@
 //! | `QUEUED` | somebody is in the line. It is changed under the lock of the line only, and is set there if and only if the line is not empty |
 //! | the rest | how many hold it shared, in units of `SHARED` |
 //!
+//! Guards can be forgotten, and on 32-bit systems as many as the word can count. So once the highest bit
+//! is set, `FULL`, those who want to share the lock wait too.
+//!
 //! Free and unqueued, the lock is taken with one compare-exchange, and given back with one. Who finds it
 //! held joins the line, under the line's lock, in the same step in which it sets `QUEUED`. Who gives it
 //! back finds that bit and looks at the line. So either the one sees that the lock is free, or the other
@@ -41,6 +44,7 @@ use crate::current::{forget_lock, note, tracked_fiber};
 const EXCLUSIVE: usize = 1;
 const QUEUED: usize = 2;
 const SHARED: usize = 4;
+const FULL: usize = 1 << (usize::BITS - 1);
 
 /// How long the first in the line is passed by those on other threads.
 #[cfg_attr(all(test, switchback_loom), allow(dead_code))]
@@ -68,7 +72,16 @@ impl Mode {
     fn conflicts(self) -> usize {
         match self {
             Mode::Exclusive => !QUEUED,
-            Mode::Shared => EXCLUSIVE,
+            Mode::Shared => EXCLUSIVE | FULL,
+        }
+    }
+
+    /// The bits of which none may be set when one adds it who was not in the line. One who shares does
+    /// not pass those in the line.
+    fn conflicts_outside(self) -> usize {
+        match self {
+            Mode::Exclusive => self.conflicts(),
+            Mode::Shared => self.conflicts() | QUEUED,
         }
     }
 }
@@ -167,12 +180,7 @@ impl RawLock {
 
     #[cold]
     fn try_acquire_slowly(&self, mode: Mode, fiber: u64) -> bool {
-        // One who shares does not pass those in the line.
-        let conflicts = match mode {
-            Mode::Exclusive => !QUEUED,
-            Mode::Shared => EXCLUSIVE | QUEUED,
-        };
-        let taken = self.take_unless(conflicts, mode);
+        let taken = self.take_unless(mode.conflicts_outside(), mode);
         if taken {
             self.note_holder(mode, fiber);
         }
@@ -404,10 +412,7 @@ impl RawLock {
 
     /// Takes the lock, or announces that somebody joins the line, whose lock the caller has.
     fn take_or_queue(&self, mode: Mode) -> bool {
-        let conflicts = match mode {
-            Mode::Exclusive => !QUEUED,
-            Mode::Shared => EXCLUSIVE | QUEUED,
-        };
+        let conflicts = mode.conflicts_outside();
         let change = |word: usize| match word & conflicts {
             0 => Some(word + mode.unit()),
             _ => Some(word | QUEUED),
@@ -547,6 +552,34 @@ impl Drop for Acquire<'_> {
         if let Some(key) = self.seat.key {
             self.lock.leave(key, self.mode);
         }
+    }
+}
+
+#[cfg(all(test, not(switchback_loom)))]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn one_shared_by_as_many_as_it_can_count_is_shared_by_no_more() {
+        let lock = RawLock::new();
+        // As if their guards had been forgotten.
+        lock.word.store(FULL - SHARED, Ordering::Relaxed);
+        assert!(lock.try_acquire(Mode::Shared));
+        assert!(!lock.try_acquire(Mode::Shared));
+        assert!(!lock.spin(Mode::Shared));
+        assert!(!lock.try_acquire(Mode::Exclusive));
+        let mut cx = Context::from_waker(Waker::noop());
+        {
+            let mut waits = pin!(Acquire::new(&lock, Mode::Shared, Seat::of_future()));
+            assert!(waits.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(lock.word.load(Ordering::Relaxed), FULL | QUEUED);
+            lock.release(Mode::Shared);
+        }
+        assert!(lock.try_acquire(Mode::Shared));
+        assert_eq!(lock.word.load(Ordering::Relaxed), FULL);
     }
 }
 
