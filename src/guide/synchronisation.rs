@@ -119,7 +119,7 @@
 //! A guard poisons only if its own stack is surely unwinding. While a fiber waits in a destructor as it
 //! unwinds, std's locks poison for every holder on the thread; these do not. A fiber whose hub ends while
 //! it waits again in a destructor is [abandoned](super::cancellation), and keeps its locks for ever: debug
-//! builds report this, and each later wait for such a lock.
+//! builds report this, and each later wait for such a lock. What it was waiting for goes to others.
 //!
 //! # std's primitives across a wait
 //!

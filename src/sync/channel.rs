@@ -154,7 +154,7 @@ impl<S: Store> State<S> {
     /// Hands a message to a receiver that waits, or puts it into the queue. Returns whom to wake, or the
     /// message if there is no room.
     fn put(&mut self, message: S::Item) -> Result<Option<Wake>, S::Item> {
-        if let Some(first) = self.receiving.first() {
+        if let Some(first) = self.receiving.first_alive() {
             return Ok(self.hand_over(first, message));
         }
         match self.queue.len() < self.room {
@@ -182,7 +182,7 @@ impl<S: Store> State<S> {
 
     /// Takes back a message that a receiver was left and did not take.
     fn put_back(&mut self, message: S::Item) -> Option<Wake> {
-        if let Some(first) = self.receiving.first() {
+        if let Some(first) = self.receiving.first_alive() {
             return self.hand_over(first, message);
         }
         self.queue.put_back(message);

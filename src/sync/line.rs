@@ -36,7 +36,7 @@ impl Line {
     pub(super) fn notify_one(&self) {
         let woken = {
             let mut line = lock(&self.0);
-            let first = line.first();
+            let first = line.first_alive();
             first.and_then(|first| {
                 *line.get(first) = Told::One;
                 line.tell(first)

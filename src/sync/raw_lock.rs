@@ -291,7 +291,7 @@ impl RawLock {
     /// have the lock if it can. Returns whom to wake.
     fn serve(&self, line: &mut Waiters<Request>, held: usize) -> Woken {
         let mut woken = Woken::default();
-        let Some(first) = line.first() else {
+        let Some(first) = line.first_alive() else {
             self.word.fetch_and(!(held | QUEUED), Ordering::Release);
             return woken;
         };
@@ -313,7 +313,7 @@ impl RawLock {
             count += 1;
             last = match mode {
                 Mode::Exclusive => None,
-                Mode::Shared => line.after(key),
+                Mode::Shared => line.next_alive(key),
             };
         }
         let given = |word: usize| {
@@ -353,12 +353,17 @@ impl RawLock {
         let (polled, unused) = {
             let mut line = lock(&self.line);
             match seat.key {
-                None => match self.take_or_queue(mode) {
-                    true => {
+                None => {
+                    // Nobody may come to serve the line for the one who was first.
+                    let first = line.first();
+                    let is_first_dead = line.first_alive() != first;
+                    if is_first_dead {
+                        self.unqueue_if_empty(&line);
+                    }
+                    if self.take_or_queue(mode) {
                         self.note_holder(mode, fiber);
                         (Poll::Ready(()), Some(waiter))
-                    }
-                    false => {
+                    } else {
                         let request = Request {
                             mode,
                             thread: this_thread(),
@@ -367,9 +372,12 @@ impl RawLock {
                         };
                         seat.key = Some(line.add(request, Some(waiter)));
                         self.show_holder();
+                        if is_first_dead {
+                            woken = self.serve(&mut line, 0);
+                        }
                         (Poll::Pending, None)
                     }
-                },
+                }
                 Some(own) if line.is_told(own) => {
                     seat.key = None;
                     drop(line.remove(own));

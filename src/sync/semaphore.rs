@@ -49,7 +49,7 @@ impl State {
     /// Gives permits to those in the line who can have them. Returns whom to wake.
     fn serve(&mut self) -> Vec<Wake> {
         let mut woken = Vec::new();
-        while let Some(first) = self.waiters.first() {
+        while let Some(first) = self.waiters.first_alive() {
             let wanted = *self.waiters.get(first);
             let Some(left) = self.permits.checked_sub(wanted) else {
                 break;
@@ -58,6 +58,15 @@ impl State {
             woken.extend(self.waiters.tell(first));
         }
         woken
+    }
+
+    /// Serves the line if nobody may come to do that for the one who was first, and was left for ever.
+    fn serve_if_first_is_dead(&mut self) -> Vec<Wake> {
+        let first = self.waiters.first();
+        match self.waiters.first_alive() == first {
+            true => Vec::new(),
+            false => self.serve(),
+        }
     }
 }
 
@@ -129,12 +138,18 @@ impl Semaphore {
     /// Returns so many permits if there are so many and nobody waits. Never waits, and works everywhere.
     #[must_use]
     pub fn try_acquire_many(&self, permits: usize) -> Option<SemaphoreGuard<'_>> {
-        let mut state = lock(&self.0);
-        if !state.waiters.is_empty() {
-            return None;
-        }
-        state.permits = state.permits.checked_sub(permits)?;
-        Some(SemaphoreGuard {
+        let (woken, left) = {
+            let mut state = lock(&self.0);
+            let woken = state.serve_if_first_is_dead();
+            let left = match state.waiters.is_empty() {
+                true => state.permits.checked_sub(permits),
+                false => None,
+            };
+            state.permits = left.unwrap_or(state.permits);
+            (woken, left)
+        };
+        wake(woken);
+        left.map(|_| SemaphoreGuard {
             semaphore: self,
             permits,
         })
@@ -227,8 +242,10 @@ impl<'a> Future for Acquire<'a> {
             &this.seat,
             cx.waker(),
         );
+        let mut woken = Vec::new();
         let (has, unused) = match this.seat.key {
             None => {
+                woken = state.serve_if_first_is_dead();
                 let left = match state.waiters.is_empty() {
                     true => state.permits.checked_sub(this.permits),
                     false => None,
@@ -253,6 +270,7 @@ impl<'a> Future for Acquire<'a> {
         };
         drop(state);
         drop_waiter(unused);
+        wake(woken);
         match has {
             true => Poll::Ready(SemaphoreGuard {
                 semaphore: this.semaphore,

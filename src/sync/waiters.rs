@@ -15,6 +15,9 @@
 //! fiber's hub, the fiber is woken without a detour. An entry is used under the lock only: there the
 //! fiber is sure to exist (Table Invariant of [`FiberRef`]), and is counted if it has to be woken from
 //! another thread.
+//!
+//! A fiber whose stack was left for ever can no longer take its entry back. Those who would give it
+//! something for itself alone, such as a lock, pass it over: see [`Waiters::first_alive`].
 
 use std::fmt;
 use std::task::Waker;
@@ -24,7 +27,7 @@ use slab::Slab;
 use crate::base::contain;
 use crate::base::lock::{ConstMutex, Lock, lock};
 use crate::current::{Place, with_place};
-use crate::shared::{FiberRef, LocalJoiner, Uncounted};
+use crate::shared::{FiberRef, LocalJoiner, Phase, Uncounted};
 
 /// The line of waiters. `P` is what each brings, and what it is left.
 pub(super) struct Waiters<P> {
@@ -126,6 +129,39 @@ impl<P> Waiters<P> {
     /// Returns the first in the line.
     pub(super) fn first(&self) -> Option<Key> {
         (self.first != NONE).then_some(Key(self.first))
+    }
+
+    /// Returns the first in the line that may take what it is given. Those before it, whose stacks were
+    /// left for ever, leave the line.
+    #[inline]
+    pub(super) fn first_alive(&mut self) -> Option<Key> {
+        self.alive_from(self.first)
+    }
+
+    /// Like [`first_alive`](Waiters::first_alive), for those that come after this one.
+    #[inline]
+    pub(super) fn next_alive(&mut self, key: Key) -> Option<Key> {
+        self.alive_from(self.entries[key.0].after)
+    }
+
+    #[inline]
+    fn alive_from(&mut self, mut key: usize) -> Option<Key> {
+        while key != NONE {
+            let entry = &self.entries[key];
+            let is_dead = match &entry.waiter {
+                Some(Waiter::Fiber(fiber)) => fiber.phase() == Phase::Abandoned,
+                _ => false,
+            };
+            if !is_dead {
+                return Some(Key(key));
+            }
+            let after = entry.after;
+            self.unlink(Key(key));
+            // What such a waiter brings runs no code when it is dropped.
+            drop(self.entries.remove(key));
+            key = after;
+        }
+        None
     }
 
     /// Returns the one in the line that comes after this one.
@@ -367,7 +403,7 @@ mod loom_tests {
     use loom::thread;
 
     use super::*;
-    use crate::shared::{FiberId, Mailbox, Origin, Phase, Start, result_channel};
+    use crate::shared::{FiberId, Mailbox, Origin, Start, result_channel};
 
     #[test]
     fn a_fiber_that_leaves_its_line_and_ends_is_there_for_who_wakes_it() {

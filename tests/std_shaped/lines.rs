@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -11,6 +12,7 @@ use switchback::sync::mpsc::{TryRecvError, channel};
 use switchback::sync::{Barrier, Condvar, Event, Mutex, Queue, RwLock, Semaphore};
 use switchback::{HubPool, prelude::*, spawn, thread, with_timeout, yield_now};
 
+use crate::support::ending::poll_once;
 use crate::support::{
     Drops, OnDrop, in_async, in_paused, in_root_fiber, ms, multi_thread_runtime, panic_of, runtime,
     watched,
@@ -109,6 +111,87 @@ fn a_fiber_that_is_abandoned_in_a_line_is_still_a_fiber() {
             });
             drop(runtime);
         });
+    });
+}
+
+/// Abandons a fiber, on a thread of its own, that waits so. Calls `meanwhile` when it waits.
+fn abandons(wait: impl Fn() + Send + 'static, meanwhile: impl FnOnce() + Send + 'static) {
+    let abandons = move || {
+        let runtime = runtime();
+        runtime.block_on(async {
+            drop(spawn(move || {
+                let _waits = OnDrop(wait);
+                std::panic::resume_unwind(Box::new("a panic"));
+            }));
+            switchback::sleep(ms(0)).await;
+        });
+        std::thread::spawn(meanwhile).join().unwrap();
+        drop(runtime);
+    };
+    std::thread::spawn(abandons).join().unwrap();
+}
+
+/// Otherwise nobody could have it any more.
+#[test]
+fn what_is_for_one_is_not_given_to_a_fiber_that_was_abandoned_in_the_line() {
+    watched(|| {
+        // Longer than a lock is free for others before it is handed to the first in the line.
+        let patience = || std::thread::sleep(ms(1));
+        let lines: &'static Lines = Box::leak(Box::new(Lines::new()));
+        let (mutex, rwlock) = (&lines.mutex, &lines.rwlock);
+        let (condvar, semaphore) = (&lines.condvar, &lines.semaphore);
+
+        for _ in 0..3 {
+            let guard = mutex.lock().unwrap();
+            abandons(|| drop(mutex.lock()), || ());
+            drop(guard);
+            drop(mutex.lock());
+            patience();
+            drop(mutex.lock());
+        }
+
+        let ways: [fn(&Lines); 2] = [
+            |lines| drop(lines.rwlock.write()),
+            |lines| drop(lines.rwlock.read()),
+        ];
+        for wait in ways {
+            let guard = rwlock.write().unwrap();
+            abandons(move || wait(lines), || ());
+            abandons(move || wait(lines), || ());
+            drop(guard);
+            drop(rwlock.read());
+            patience();
+            drop(rwlock.write());
+            drop(rwlock.read());
+        }
+
+        // It is the first in the line of a lock that is free, so that nobody comes to give one back.
+        let guard = rwlock.read().unwrap();
+        abandons(|| drop(rwlock.write()), || drop(guard));
+        drop(rwlock.read());
+
+        abandons(|| assert_eq!(lines.empty.get(), 1), || ());
+        lines.empty.put(1);
+        assert_eq!(lines.empty.try_get(), Some(1));
+
+        abandons(
+            || drop(semaphore.acquire_many(2)),
+            || semaphore.add_permits(1),
+        );
+        drop(semaphore.try_acquire().unwrap());
+        abandons(|| drop(semaphore.acquire_many(2)), || ());
+        drop(semaphore.acquire());
+
+        abandons(|| drop(condvar.wait(Mutex::new(()).lock().unwrap())), || ());
+        let runtime = runtime();
+        let waits = async {
+            let mutex = Mutex::new(());
+            let mut waits = pin!(condvar.wait_async(mutex.lock_async().await.unwrap()));
+            assert!(poll_once(waits.as_mut()).is_pending());
+            condvar.notify_one();
+            drop(waits.await);
+        };
+        runtime.block_on(waits);
     });
 }
 
