@@ -1,5 +1,5 @@
-//! Whether the running code is foreign code, such as a waker, that is called in the middle of something.
-//! Such code must not suspend, because its caller would be suspended half way.
+//! Whether the running code is foreign code, such as a waker or a comparison under a lock, that is called in
+//! the middle of something. Such code must not suspend, because its caller would be suspended half way.
 
 use std::cell::Cell;
 
@@ -16,7 +16,7 @@ pub(crate) fn is_running() -> bool {
 
 /// Calls `f`, which must not suspend.
 #[inline]
-pub(super) fn call<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn call<R>(f: impl FnOnce() -> R) -> R {
     let _outer = Restore(DEPTH.replace(DEPTH.get() + 1));
     f()
 }

@@ -221,8 +221,9 @@ impl Refusal {
                 "{call} in a callback of the hub would stop every fiber; spawn a fiber that waits"
             ),
             Refusal::Waker => panic!(
-                "{call} in a waker would suspend the code that calls it half way; let the waker wake \
-                 something that waits"
+                "{call} in a waker, or where the items of a `PriorityQueue` are compared, would suspend \
+                 the code that calls it half way; let the waker wake something that waits, and compare \
+                 without waiting"
             ),
             Refusal::Elsewhere => panic!(
                 "{call} inside an executor that was entered on this stack (a `block_on`, a guard of \

@@ -56,8 +56,9 @@
 //! **`CALL in a callback of the hub would stop every fiber; spawn a fiber that waits`**: callbacks
 //! of [`run_callback`](crate::Hub::run_callback) and `Hub::poll` run on the hub itself.
 //!
-//! **`CALL in a waker would suspend the code that calls it half way; let the waker wake something that
-//! waits`**: a waker of your own waits when it is cloned, woken or dropped.
+//! **`` CALL in a waker, or where the items of a `PriorityQueue` are compared, would suspend the code that
+//! calls it half way; let the waker wake something that waits, and compare without waiting ``**: a waker of
+//! your own waits when it is cloned, woken or dropped, or the `cmp` of an item does.
 //!
 //! **`` CALL inside an executor that was entered on this stack (a `block_on`, a guard of
 //! `Handle::enter`, or a destructor that a runtime runs for a task) would suspend that executor

@@ -1,6 +1,6 @@
 //! [`Queue`], [`LifoQueue`] and [`PriorityQueue`]: queues that know what is left to do.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::sync::mpsc::{TryRecvError, TrySendError};
@@ -12,7 +12,7 @@ use super::channel::{Channel, Store};
 use super::line::Line;
 use super::waiters::Seat;
 use crate::base::lock::{ConstMutex, lock};
-use crate::base::{Elapsed, deadline_after};
+use crate::base::{Elapsed, deadline_after, half_way};
 use crate::current::WaitSite;
 use crate::wait::{block_until, wait_at};
 
@@ -95,17 +95,41 @@ impl<T> Store for Vec<T> {
 }
 
 /// The smallest first.
-struct Smallest<T>(BinaryHeap<Reverse<T>>);
+struct Smallest<T>(BinaryHeap<Ranked<T>>);
+
+/// An item, of which the smallest is the greatest. Items are compared under the lock of the channel, so
+/// what compares them must not suspend the stack.
+struct Ranked<T>(T);
+
+impl<T: Ord> Ord for Ranked<T> {
+    fn cmp(&self, other: &Ranked<T>) -> Ordering {
+        half_way::call(|| other.0.cmp(&self.0))
+    }
+}
+
+impl<T: Ord> PartialOrd for Ranked<T> {
+    fn partial_cmp(&self, other: &Ranked<T>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T: Ord> PartialEq for Ranked<T> {
+    fn eq(&self, other: &Ranked<T>) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T: Ord> Eq for Ranked<T> {}
 
 impl<T: Ord> Store for Smallest<T> {
     type Item = T;
 
     fn push(&mut self, item: T) {
-        self.0.push(Reverse(item));
+        self.0.push(Ranked(item));
     }
 
     fn pop(&mut self) -> Option<T> {
-        self.0.pop().map(|Reverse(item)| item)
+        self.0.pop().map(|Ranked(item)| item)
     }
 
     fn put_back(&mut self, item: T) {
@@ -382,7 +406,10 @@ queue! {
 }
 
 queue! {
-    /// A [`Queue`] whose smallest item comes first. Use [`Reverse`] for the largest.
+    /// A [`Queue`] whose smallest item comes first. Use [`Reverse`](std::cmp::Reverse) for the largest.
+    ///
+    /// Items are compared under the lock of the queue, so their `cmp` must not use the queue. In a fiber or
+    /// a bridge it is refused, with a panic, to wait there.
     ///
     /// # Examples
     ///

@@ -1,6 +1,7 @@
 //! What std has not: `Semaphore`, `Event`, `ReentrantLock` and the queues.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -292,6 +293,47 @@ fn an_item_that_is_put_back_keeps_its_order() {
         assert!(cancelled.wait().unwrap_err().is_cancelled());
         assert_eq!((queue.get(), queue.get(), queue.get()), (1, 2, 3));
         assert!(queue.get_timeout(ms(1)).is_err());
+    });
+}
+
+/// Its `cmp` waits if it is told to.
+#[derive(Debug, PartialEq, Eq)]
+struct WaitsInCmp(u32);
+
+thread_local! {
+    static WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl PartialOrd for WaitsInCmp {
+    fn partial_cmp(&self, other: &WaitsInCmp) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for WaitsInCmp {
+    fn cmp(&self, other: &WaitsInCmp) -> Ordering {
+        if WAITS.get() {
+            yield_now().wait();
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+/// Otherwise the next fiber that used the queue would block the thread for ever.
+#[test]
+fn a_wait_where_items_are_compared_is_refused() {
+    in_root_fiber(|| {
+        let queue = Rc::new(PriorityQueue::new());
+        queue.put(WaitsInCmp(2));
+        WAITS.set(true);
+        let text = "`.wait()` in a waker, or where the items of a `PriorityQueue` are compared, would suspend the code that calls it half way; let the waker wake something that waits, and compare without waiting";
+        assert_eq!(panic_of(|| queue.put(WaitsInCmp(1))).message, text);
+        WAITS.set(false);
+        let other = queue.clone();
+        let fiber = spawn(move || other.try_get());
+        assert!(fiber.wait().unwrap().is_some());
+        queue.put(WaitsInCmp(0));
+        assert_eq!(queue.get(), WaitsInCmp(0));
     });
 }
 

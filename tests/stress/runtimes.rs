@@ -29,7 +29,7 @@ const REFUSALS: &[&str] = &[
     "would suspend the executor half way",
     "would block the runtime",
     "would stop every fiber",
-    "in a waker would suspend",
+    "in a waker, or where the items of a `PriorityQueue` are compared, would suspend",
     "Cannot start a runtime from within a runtime",
     "Cannot drop a runtime in a context where blocking",
     "can call blocking only when running on the multi-threaded runtime",
