@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::thread::panicking;
 use std::time::Duration;
 
 use switchback::prelude::*;
@@ -181,7 +182,12 @@ async fn drive(world: &Rc<World>, end: Op) {
             abort_tasks(world);
             let actors = world.books.borrow().len();
             (0..actors).for_each(|actor| cx.cancel(actor));
-            all_end(world, "all were cancelled").await;
+            if !left_after_a_while(world).await.is_empty() && panicking() {
+                // A stack was abandoned while it unwound: the cancels are put off until the runtime ends.
+                world.ended.set(true);
+            } else {
+                all_end(world, "all were cancelled").await;
+            }
         }
         Op::EndClose => {
             world.closing.set(true);
@@ -297,19 +303,25 @@ fn abort_tasks(world: &World) {
 /// Waits until every actor has ended. The clock is virtual: when nothing can go
 /// on any more, its time is over at once.
 async fn all_end(world: &World, after: &str) {
+    let left = left_after_a_while(world).await;
+    if !left.is_empty() {
+        let left = left.join("; ");
+        world.fault(format!("after {after} these did not end: {left}"));
+    }
+}
+
+async fn left_after_a_while(world: &World) -> Vec<String> {
     for pause in [1, 10, 100, 1000, 10_000, 100_000] {
         if unended(world).is_empty() {
-            return;
+            break;
+        }
+        if world.closing.get() {
+            // What ended meanwhile may have made more of them.
+            abort_tasks(world);
         }
         sleep(Duration::from_millis(pause)).await;
     }
-    let left = unended(world);
-    if !left.is_empty() {
-        world.fault(format!(
-            "after {after} these did not end: {}",
-            left.join("; ")
-        ));
-    }
+    unended(world)
 }
 
 /// Those who should have ended and have not.
