@@ -120,7 +120,7 @@ impl BlockedHub {
         };
         has_thread(Running::of(&self.hub).map(|running| running.resumes()))?;
         let stack = NativeStack::of(&self.hub, signal)?;
-        // The interrupted call may have ended since.
+        // It may have suspended before it was interrupted.
         has_thread(stack.resumes)?;
         Ok(backtrace_of(stack.walk()?))
     }

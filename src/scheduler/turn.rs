@@ -248,7 +248,10 @@ fn resume_timed(
 fn resume_now(core: &Rc<Core>, fiber: &FiberRef, part: &HubPart) -> bool {
     core.notice_interrupt_if_root(fiber);
     core.mailbox.running.resume(fiber.as_ptr().cast());
-    let gave_way = match place::resume(&part.coroutine) {
+    let step = place::resume(&part.coroutine);
+    // What follows is not the fiber's, such as the destructors of what is taken in and refused.
+    core.mailbox.running.leave();
+    let gave_way = match step {
         Step::Suspended(how @ (Suspension::Waiting | Suspension::Yielding)) => {
             let gives_way = how == Suspension::Yielding;
             if gives_way {
@@ -363,8 +366,6 @@ pub(super) fn end_fiber(core: &Rc<Core>, fiber: &FiberRef) {
         let outer = core.driven_in.get();
         core.driven_in.set(Surroundings::in_task());
         resume(core, fiber, part);
-        // It may have recorded this fiber before, so that is not restored.
-        core.mailbox.running.set(ptr::null_mut());
         core.driven_in.set(outer);
     }
 }

@@ -91,7 +91,7 @@ impl RunningFiber {
         self.fiber.load(Ordering::Relaxed)
     }
 
-    /// Records that no fiber runs, because the fiber that ran leaves the table.
+    /// Records that no fiber runs: the one that ran has suspended, or leaves the table.
     #[inline]
     pub(crate) fn leave(&self) {
         self.fiber.store(ptr::null_mut(), Ordering::Release);

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use switchback::{
-    Backtrace, BacktraceEnd, BlockedHub, Builder, HubThread, bridge, prelude::*, watch,
+    Backtrace, BacktraceEnd, BlockedHub, Builder, HubThread, bridge, prelude::*, watch, yield_now,
 };
 
 use crate::support::in_child;
@@ -185,6 +185,41 @@ fn what_is_refused_says_why() {
         fiber.ends();
         let error = hub.backtrace(SIGNAL).unwrap_err();
         assert_eq!(error.to_string(), "the fiber no longer has its thread");
+    }) else {
+        return;
+    };
+    child.assert_success();
+}
+
+/// A fiber suspends, and the hub runs a destructor before it resumes another one.
+#[test]
+fn the_calls_of_a_hub_between_fibers_are_no_fibers() {
+    struct Blocks(mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+            self.1.recv().unwrap();
+        }
+    }
+    let Some(child) = in_child(|| {
+        let (give_way, gives_way) = mpsc::channel();
+        let (begun, begins) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
+        let fiber = blocked(move || {
+            gives_way.recv().unwrap();
+            yield_now().wait();
+        });
+        fiber.hub.backtrace(SIGNAL).unwrap();
+        let destructor = Blocks(begun, ends);
+        let refused = fiber.thread.spawn(move || drop(destructor)).unwrap();
+        refused.cancel();
+        give_way.send(()).unwrap();
+        begins.recv().unwrap();
+        assert!(fiber.thread.handle().running().is_none());
+        let error = fiber.hub.backtrace(SIGNAL).unwrap_err();
+        assert_eq!(error.to_string(), "the fiber no longer has its thread");
+        end.send(()).unwrap();
+        fiber.ends();
     }) else {
         return;
     };
