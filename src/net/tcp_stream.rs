@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::windows::io::{AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket, RawSocket};
 use std::time::Duration;
 
-use super::addresses::{ToSocketAddrs, first_of};
+use super::addresses::{ToSocketAddrs, no_address};
 use super::convert::{conversions, source, stream};
 use super::direction::Direction;
 use super::socket::{Socket, Source};
@@ -107,9 +107,15 @@ impl TcpStream {
     /// ```
     #[track_caller]
     pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        first_of(addr, |address| {
-            connect(Call::net("`net::TcpStream::connect`"), address, None)
-        })
+        let mut result = Err(no_address());
+        for address in addr.to_socket_addrs()? {
+            // Not in a closure, which would be the place of the wait.
+            result = connect(Call::net("`net::TcpStream::connect`"), address, None);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
     }
 
     /// Connects to an address. Waits until it is connected, but no longer than `timeout`, with the
