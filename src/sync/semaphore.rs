@@ -90,7 +90,7 @@ impl Semaphore {
     /// Panics where [`wait`](crate::Wait::wait) does, even if there is a permit.
     #[track_caller]
     pub fn acquire(&self) -> SemaphoreGuard<'_> {
-        self.acquire_many(1)
+        self.acquire_by("`Semaphore::acquire`", "await `acquire_async`", 1)
     }
 
     /// Waits for so many permits, which are given together.
@@ -104,7 +104,18 @@ impl Semaphore {
     /// Panics where [`wait`](crate::Wait::wait) does, even if there are enough permits.
     #[track_caller]
     pub fn acquire_many(&self, permits: usize) -> SemaphoreGuard<'_> {
-        let site = WaitSite::here_unless_async("`Semaphore::acquire`", "await `acquire_async`");
+        let instead = "await `acquire_many_async`";
+        self.acquire_by("`Semaphore::acquire_many`", instead, permits)
+    }
+
+    #[track_caller]
+    fn acquire_by(
+        &self,
+        call: &'static str,
+        instead: &'static str,
+        permits: usize,
+    ) -> SemaphoreGuard<'_> {
+        let site = WaitSite::here_unless_async(call, instead);
         match self.try_acquire_many(permits) {
             Some(guard) => guard,
             None => wait_at(site, self.wait(permits, Seat::of_call())),
