@@ -15,6 +15,7 @@ use tokio::io::{
 use super::complete::complete;
 use super::limit::Limit;
 use super::shared::{SharedRead, SharedWrite, read_shared, write_shared};
+use crate::wait::Call;
 
 /// Wraps a stream with tokio's I/O traits and implements std's: [`Read`], [`Write`],
 /// [`BufRead`] and [`Seek`], wherever `T` implements their async counterpart.
@@ -239,19 +240,27 @@ impl<T> Blocking<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Blocking<T> {
+    /// Reads, on behalf of `call`.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn read_for(&mut self, call: Call, buf: &mut [u8]) -> io::Result<usize> {
+        let limit = self.read_timeout.get();
+        if buf.is_empty() {
+            // Tokio's sockets would wait for data first; std's do not.
+            return complete(call, limit, ready(Ok(0)));
+        }
+        let mut buf = ReadBuf::new(buf);
+        read_into(call, &mut self.inner, limit, &mut buf)?;
+        Ok(buf.filled().len())
+    }
+}
+
 impl<T: AsyncRead + Unpin> Read for Blocking<T> {
     #[track_caller]
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        const CALL: &str = "`Blocking::read`";
-        let limit = self.read_timeout.get();
-        if buf.is_empty() {
-            // Tokio's sockets would wait for data first; std's do not.
-            return complete(CALL, limit, ready(Ok(0)));
-        }
-        let mut buf = ReadBuf::new(buf);
-        read_into(CALL, &mut self.inner, limit, &mut buf)?;
-        Ok(buf.filled().len())
+        self.read_for("`Blocking::read`".into(), buf)
     }
 
     /// Reads once and spreads the bytes over the buffers.
@@ -289,7 +298,7 @@ impl<T: AsyncRead + Unpin> Read for Blocking<T> {
 #[track_caller]
 #[inline]
 fn read_into<T>(
-    call: &'static str,
+    call: impl Into<Call>,
     inner: &mut T,
     limit: Option<Duration>,
     buf: &mut ReadBuf<'_>,
@@ -301,28 +310,47 @@ where
     complete(call, limit, read)
 }
 
-impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
+impl<T: AsyncWrite + Unpin> Blocking<T> {
+    /// Writes, on behalf of `call`.
     #[track_caller]
     #[inline]
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write_for(&mut self, call: Call, buf: &[u8]) -> io::Result<usize> {
         let limit = self.write_timeout.get();
         let inner = &mut self.inner;
         let write = poll_fn(|cx| {
             let written = Pin::new(&mut *inner).poll_write(cx, buf);
             nothing_needs_no_room(written, buf.is_empty())
         });
-        complete("`Blocking::write`", limit, write)
+        complete(call, limit, write)
     }
 
+    /// Writes, on behalf of `call`.
     #[track_caller]
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn write_vectored_for(
+        &mut self,
+        call: Call,
+        bufs: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
         let limit = self.write_timeout.get();
         let inner = &mut self.inner;
         let write = poll_fn(|cx| {
             let written = Pin::new(&mut *inner).poll_write_vectored(cx, bufs);
             nothing_needs_no_room(written, bufs.iter().all(|buf| buf.is_empty()))
         });
-        complete("`Blocking::write_vectored`", limit, write)
+        complete(call, limit, write)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Write for Blocking<T> {
+    #[track_caller]
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_for("`Blocking::write`".into(), buf)
+    }
+
+    #[track_caller]
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored_for("`Blocking::write_vectored`".into(), bufs)
     }
 
     #[track_caller]

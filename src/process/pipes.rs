@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, RawHandle};
 use std::process::Stdio;
 
-use crate::io::Blocking;
+use crate::io::{Blocking, Call};
 
 /// Implements what all pipes have: their making, and access to the descriptor.
 macro_rules! pipe {
@@ -67,11 +67,11 @@ macro_rules! pipe {
 
 /// Implements `Read`.
 macro_rules! output {
-    ($type:ident) => {
+    ($type:ident, $read:literal) => {
         impl Read for $type {
             #[track_caller]
             fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.0.read(buf)
+                self.0.read_for(Call::process($read), buf)
             }
         }
     };
@@ -94,18 +94,20 @@ pub struct ChildStderr(Blocking<tokio::process::ChildStderr>);
 pipe! { ChildStdin }
 pipe! { ChildStdout }
 pipe! { ChildStderr }
-output! { ChildStdout }
-output! { ChildStderr }
+output! { ChildStdout, "`process::ChildStdout::read`" }
+output! { ChildStderr, "`process::ChildStderr::read`" }
 
 impl Write for ChildStdin {
     #[track_caller]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
+        const CALL: Call = Call::process("`process::ChildStdin::write`");
+        self.0.write_for(CALL, buf)
     }
 
     #[track_caller]
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(bufs)
+        const CALL: Call = Call::process("`process::ChildStdin::write_vectored`");
+        self.0.write_vectored_for(CALL, bufs)
     }
 
     #[track_caller]
