@@ -27,8 +27,8 @@ use crate::base::contain::{self, AbortOnUnwind};
 use crate::base::{OwnKey, Unwinding};
 use crate::cancel::{check_cancelled, interrupt};
 use crate::current::{
-    Blocker, Place, StackState, WaitSite, body, heritage, origin, refuse_other_runtime, suspend,
-    with_place,
+    Blocker, Place, SiteKind, StackState, WaitSite, body, heritage, origin, refuse_other_runtime,
+    suspend, with_place,
 };
 use crate::handles::{Fiber, FiberHandle, Join, JoinError};
 use crate::hub::{Children, Core};
@@ -106,23 +106,18 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let scope = Scope::new(hub("`scope`"), Location::caller());
+    let scope = Scope::new(ScopeSite::here("`scope`"));
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.finish(result)
 }
 
 /// Runs `body` in a scope that `value` lives around, and waits until every child has ended. An interrupt
 /// that came meanwhile is then thrown, if the body has returned a value. The body must not unwind.
-pub(crate) fn around<'env, V, T, F>(
-    hub: Rc<Core>,
-    at: &'static Location<'static>,
-    value: &V,
-    body: F,
-) -> thread::Result<T>
+pub(crate) fn around<'env, V, T, F>(site: ScopeSite, value: &V, body: F) -> thread::Result<T>
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>, Around<'scope, V>) -> thread::Result<T>,
 {
-    let scope = Scope::new(hub, at);
+    let scope = Scope::new(site);
     let value = Around {
         value: ptr::from_ref(value).cast_mut(),
         scope: PhantomData,
@@ -167,28 +162,46 @@ impl<V> Clone for Around<'_, V> {
 
 impl<V> Copy for Around<'_, V> {}
 
-/// Returns the hub for the fibers of a scope of the running code. A refusal names `call`.
-///
-/// # Panics
-///
-/// Panics where a scope could not wait, and where there is no hub.
-#[track_caller]
-pub(crate) fn hub(call: &str) -> Rc<Core> {
-    // In async code there is no scope to await.
-    let site = WaitSite::here_unless_async(call, "");
-    assert!(
-        matches!(site, WaitSite::Stack),
-        "{call} was called on a plain thread, where there is no hub for its fibers; call it in a \
-         fiber, such as the body of `switchback::run`, or use `std::thread::scope`",
-    );
-    with_place(|place| match place {
-        // At the end of the scope it would be too late to refuse.
-        Place::Stack(state) if state.resumer.is_in_other_runtime() => refuse_other_runtime(call),
-        _ => {}
-    });
-    match attach::current() {
-        Ok(hub) => hub,
-        Err(none) => panic!("{none}"),
+/// Where a scope begins, and the call that begins it.
+#[derive(Debug)]
+pub(crate) struct ScopeSite {
+    /// The hub for its fibers.
+    hub: Rc<Core>,
+    at: &'static Location<'static>,
+    call: &'static str,
+}
+
+impl ScopeSite {
+    /// Returns the site of a scope of the running code. A refusal names `call`.
+    ///
+    /// # Panics
+    ///
+    /// Panics where a scope could not wait, and where there is no hub.
+    #[track_caller]
+    pub(crate) fn here(call: &'static str) -> ScopeSite {
+        // In async code there is no scope to await.
+        let site = WaitSite::here_unless_async(call, "");
+        assert!(
+            site.kind == SiteKind::Stack,
+            "{call} was called on a plain thread, where there is no hub for its fibers; call it in a \
+             fiber, such as the body of `switchback::run`, or use `std::thread::scope`",
+        );
+        with_place(|place| match place {
+            // At the end of the scope it would be too late to refuse.
+            Place::Stack(state) if state.resumer.is_in_other_runtime() => {
+                refuse_other_runtime(call)
+            }
+            _ => {}
+        });
+        let hub = match attach::current() {
+            Ok(hub) => hub,
+            Err(none) => panic!("{none}"),
+        };
+        ScopeSite {
+            hub,
+            at: Location::caller(),
+            call,
+        }
     }
 }
 
@@ -198,8 +211,9 @@ pub(crate) fn hub(call: &str) -> Rc<Core> {
 pub struct Scope<'scope, 'env: 'scope> {
     hub: Rc<Core>,
     children: Rc<Children>,
-    /// Where the scope was begun.
+    /// Where the scope was begun, and by which call.
     at: &'static Location<'static>,
+    call: &'static str,
     /// Whether the parent was interrupted while it waited for the children.
     was_interrupted: Cell<bool>,
     /// This is invariant in `'scope`, which must be neither shortened nor lengthened.
@@ -222,13 +236,14 @@ pub struct ScopedFiber<'scope, T> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Creates a scope on the hub that [`hub`] has returned. `at` is where it was begun. The caller runs
-    /// a body, and then calls [`end`](Scope::end) before anything else that might unwind.
-    pub(crate) fn new(hub: Rc<Core>, at: &'static Location<'static>) -> Self {
+    /// Creates a scope that begins here. The caller runs a body, and then calls [`end`](Scope::end) before
+    /// anything else that might unwind.
+    pub(crate) fn new(site: ScopeSite) -> Self {
         Scope {
-            hub,
+            hub: site.hub,
             children: Rc::default(),
-            at,
+            at: site.at,
+            call: site.call,
             was_interrupted: Cell::new(false),
             scope: PhantomData,
             env: PhantomData,
@@ -381,7 +396,7 @@ impl<'scope> Scope<'scope, '_> {
                 // Nothing ends this stack before its children.
                 state.resumer.put_off(true);
                 state.begin_wait();
-                state.note_suspension(self.at, type_name::<Scope<'_, '_>>);
+                state.note_suspension(self.at, self.call, type_name::<Scope<'_, '_>>);
                 state
                     .wait
                     .note(Blocker::Scope(Rc::as_ptr(&self.children).addr()));

@@ -6,16 +6,14 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::rc::Rc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::base::contain;
 use crate::cancel::CAN_UNWIND;
 use crate::current::{Deadline, Expired, Place, StackState, with_place};
-use crate::hub::Core;
-use crate::scope::{self, Around, Scope, ScopedFiber};
+use crate::scope::{self, Around, Scope, ScopeSite, ScopedFiber};
 use crate::shared::Cancelled;
 
 /// Runs `f` with a [`TryScope`], whose fibers may borrow and may fail. The first failure ends the
@@ -69,20 +67,14 @@ where
             "`try_scope` ends its body by unwinding, which `panic = \"abort\"` rules out; use `scope`"
         );
     }
-    let hub = scope::hub("`try_scope`");
-    let at = Location::caller();
+    let site = ScopeSite::here("`try_scope`");
     with_place(|place| match place {
-        Place::Stack(state) => run(state, hub, at, f),
+        Place::Stack(state) => run(state, site, f),
         _ => unreachable!("a scope begins on a stack"),
     })
 }
 
-fn run<'env, F, T, E>(
-    state: &StackState,
-    hub: Rc<Core>,
-    at: &'static Location<'static>,
-    f: F,
-) -> Result<T, E>
+fn run<'env, F, T, E>(state: &StackState, site: ScopeSite, f: F) -> Result<T, E>
 where
     F: for<'scope> FnOnce(TryScope<'scope, 'env, E>) -> Result<T, E>,
 {
@@ -93,7 +85,7 @@ where
         body,
         first: Cell::new(None),
     };
-    let result = scope::around(hub, at, &failures, |scope, around| {
+    let result = scope::around(site, &failures, |scope, around| {
         let result = catch_unwind(AssertUnwindSafe(|| {
             f(TryScope {
                 scope,

@@ -26,7 +26,9 @@ use tokio::time::Instant;
 use crate::base::{Elapsed, Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::{self, Frame, Place};
-use crate::current::{Resumer, StackState, WaitSite, refuse_other_runtime, stretched, suspend};
+use crate::current::{
+    Resumer, SiteKind, StackState, WaitSite, refuse_other_runtime, stretched, suspend,
+};
 use crate::shared::Cancelled;
 
 /// Waits for a future in blocking-style code, as `.await` does in async code.
@@ -151,7 +153,7 @@ impl<F: IntoFuture> Wait for F {}
 /// Panics where waiting is not allowed.
 #[track_caller]
 #[inline(always)]
-pub(crate) fn wait_as<F: IntoFuture>(call: &str, future: F) -> F::Output {
+pub(crate) fn wait_as<F: IntoFuture>(call: &'static str, future: F) -> F::Output {
     wait_at(WaitSite::here(call), future.into_future())
 }
 
@@ -184,13 +186,14 @@ fn has_calm(state: &StackState) -> bool {
 }
 
 /// Suspends the running fiber, which [is calm](is_calm), until it is woken. This is a wait without a
-/// future, for a caller that has arranged for the wake. What it waits for is named by `what`.
+/// future, for a caller that has arranged for the wake. What it waits for is named by `what`, and the call
+/// that waits is the one of this site.
 ///
 /// Returns whether the fiber is still calm, and suspended. If not, the caller has to wait for a future,
 /// which looks at the interrupt first.
 #[track_caller]
 #[inline(always)]
-pub(crate) fn suspend_calmly(what: fn() -> &'static str) -> bool {
+pub(crate) fn suspend_calmly(site: WaitSite, what: fn() -> &'static str) -> bool {
     let frame = Frame::new();
     let Place::Stack(state) = frame.place() else {
         return false;
@@ -203,7 +206,7 @@ pub(crate) fn suspend_calmly(what: fn() -> &'static str) -> bool {
         return false;
     }
     state.begin_wait();
-    state.note_suspension(at, what);
+    state.note_suspension(at, site.call, what);
     suspend::wait_calmly(state, hub.part(fiber));
     has_calm(state)
 }
@@ -217,14 +220,14 @@ pub(crate) fn block_on<F: Future>(
     on: OnInterrupt,
 ) -> Result<F::Output, Interrupt> {
     let mut future = pin!(future);
-    if let WaitSite::Stack = site {
+    if let SiteKind::Stack = site.kind {
         let frame = Frame::new();
         return match frame.place() {
-            Place::Stack(state) => drive(state, future.as_mut(), on),
+            Place::Stack(state) => drive(state, site.call, future.as_mut(), on),
             _ => unreachable!("a site is used where it was found"),
         };
     }
-    Ok(block_thread(site, future))
+    Ok(block_thread(site.kind, future))
 }
 
 /// A call that waits: its name, and what to use instead in async code.
@@ -276,12 +279,22 @@ pub(crate) fn block_on_io<F, R>(call: impl Into<Call>, operation: F) -> io::Resu
 where
     F: Future<Output = io::Result<R>>,
 {
+    try_block_on(call, operation)?
+}
+
+/// Like [`block_on_io`], for any output.
+#[track_caller]
+#[inline]
+pub(crate) fn try_block_on<F: Future>(
+    call: impl Into<Call>,
+    operation: F,
+) -> io::Result<F::Output> {
     let Call { name, instead } = call.into();
     let Some(site) = WaitSite::here_or_error_unless_async(name, instead) else {
         return Err(refused(Interrupt::Unwinding));
     };
     match block_on(site, operation, OnInterrupt::UnwindOrError) {
-        Ok(result) => result,
+        Ok(output) => Ok(output),
         Err(Interrupt::Thrown(thrown)) => thrown.throw(),
         Err(interrupt) => Err(refused(interrupt)),
     }
@@ -299,10 +312,10 @@ pub(crate) fn refused(interrupt: Interrupt) -> io::Error {
 #[cold]
 #[inline(never)]
 #[track_caller]
-fn block_thread<F: Future>(site: WaitSite, future: Pin<&mut F>) -> F::Output {
+fn block_thread<F: Future>(kind: SiteKind, future: Pin<&mut F>) -> F::Output {
     let _polling = place::enter_thread_poll();
-    match site {
-        WaitSite::Tokio => Handle::current().block_on(future),
+    match kind {
+        SiteKind::Tokio => Handle::current().block_on(future),
         _ => futures::executor::block_on(future),
     }
 }
@@ -327,11 +340,12 @@ pub(crate) fn block_until<F: Future>(
 }
 
 /// Polls `future` on the stack with this state until it is ready, and suspends the stack between
-/// the polls.
+/// the polls, on behalf of `call`.
 #[track_caller]
 #[inline(always)]
 fn drive<F: Future>(
     state: &StackState,
+    call: &'static str,
     mut future: Pin<&mut F>,
     on: OnInterrupt,
 ) -> Result<F::Output, Interrupt> {
@@ -354,7 +368,7 @@ fn drive<F: Future>(
         if state.resumer.is_in_other_runtime() {
             refuse_other_runtime("a wait");
         }
-        state.note_suspension(Location::caller(), type_name::<F>);
+        state.note_suspension(Location::caller(), call, type_name::<F>);
         may_unwind = suspend::pause(state);
         state.note_resumption(Location::caller());
     }

@@ -13,7 +13,9 @@ use crate::base::lock::{Mutex, lock};
 use crate::base::{IoWaiter, contain};
 use crate::cancel::{OnInterrupt, interrupt};
 use crate::current::place::{Frame, Place};
-use crate::current::{Resumer, StackState, WaitSite, refuse_other_runtime, suspend, with_place};
+use crate::current::{
+    Resumer, SiteKind, StackState, WaitSite, refuse_other_runtime, suspend, with_place,
+};
 use crate::hub::{Core, Ready, Ticket};
 use crate::scheduler::{attach, intake, registry};
 use crate::shared::{FiberRef, Mailbox};
@@ -77,27 +79,29 @@ impl YieldNow {
     #[inline(always)]
     pub fn wait(self) {
         if !matches!(self.0, State::New) {
-            return self.wait_as_any_future(WaitSite::here("`.wait()`"));
+            return self.wait_as_any_future(WaitSite::here(CALL).kind);
         }
         // Before its first poll it holds nothing. It is forgotten here, and made anew where it is polled:
         // otherwise it would take room in the caller's frame, and code to drop it.
         mem::forget(self);
-        let site = WaitSite::here("`.wait()`");
+        let site = WaitSite::here(CALL);
         let frame = Frame::new();
         if let Place::Stack(state) = frame.place() {
             if let Resumer::Hub { fiber, hub } = &state.resumer {
                 return wait_in_queue(state, fiber, hub);
             }
         }
-        yield_now().wait_as_any_future(site);
+        yield_now().wait_as_any_future(site.kind);
     }
 
     #[cold]
     #[track_caller]
-    fn wait_as_any_future(self, site: WaitSite) {
-        wait_at(site, self);
+    fn wait_as_any_future(self, kind: SiteKind) {
+        wait_at(WaitSite { kind, call: CALL }, self);
     }
 }
+
+const CALL: &str = "`.wait()`";
 
 /// Gives way without a poll: the fiber suspends and continues when its turn comes. An interrupt is
 /// left to the slow path, and so is a fiber that has an entry in the queue already.

@@ -58,4 +58,4 @@ pub(crate) use spawner::origin;
 pub(crate) use stack_state::StackState;
 pub(crate) use stretch::stretched;
 pub(crate) use wait_record::Blocker;
-pub(crate) use wait_site::{Forbidden, WaitSite, refuse_other_runtime};
+pub(crate) use wait_site::{Forbidden, SiteKind, WaitSite, refuse_other_runtime};

@@ -85,12 +85,12 @@ pub(crate) struct StackState {
     gives_way: Cell<bool>,
     /// What is recorded about waits.
     track: Track,
-    pub(crate) deadlines: Deadlines,
-    pub(crate) end_notice: EndNotice,
     /// Whether an interrupt that recurs at each wait was thrown since the last suspension.
     pub(crate) threw_recurring: Cell<bool>,
+    pub(crate) deadlines: Deadlines,
     /// Where the stack waits, if that is recorded.
     pub(crate) wait: WaitRecord,
+    pub(crate) end_notice: EndNotice,
     /// The round of deferred wakes that the stack waits for: see [`super::unwinding`].
     pub(crate) deferred_in: Cell<u64>,
     pub(crate) locals: Locals,
@@ -195,16 +195,17 @@ impl StackState {
         }
     }
 
-    /// Records that a wait suspends the stack, if waits are recorded: where, and the name of the type
-    /// of the future.
+    /// Records that a wait suspends the stack, if waits are recorded: where, by which call, and the name of
+    /// the type of the future.
     #[inline(always)]
     pub(crate) fn note_suspension(
         &self,
         at: &'static Location<'static>,
+        call: &'static str,
         what: fn() -> &'static str,
     ) {
         if self.track != Track::Off {
-            self.wait.suspends(self.track, at, what);
+            self.wait.suspends(self.track, at, call, what);
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) enum Blocker {
     Lock(u64),
     /// To share that lock.
     SharedLock(u64),
+    /// What this fiber does once.
+    Once(FiberId),
 }
 
 /// Where a stack waits, or has waited last. The code on the stack writes it; the hub reads it while
@@ -37,6 +39,8 @@ pub(crate) enum Blocker {
 #[repr(C)]
 pub(crate) struct WaitRecord {
     at: Cell<Option<&'static Location<'static>>>,
+    /// The name of the call that waits.
+    call: Cell<&'static str>,
     /// Returns the name of the type of the future.
     what: Cell<Option<fn() -> &'static str>>,
     blocker: Cell<Option<Blocker>>,
@@ -61,9 +65,11 @@ impl WaitRecord {
         &self,
         track: Track,
         at: &'static Location<'static>,
+        call: &'static str,
         what: fn() -> &'static str,
     ) {
         self.at.set(Some(at));
+        self.call.set(call);
         self.what.set(Some(what));
         self.number.set(self.number.get().wrapping_add(1));
         if track == Track::Times {
@@ -87,6 +93,11 @@ impl WaitRecord {
     /// Returns the place of the last wait that has suspended the stack.
     pub(crate) fn at(&self) -> Option<&'static Location<'static>> {
         self.at.get()
+    }
+
+    /// Returns the name of the call that waits there.
+    pub(crate) fn call(&self) -> &'static str {
+        self.call.get()
     }
 
     /// Returns the name of the type of the future of that wait.

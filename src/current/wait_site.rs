@@ -11,9 +11,17 @@ use super::{StackState, suspend};
 use crate::base::executors::{self, Executor};
 use crate::base::{Unwinding, half_way, report};
 
-/// A place where waiting is allowed.
+/// A place where waiting is allowed, for this call. (It is made in the caller's frame, so that the compiler
+/// knows the name there, and need not keep it.)
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitSite {
+pub(crate) struct WaitSite {
+    pub(crate) kind: SiteKind,
+    pub(crate) call: &'static str,
+}
+
+/// What a place is where waiting is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SiteKind {
     /// The code is on a stack of ours, which can suspend.
     Stack,
     /// The code is on a plain thread, which can block.
@@ -36,7 +44,7 @@ enum Refusal {
     /// An executor was entered or left on this stack.
     Elsewhere,
     /// `assert_no_switchpoints` forbids the wait. Without it, the code would wait at this site.
-    Forbidden(WaitSite),
+    Forbidden(SiteKind),
 }
 
 /// What to do in async code instead of waiting for a future.
@@ -50,7 +58,7 @@ impl WaitSite {
     /// Panics where waiting is not allowed. The message names `call`.
     #[track_caller]
     #[inline(always)]
-    pub(crate) fn here(call: &str) -> WaitSite {
+    pub(crate) fn here(call: &'static str) -> WaitSite {
         WaitSite::here_unless_async(call, USE_AWAIT)
     }
 
@@ -69,19 +77,20 @@ impl WaitSite {
     /// awaiting a method of another name. It may be empty.
     #[track_caller]
     #[inline(always)]
-    pub(crate) fn here_unless_async(call: &str, instead: &str) -> WaitSite {
+    pub(crate) fn here_unless_async(call: &'static str, instead: &str) -> WaitSite {
         let frame = Frame::new();
-        match frame.place() {
-            Place::Stack(state) if may_switch(state) => WaitSite::Stack,
+        let kind = match frame.place() {
+            Place::Stack(state) if may_switch(state) => SiteKind::Stack,
             _ => WaitSite::here_or_panic(call, instead),
-        }
+        };
+        WaitSite { kind, call }
     }
 
     #[cold]
     #[track_caller]
-    fn here_or_panic(call: &str, instead: &str) -> WaitSite {
+    fn here_or_panic(call: &'static str, instead: &str) -> SiteKind {
         match WaitSite::find() {
-            Ok(site) => site,
+            Ok(kind) => kind,
             Err(refusal) if panicking() => refusal.unwinding(call, instead),
             Err(refusal) => refusal.panic(call, instead),
         }
@@ -91,40 +100,44 @@ impl WaitSite {
     /// panic would be the second one, which aborts the process.
     #[track_caller]
     #[inline]
-    pub(crate) fn here_or_error(call: &str) -> Option<WaitSite> {
+    pub(crate) fn here_or_error(call: &'static str) -> Option<WaitSite> {
         WaitSite::here_or_error_unless_async(call, USE_AWAIT)
     }
 
     /// Like [`here_or_error`](WaitSite::here_or_error), with what to do `instead` in async code.
     #[track_caller]
     #[inline(always)]
-    pub(crate) fn here_or_error_unless_async(call: &str, instead: &str) -> Option<WaitSite> {
+    pub(crate) fn here_or_error_unless_async(
+        call: &'static str,
+        instead: &str,
+    ) -> Option<WaitSite> {
         let frame = Frame::new();
-        match frame.place() {
-            Place::Stack(state) if may_switch(state) => Some(WaitSite::Stack),
-            _ => WaitSite::find_or_error(call, instead),
-        }
+        let kind = match frame.place() {
+            Place::Stack(state) if may_switch(state) => SiteKind::Stack,
+            _ => WaitSite::find_or_error(call, instead)?,
+        };
+        Some(WaitSite { kind, call })
     }
 
     #[cold]
     #[track_caller]
-    fn find_or_error(call: &str, instead: &str) -> Option<WaitSite> {
+    fn find_or_error(call: &'static str, instead: &str) -> Option<SiteKind> {
         match WaitSite::find() {
-            Ok(site) => Some(site),
+            Ok(kind) => Some(kind),
             Err(_) if panicking() => None,
             Err(refusal) => refusal.panic(call, instead),
         }
     }
 
     #[inline]
-    fn find() -> Result<WaitSite, Refusal> {
+    fn find() -> Result<SiteKind, Refusal> {
         match Frame::new().place() {
             Place::Stack(_) if half_way::is_running() => Err(Refusal::Waker),
             Place::Stack(state) if state.resumer.is_elsewhere() => Err(Refusal::Elsewhere),
             Place::Stack(state) if state.no_switch.get() > 0 => {
-                Err(Refusal::Forbidden(WaitSite::Stack))
+                Err(Refusal::Forbidden(SiteKind::Stack))
             }
-            Place::Stack(_) => Ok(WaitSite::Stack),
+            Place::Stack(_) => Ok(SiteKind::Stack),
             Place::Outside | Place::Driver(_) => WaitSite::find_outside(),
             Place::Hub(_) => Err(Refusal::Hub),
             Place::Poll(_) | Place::ThreadPoll => Err(Refusal::Poll),
@@ -132,11 +145,11 @@ impl WaitSite {
     }
 
     #[cold]
-    fn find_outside() -> Result<WaitSite, Refusal> {
+    fn find_outside() -> Result<SiteKind, Refusal> {
         let site = match executors::look() {
             Executor::Polls => return Err(Refusal::Async),
-            Executor::Unlimited => WaitSite::Tokio,
-            Executor::Absent => WaitSite::Thread,
+            Executor::Unlimited => SiteKind::Tokio,
+            Executor::Absent => SiteKind::Thread,
         };
         match Forbidden::holds() {
             true => Err(Refusal::Forbidden(site)),
@@ -153,7 +166,7 @@ impl WaitSite {
 /// Always, unless the stack may be unwinding; then the stack is abandoned.
 #[cold]
 #[track_caller]
-pub(crate) fn refuse_other_runtime(call: &str) {
+pub(crate) fn refuse_other_runtime(call: &'static str) {
     match panicking() {
         true => drop(Refusal::Elsewhere.unwinding(call, USE_AWAIT)),
         false => Refusal::Elsewhere.panic(call, USE_AWAIT),
@@ -171,7 +184,7 @@ impl Refusal {
     /// If this stack is the one that unwinds, a second panic would abort the process.
     #[cold]
     #[track_caller]
-    fn unwinding(self, call: &str, instead: &str) -> WaitSite {
+    fn unwinding(self, call: &'static str, instead: &str) -> SiteKind {
         let frame = Frame::new();
         let (unwinding, state) = match frame.place() {
             Place::Stack(state) => (state.unwinding(), Some(state)),
@@ -203,7 +216,7 @@ impl Refusal {
 
     #[cold]
     #[track_caller]
-    fn panic(self, call: &str, instead: &str) -> ! {
+    fn panic(self, call: &'static str, instead: &str) -> ! {
         match self {
             Refusal::Async => {
                 let or = if instead.is_empty() { "" } else { ", or " };

@@ -115,8 +115,9 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A place is that of the call that waits. For a read or a write through [`Blocking`](crate::io::Blocking),
-//! and for the other adapters of std's traits, it is in this crate.
+//! A place is that of the call that waits: of your own, or of the std function that you have called, such as
+//! `read_exact`. What a fiber waits for is another fiber or a time where that is known, and otherwise the
+//! call, such as `net::TcpStream::read`, or the type of the future that `.wait()` is called on.
 //! [`HubBuilder::track`](crate::HubBuilder::track) turns the records off, or adds for how long each
 //! fiber has waited.
 //!
@@ -128,7 +129,7 @@
 //!
 //! ```text
 //! fiber 7 'import', waiting for 12.5s
-//!     for switchback::sync::cell::Waiting<'_, Index>
+//!     for a lock that fiber 4 'reindex' has taken
 //!     at src/index.rs:41:27
 //!     spawned at src/main.rs:30:9 by fiber 1
 //!        0: lock<Index>
@@ -139,11 +140,11 @@
 //!             at src/main.rs:52
 //! ```
 //!
-//! Joins, the ends of scopes and the locks of [`sync`](crate::sync) are followed: fibers that wait for each
-//! other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. To be told of
+//! Joins, the ends of scopes, the locks of [`sync`](crate::sync) and what its `Once`, `OnceLock` and `LazyLock`
+//! run are followed: fibers that wait for each other come first in the dump, and [`HubDump::cycles`](crate::HubDump::cycles) has them. To be told of
 //! them without asking, use [`watch_deadlocks`](crate::watch_deadlocks()). Another lock or a channel is not
 //! followed, nor a [`park`](crate::park()), since anybody with its handle may end it (the dump says if
-//! nobody has one); its type is named. Of those who share an [`RwLock`](crate::sync::RwLock) one is known
+//! nobody has one); the call is named. Of those who share an [`RwLock`](crate::sync::RwLock) one is known
 //! at a time, so a cycle over another of them is not found.
 //!
 //! # Each call over a socket takes 40 ms

@@ -7,8 +7,9 @@ use super::{FiberDump, WaitsFor};
 use crate::base::report;
 use crate::shared::FiberId;
 
-/// Fibers each of which waits for the next, and the last for the first: for its end, or for a lock of
-/// [`sync`](crate::sync) that it has taken. It is one fiber if that waits for a lock of its own.
+/// Fibers each of which waits for the next, and the last for the first: for its end, for a lock of
+/// [`sync`](crate::sync) that it has taken, or for what it does once, such as making a value. It is one
+/// fiber if that waits for a lock of its own, or makes a value and uses it for that.
 ///
 /// Without help from outside none of them goes on. A cancel helps; so does a time limit, or another
 /// future in the same wait: see [`may_break`](Cycle::may_break). (A guard that was sent to another fiber
@@ -42,6 +43,8 @@ pub struct Cycle {
     /// The number of the wait that each of them is in.
     waits: Vec<Option<u32>>,
     may_break: bool,
+    /// Whether a fiber waits in what it does once, for the same.
+    is_of_once: bool,
     pub(super) text: Vec<String>,
 }
 
@@ -114,6 +117,7 @@ impl Cycle {
             fibers: fibers.iter().map(|fiber| fiber.id).collect(),
             waits: fibers.iter().map(|fiber| wait_of(fiber)).collect(),
             may_break: fibers.iter().any(|fiber| may_end(fiber)),
+            is_of_once: matches!(fibers[..], [fiber] if does_once(fiber)),
             text: fibers.iter().map(|fiber| describe(fiber)).collect(),
         }
     }
@@ -129,7 +133,7 @@ enum Mark {
 /// Returns the fibers that this one waits for.
 fn targets(fiber: &FiberDump) -> &[FiberId] {
     match fiber.wait.as_ref().and_then(|wait| wait.waits_for.as_ref()) {
-        Some(WaitsFor::Fiber(target) | WaitsFor::Lock(Some(target))) => {
+        Some(WaitsFor::Fiber(target) | WaitsFor::Lock(Some(target)) | WaitsFor::Once(target)) => {
             std::slice::from_ref(target)
         }
         Some(WaitsFor::Children(children)) => children,
@@ -155,6 +159,11 @@ fn is_behind_others(fiber: &FiberDump) -> bool {
         .is_some_and(|wait| wait.is_behind_others)
 }
 
+fn does_once(fiber: &FiberDump) -> bool {
+    let waits_for = fiber.wait.as_ref().and_then(|wait| wait.waits_for.as_ref());
+    matches!(waits_for, Some(WaitsFor::Once(_)))
+}
+
 fn describe(fiber: &FiberDump) -> String {
     let at = fiber.wait.as_ref().map(|wait| wait.at);
     let at = at.map_or(String::new(), |at| format!(" at {at}"));
@@ -172,6 +181,9 @@ impl fmt::Display for Cycle {
         /// A longer cycle is cut.
         const SHOWN: usize = 12;
         match self.fibers.len() {
+            1 if self.is_of_once => {
+                writeln!(f, "a fiber waits for the end of what it runs itself:")?;
+            }
             1 => writeln!(f, "a fiber waits for a lock that it has taken itself:")?,
             count => writeln!(f, "{count} fibers wait for each other in a cycle:")?,
         }

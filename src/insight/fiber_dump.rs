@@ -56,6 +56,8 @@ pub enum FiberState {
 #[derive(Clone, Debug)]
 pub struct WaitDump {
     pub(super) at: SourcePlace,
+    /// In backquotes, as messages have it.
+    pub(super) call: &'static str,
     pub(super) type_name: &'static str,
     pub(super) waits_for: Option<WaitsFor>,
     pub(super) lasts: Option<Duration>,
@@ -88,6 +90,10 @@ pub enum WaitsFor {
     /// A [`park`](crate::park()), also one of [`thread`](crate::thread): an `unpark`. It is false if nobody
     /// has a handle with which to do that, so that the fiber parks until its hub closes.
     Unpark(bool),
+    /// What this fiber does once, for all: it runs the closure of a [`Once`](crate::sync::Once), or makes the
+    /// value of a [`OnceLock`](crate::sync::OnceLock) or a [`LazyLock`](crate::sync::LazyLock). It is known
+    /// if that fiber's hub [tracks](crate::HubBuilder::track) waits.
+    Once(FiberId),
 }
 
 impl FiberDump {
@@ -139,6 +145,7 @@ impl FiberDump {
             .map(|since| now.saturating_duration_since(since));
         let mut dump = WaitDump {
             at: SourcePlace::new(wait.at()?),
+            call: wait.call(),
             type_name: wait.what()?,
             waits_for: None,
             lasts: lasts.filter(|_| self.is_waiting()),
@@ -164,6 +171,7 @@ impl FiberDump {
                     dump.read_lock(number);
                     dump.is_behind_others = dump.is_shared;
                 }
+                Some(Blocker::Once(fiber)) => dump.waits_for = Some(WaitsFor::Once(fiber)),
                 None => {}
             }
         }
@@ -275,7 +283,17 @@ impl WaitDump {
         self.at
     }
 
-    /// Returns the name of the type of the future, as [`std::any::type_name`] has it.
+    /// Returns the call that waits, as the messages of panics name it: `.wait()`, `.wait_timeout()`,
+    /// `park()`, `Mutex::lock`, `net::TcpStream::read`.
+    #[must_use]
+    pub fn call(&self) -> &'static str {
+        let quoted = self.call.strip_prefix('`');
+        let name = quoted.and_then(|name| name.strip_suffix('`'));
+        name.unwrap_or(self.call)
+    }
+
+    /// Returns the name of the type of the future, as [`std::any::type_name`] has it. If the call has another
+    /// name than that of a wait for a future, it is one of this crate's own.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         self.type_name
@@ -311,6 +329,7 @@ impl WaitDump {
             Some(WaitsFor::Lock(_)) => 4,
             Some(WaitsFor::Unpark(true)) => 5,
             Some(WaitsFor::Unpark(false)) => 6,
+            Some(WaitsFor::Once(_)) => 7,
         }
     }
 
@@ -326,9 +345,18 @@ impl WaitDump {
         inner.unwrap_or(self.type_name)
     }
 
+    /// Returns what says most about the wait, if it is not known what it waits for: the call, or, if that
+    /// is for any future, the type of that.
+    pub(super) fn what(&self) -> &'static str {
+        match self.call.starts_with("`.") {
+            true => self.inner_type(),
+            false => self.call,
+        }
+    }
+
     /// Returns whether the future is nothing else than the one that `waits_for` is about.
     pub(super) fn is_of_one(&self) -> bool {
-        const KNOWN: [&str; 11] = [
+        const KNOWN: [&str; 13] = [
             "switchback::handles::join::Join<",
             "switchback::handles::fiber::Fiber<",
             "switchback::handles::cancel_on_drop::CancelOnDrop<",
@@ -339,7 +367,9 @@ impl WaitDump {
             "switchback::sync::cell::Waiting<",
             "switchback::sync::cell::WaitingToRead<",
             "switchback::sync::cell::WaitingToWrite<",
-            "switchback::sync::raw_lock::Acquire<",
+            "switchback::sync::raw_lock::Acquire",
+            "switchback::sync::once::End",
+            "switchback::remote::call::Call<",
         ];
         let name = self.type_name.trim_start_matches("&mut ");
         KNOWN.iter().any(|known| name.starts_with(known))

@@ -47,8 +47,8 @@ use crate::shared::{FiberId, HubMetrics, HubState};
 /// | `HubMetrics` | a map of its figures, by the names of their methods |
 /// | `HubTimes` | a map: `longest_run`, a map with `id`, `name`, `spawned_at` and `lasts`; `ready_waits`, a list of 32 numbers |
 /// | `FiberDump` | a map: `id`, `name`, `parent`, `spawned_at`, `state`, `wait`, `is_cancel_pending`, `shields`, `deadlines`, `stack_size`, `stack_in_use`, and with the feature `backtrace` also `backtrace` |
-/// | `WaitDump` | a map: `at`, `type_name`, `waits_for`, `lasts` |
-/// | `WaitsFor` | a map with one key: `fiber`, an ID; `children`, a list of IDs; `time`; `lock`, the ID of its holder; `unpark`, whether anybody can |
+/// | `WaitDump` | a map: `at`, `call`, `type_name`, `waits_for`, `lasts` |
+/// | `WaitsFor` | a map with one key: `fiber`, an ID; `children`, a list of IDs; `time`; `lock`, the ID of its holder; `unpark`, whether anybody can; `once`, the ID of the fiber that does it |
 /// | `Cycle` | a map: `fibers`, a list of IDs; `may_break`; `text`, a list of lines |
 /// | `Running` | a map: `id`, `name`, `parent`, `spawned_at`, `waited_at`, `resumes` |
 /// | `BlockedHub` | a map: `name`, `thread`, `fiber`, a `Running`; `lasts`; `activity` |

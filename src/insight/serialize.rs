@@ -85,6 +85,7 @@ map!(FiberDump, |fiber|
 
 map!(WaitDump, |wait|
     at: wait.at(),
+    call: wait.call(),
     type_name: wait.type_name(),
     waits_for: wait.waits_for(),
     lasts: wait.lasts().map(seconds),
@@ -99,6 +100,7 @@ impl Serialize for WaitsFor {
             WaitsFor::Time(left) => map.serialize_entry("time", &seconds(*left))?,
             WaitsFor::Lock(holder) => map.serialize_entry("lock", holder)?,
             WaitsFor::Unpark(is_possible) => map.serialize_entry("unpark", is_possible)?,
+            WaitsFor::Once(runner) => map.serialize_entry("once", runner)?,
         }
         map.end()
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{FiberDump, FiberState, HubDump, HubTimes, SourcePlace, WaitDump, WaitsFor};
-use crate::shared::HubState;
+use crate::shared::{FiberId, HubState};
 
 /// How many fibers of a group, and how many groups, are shown.
 const SHOWN: usize = 12;
@@ -181,23 +181,15 @@ impl Text<'_> {
         };
         let what = match &wait.waits_for {
             Some(WaitsFor::Fiber(_)) if of > 1 => "the end of a fiber".to_owned(),
-            Some(WaitsFor::Fiber(id)) => match self.0.fiber(*id) {
-                Some(fiber) => format!("the end of fiber {id} '{}'", fiber.name()),
-                None => format!("the end of fiber {id}"),
-            },
+            Some(WaitsFor::Fiber(id)) => format!("the end of {}", self.fiber(*id)),
             Some(WaitsFor::Children(_)) if of > 1 => "the fibers of a scope".to_owned(),
             Some(WaitsFor::Children(children)) => {
                 let shown = children.iter().take(SHOWN).map(ToString::to_string);
                 let shown = shown.collect::<Vec<_>>().join(", ");
                 format!("{} of its scope: {shown}", Counted(children.len(), "fiber"))
             }
-            Some(WaitsFor::Lock(None)) => format!("a lock: {}", wait.inner_type()),
+            Some(WaitsFor::Lock(None)) => format!("a lock: {}", wait.what()),
             Some(WaitsFor::Lock(Some(holder))) => {
-                let name = self
-                    .0
-                    .fiber(*holder)
-                    .map(|fiber| format!(" '{}'", fiber.name()));
-                let name = name.unwrap_or_default();
                 let has = if wait.is_shared {
                     "shares"
                 } else {
@@ -207,17 +199,27 @@ impl Text<'_> {
                     true => ", behind one who waits to write",
                     false => "",
                 };
-                format!("a lock that fiber {holder}{name} {has}{behind}")
+                format!("a lock that {} {has}{behind}", self.fiber(*holder))
             }
+            Some(WaitsFor::Once(_)) if of > 1 => "what another fiber does once".to_owned(),
+            Some(WaitsFor::Once(runner)) => format!("what {} does once", self.fiber(*runner)),
             Some(WaitsFor::Time(_)) if of > 1 => "a time".to_owned(),
             Some(WaitsFor::Time(left)) => format!("a time, in {left:.1?}"),
             Some(WaitsFor::Unpark(true)) => "an `unpark`".to_owned(),
             Some(WaitsFor::Unpark(false)) => {
                 "an `unpark`, for which nobody has a handle".to_owned()
             }
-            None => wait.inner_type().to_owned(),
+            None => wait.what().to_owned(),
         };
         format!("{what}{limit}")
+    }
+
+    /// Returns the number of a fiber, and its name if it is in the dump.
+    fn fiber(&self, id: FiberId) -> String {
+        match self.0.fiber(id) {
+            Some(fiber) => format!("fiber {id} '{}'", fiber.name()),
+            None => format!("fiber {id}"),
+        }
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::task::coop;
 use crate::base::{Timeout, Unwinding, deadline_after};
 use crate::cancel::{Interrupt, OnInterrupt, interrupt};
 use crate::current::place::Frame;
-use crate::current::{Place, WaitSite, stretched, with_place};
+use crate::current::{Place, SiteKind, WaitSite, stretched, with_place};
 use crate::offload::blocking;
-use crate::wait::{Call, block_on_io, refused};
+use crate::wait::{Call, block_on_io, refused, try_block_on};
 
 /// Waits for one call of an I/O trait.
 #[track_caller]
@@ -47,7 +47,7 @@ pub(crate) fn try_now<R>(
         return Some(Err(refused(Interrupt::Unwinding)));
     };
     let frame = Frame::new();
-    if let (WaitSite::Stack, Place::Stack(state)) = (site, frame.place()) {
+    if let (SiteKind::Stack, Place::Stack(state)) = (site.kind, frame.place()) {
         match interrupt::take(state, panicking(), OnInterrupt::UnwindOrError) {
             None => {}
             Some(Interrupt::Thrown(thrown)) => thrown.throw(),
@@ -82,12 +82,12 @@ where
     F: Future<Output = io::Result<R>>,
 {
     let mut operation = pin!(operation);
-    let first = poll_fn(|cx| Poll::Ready(Ok(operation.as_mut().poll(cx))));
-    if let Poll::Ready(result) = block_on_io(call, first)? {
+    let first = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx)));
+    if let Poll::Ready(result) = try_block_on(call, first)? {
         return result;
     }
     let timeout = Timeout::new(operation, stretched(deadline_after(limit)));
-    block_on_io(call, async { timeout.await? })
+    try_block_on(call, timeout)??
 }
 
 /// Calls `f`, which blocks, on a thread of [`blocking`]; on a plain thread, which may block, in place.
@@ -105,8 +105,9 @@ where
     if !blocks {
         return block_on_io(call, async { f() });
     }
-    match WaitSite::here_or_error_unless_async(call.name, call.instead) {
-        Some(WaitSite::Thread) => f(),
+    let site = WaitSite::here_or_error_unless_async(call.name, call.instead);
+    match site.map(|site| site.kind) {
+        Some(SiteKind::Thread) => f(),
         // The job begins at the first poll, which a pending cancel prevents.
         _ => block_on_io(call, async { blocking(f).await }),
     }

@@ -302,7 +302,7 @@ impl<S: Store> Channel<S> {
         if let Some(received) = call.take_or_join() {
             return received;
         }
-        while suspend_calmly(type_name::<Recv<'_, S>>) {
+        while suspend_calmly(site, type_name::<Recv<'_, S>>) {
             if let Some(received) = call.take_told() {
                 return received;
             }

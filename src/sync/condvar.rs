@@ -420,12 +420,12 @@ impl fmt::Debug for Condvar {
 }
 
 #[track_caller]
-fn here(call: &str, instead: &str) -> WaitSite {
+fn here(call: &'static str, instead: &str) -> WaitSite {
     WaitSite::here_unless_async(call, instead)
 }
 
 #[track_caller]
-fn timed(call: &str, instead: &str) -> Option<WaitSite> {
+fn timed(call: &'static str, instead: &str) -> Option<WaitSite> {
     WaitSite::here_or_error_unless_async(call, instead)
 }
 

@@ -1,13 +1,16 @@
 //! [`Once`]: std's, for fibers, threads and tasks.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
-use super::line::Line;
+use super::line::{Line, Notification, Notified};
 use super::waiters::Seat;
 use crate::base::lock::ConstUsize;
 use crate::cancel::shield;
-use crate::current::WaitSite;
+use crate::current::{Blocker, WaitSite, note, tracked_fiber};
+use crate::shared::FiberId;
 use crate::wait::wait_at;
 
 /// Runs something once, for all who ask: [`std::sync::Once`].
@@ -41,6 +44,9 @@ use crate::wait::wait_at;
 pub struct Once {
     phase: ConstUsize,
     line: Line,
+    /// The number of the fiber that runs it, or 0: a figure for dumps. (Who begins to wait just when it is
+    /// begun, on another thread, may not find it.)
+    runner: AtomicU64,
 }
 
 /// What a [`Once`] begins as.
@@ -89,6 +95,7 @@ impl Once {
         Once {
             phase: ConstUsize::new(phase::NEW),
             line: Line::new(),
+            runner: AtomicU64::new(0),
         }
     }
 
@@ -212,22 +219,22 @@ impl Once {
     /// As [`wait_force`](Once::wait_force), for async code.
     pub async fn wait_async(&self) {
         while !self.is_completed() {
-            let notified = self.line.join(Seat::of_future());
+            let end = self.join(Seat::of_future());
             if !self.is_completed() {
-                notified.await.keep();
+                end.await.keep();
             }
         }
     }
 
     #[track_caller]
-    pub(super) fn wait_until_done(&self, call: &str, poisoned: Option<&str>) {
+    pub(super) fn wait_until_done(&self, call: &'static str, poisoned: Option<&str>) {
         while !self.is_completed() {
             let site = WaitSite::here_unless_async(call, "await `wait_async`");
-            let notified = self.line.join(Seat::of_call());
+            let end = self.join(Seat::of_call());
             match self.phase.load(Ordering::Acquire) {
                 phase::DONE => return,
                 phase::POISONED if poisoned.is_some() => panic_poisoned(poisoned),
-                _ => wait_at(site, notified).keep(),
+                _ => wait_at(site, end).keep(),
             }
         }
     }
@@ -241,9 +248,9 @@ impl Once {
                 Begin::Run(run) => return run.finish(ask, f),
                 Begin::Wait => {
                     let site = WaitSite::here_unless_async(ask.call, ask.instead);
-                    let notified = self.line.join(Seat::of_call());
+                    let end = self.join(Seat::of_call());
                     if self.phase.load(Ordering::Acquire) == phase::RUNNING {
-                        wait_at(site, notified).keep();
+                        wait_at(site, end).keep();
                     }
                 }
             }
@@ -257,12 +264,19 @@ impl Once {
                 Begin::Done => return,
                 Begin::Run(run) => return run.finish(ask, f),
                 Begin::Wait => {
-                    let notified = self.line.join(Seat::of_future());
+                    let end = self.join(Seat::of_future());
                     if self.phase.load(Ordering::Acquire) == phase::RUNNING {
-                        notified.await.keep();
+                        end.await.keep();
                     }
                 }
             }
+        }
+    }
+
+    fn join(&self, seat: Seat) -> End<'_> {
+        End {
+            once: self,
+            notified: self.line.join(seat),
         }
     }
 
@@ -280,15 +294,39 @@ impl Once {
                     _ => None,
                 });
         match begun {
-            Ok(before) => Begin::Run(Run {
-                once: self,
-                state: OnceState(before == phase::POISONED),
-                next: phase::POISONED,
-            }),
+            Ok(before) => {
+                self.runner.store(tracked_fiber(), Ordering::Relaxed);
+                Begin::Run(Run {
+                    once: self,
+                    state: OnceState(before == phase::POISONED),
+                    next: phase::POISONED,
+                })
+            }
             Err(phase::DONE) => Begin::Done,
             Err(phase::POISONED) => panic_poisoned(ask.poisoned),
             Err(_) => Begin::Wait,
         }
+    }
+}
+
+/// The end of a run. It is ready once one has ended since it was made.
+struct End<'a> {
+    once: &'a Once,
+    notified: Notified<'a>,
+}
+
+impl<'a> Future for End<'a> {
+    type Output = Notification<'a>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Notification<'a>> {
+        let polled = Pin::new(&mut self.notified).poll(cx);
+        if polled.is_pending() {
+            let runner = self.once.runner.load(Ordering::Relaxed);
+            FiberId::known(runner)
+                .into_iter()
+                .for_each(|runner| note(Blocker::Once(runner)));
+        }
+        polled
     }
 }
 
@@ -323,6 +361,7 @@ impl Run<'_> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
+        self.once.runner.store(0, Ordering::Relaxed);
         self.once.phase.store(self.next, Ordering::Release);
         self.once.line.notify_all();
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
 use super::{Thread, join_handle};
 use crate::scheduler::launch::Settings;
-use crate::scope::{self as scopes, ScopedFiber};
+use crate::scope::{self as scopes, ScopeSite, ScopedFiber};
 use crate::wait::wait_as;
 
 /// Runs `f` with a [`Scope`], whose fibers may borrow values that live around the call. Waits until
@@ -48,8 +48,7 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    let hub = scopes::hub("`thread::scope`");
-    let scope = Scope(scopes::Scope::new(hub, Location::caller()));
+    let scope = Scope(scopes::Scope::new(ScopeSite::here("`thread::scope`")));
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.0.finish(result)
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::current::WaitSite;
+use crate::current::{SiteKind, WaitSite};
 use crate::wait::wait_at;
 use crate::{time, yield_now as yields};
 
@@ -32,9 +32,10 @@ use crate::{time, yield_now as yields};
 /// ```
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    match WaitSite::here_unless_async("`thread::sleep`", "await a `switchback::sleep`") {
-        WaitSite::Thread => thread::sleep(duration),
-        site => wait_at(site, time::sleep(duration)),
+    let site = WaitSite::here_unless_async("`thread::sleep`", "await a `switchback::sleep`");
+    match site.kind {
+        SiteKind::Thread => thread::sleep(duration),
+        _ => wait_at(site, time::sleep(duration)),
     }
 }
 
@@ -63,9 +64,10 @@ pub fn sleep(duration: Duration) {
 #[track_caller]
 pub fn sleep_until(deadline: Instant) {
     let instead = "await a `switchback::sleep_until`";
-    match WaitSite::here_unless_async("`thread::sleep_until`", instead) {
-        WaitSite::Thread => thread::sleep(deadline.saturating_duration_since(Instant::now())),
-        site => wait_at(site, time::sleep_until(deadline)),
+    let site = WaitSite::here_unless_async("`thread::sleep_until`", instead);
+    match site.kind {
+        SiteKind::Thread => thread::sleep(deadline.saturating_duration_since(Instant::now())),
+        _ => wait_at(site, time::sleep_until(deadline)),
     }
 }
 
@@ -109,9 +111,10 @@ pub fn sleep_ms(ms: u32) {
 #[track_caller]
 pub fn yield_now() {
     let instead = "await a `switchback::yield_now`";
-    match WaitSite::here_unless_async("`thread::yield_now`", instead) {
-        WaitSite::Stack => yields::yield_now().wait(),
-        WaitSite::Thread => thread::yield_now(),
-        WaitSite::Tokio => wait_at(WaitSite::Tokio, yields::yield_now()),
+    let site = WaitSite::here_unless_async("`thread::yield_now`", instead);
+    match site.kind {
+        SiteKind::Stack => yields::yield_now().wait(),
+        SiteKind::Thread => thread::yield_now(),
+        SiteKind::Tokio => wait_at(site, yields::yield_now()),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use switchback::sync::nonpoison::RwLock;
 use switchback::{
-    Fiber, Hub, HubDump, park, prelude::*, scope, sleep, spawn, with_timeout, yield_now,
+    Fiber, Hub, HubDump, WaitsFor, park, prelude::*, scope, sleep, spawn, with_timeout,
+    yield_now,
 };
 
 fn on_hub(f: impl FnOnce() + 'static) {
@@ -282,6 +283,52 @@ fn locks_in_opposite_order_and_a_lock_of_ones_own() {
 }
 
 #[test]
+fn values_that_are_made_once() {
+    use switchback::sync::{Arc, Once, OnceLock};
+
+    on_hub(|| {
+        // One makes a value and joins the other, which needs the value.
+        let value = Arc::new(OnceLock::new());
+        let (theirs, late) = (value.clone(), Rc::new(RefCell::new(None)));
+        let joins = late.clone();
+        let makes = spawn(move || {
+            let other: Fiber<()> = joins.take().unwrap();
+            theirs.get_or_init(|| drop(other.wait()));
+        });
+        let needs = spawn(move || {
+            value.get_or_init(|| ());
+        });
+        let (first, second) = (makes.id(), needs.id());
+        late.replace(Some(needs));
+        let once = Arc::new(Once::new());
+        let own = spawn(move || {
+            let run = || switchback::catch_cancel(|| once.call_once(|| ())).is_ok();
+            // In a shield, which it has to leave by itself.
+            once.call_once(|| assert!(with_timeout(Duration::from_secs(60), run).is_err()));
+        });
+        let dump = dump();
+        let wait = |id| dump.fiber(id).unwrap().wait().unwrap();
+        assert_eq!(wait(second).waits_for(), Some(&WaitsFor::Once(first)));
+        assert_eq!(wait(own.id()).waits_for(), Some(&WaitsFor::Once(own.id())));
+        let cycles = dump.cycles();
+        assert_eq!(cycles.len(), 2, "{dump}");
+        assert_eq!(cycles[0].fibers().len(), 2);
+        assert_eq!(cycles[1].fibers(), [own.id()]);
+        assert!(!cycles[0].may_break() && cycles[1].may_break());
+        let text = dump.to_string();
+        let says = format!("for what fiber {first} 'Fiber-{first}' does once\n");
+        assert!(text.contains(&says), "{text}");
+        assert!(
+            text.contains("a fiber waits for the end of what it runs itself:"),
+            "{text}"
+        );
+        makes.cancel();
+        drop(makes.wait());
+        own.wait().unwrap();
+    });
+}
+
+#[test]
 fn what_a_future_no_longer_waits_for_makes_no_cycle() {
     use switchback::sync::{Arc, Mutex};
 
@@ -383,7 +430,7 @@ fn waits_for_locks_of_one_type_are_one_entry_for_each_lock() {
         );
         assert!(text.contains(&says), "{text}");
         for count in [2, 3] {
-            let says = format!("{count} fibers, waiting\n    for a lock: switchback::sync::cell::");
+            let says = format!("{count} fibers, waiting\n    for a lock: `RwLock::write`\n");
             assert!(text.contains(&says), "{text}");
         }
         holder.handle().unpark();

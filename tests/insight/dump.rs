@@ -1,27 +1,19 @@
-//! What a dump says about fibers that are stuck, for each kind of wait.
+//! What a dump says about fibers and what they wait for.
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
-use std::io::Read;
 use std::panic::Location;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::channel::mpsc;
-use futures::{SinkExt, StreamExt};
-use switchback::io::Blocking;
 use switchback::{
-    Builder, Fiber, FiberDump, FiberSet, FiberState, Hub, HubDump, SwitchBack, Track, WaitsFor,
-    park, prelude::*, scope, shield, sleep, spawn, try_scope, with_timeout, yield_now,
+    Builder, Fiber, FiberDump, FiberSet, FiberState, Hub, HubDump, Track, WaitsFor, park,
+    prelude::*, scope, shield, sleep, spawn, with_timeout, yield_now,
 };
 use tokio::sync::oneshot;
 
-/// Runs `f` on a hub with this track and the virtual clock.
-fn on_hub(track: Track, f: impl FnOnce() + 'static) {
-    let hub = Hub::builder().track(track).start_paused(true);
-    hub.run(f).unwrap();
-}
+use crate::stuck::on_hub;
 
 /// Returns the dump of a fiber named "stuck" that runs `f`, when nothing else can go on, and the place
 /// where it was spawned.
@@ -36,282 +28,47 @@ fn dump_of(f: impl FnOnce() + 'static) -> (HubDump, FiberDump) {
     (dump, fiber)
 }
 
-/// A fiber is stuck in a wait: the dump says where, for a future of this type, and since when, and the
-/// text has it all. With the feature, the backtrace has the function that waits.
-#[track_caller]
-fn says(f: impl FnOnce() + 'static, line: Option<u32>, type_name: &'static str) {
-    says_with(f, line, type_name, |_| {});
-}
-
-/// Of this crate it has at most the function that the fiber has called.
-#[cfg(all(feature = "backtrace", unix))]
-fn is_short(backtrace: &switchback::Backtrace) {
-    // Without debug information it may have more.
-    if cfg!(debug_assertions) {
-        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
-        let is_own = |frame: &switchback::BacktraceFrame| {
-            frame.file().is_some_and(|file| file.starts_with(own))
-        };
-        let count = backtrace.frames().filter(|frame| is_own(frame)).count();
-        assert!(count <= 1, "{backtrace}");
-    }
-}
-
-#[track_caller]
-pub(crate) fn says_with(
-    f: impl FnOnce() + 'static,
-    line: Option<u32>,
-    type_name: &'static str,
-    more: impl FnOnce(&FiberDump) + 'static,
-) {
-    let test = Location::caller();
-    on_hub(Track::Times, move || {
-        let stuck = Builder::new().name("stuck").spawn(f).unwrap();
-        for _ in 0..10 {
-            yield_now().wait();
-        }
-        // This long it has been stuck, on the virtual clock.
-        let lasts = Duration::from_secs(5);
-        sleep(lasts).wait();
-        let dump = Hub::current().handle().dump();
-        #[cfg(all(feature = "backtrace", unix))]
-        let dump = dump.backtraces(usize::MAX);
-        let dump = dump.wait().unwrap();
-        let fiber = dump.fiber(stuck.id()).expect("it lives");
-        let why = format!("{test}: {fiber:?}");
-        let wait = fiber.wait().expect(&why);
-        #[cfg(all(feature = "backtrace", unix))]
-        {
-            let backtrace = fiber.backtrace().expect(&why);
-            is_short(backtrace);
-            let at = wait.at();
-            // Below std's adapters, the place is in those.
-            let is_the_users = |frame: &switchback::BacktraceFrame| {
-                let file = frame.file().is_some_and(|file| file.ends_with(test.file()));
-                file && (at.file() != test.file() || frame.line() == Some(at.line()))
-            };
-            // A release build has no debug information.
-            if cfg!(debug_assertions) {
-                assert!(backtrace.frames().any(is_the_users), "{backtrace}");
-            }
-        }
-        if let Some(line) = line {
-            assert_eq!(wait.at().file(), test.file(), "{why}");
-            // The wait is a few lines above or below the call of this.
-            assert!(wait.at().line().abs_diff(line) < 12, "{why}");
-        }
-        assert!(wait.type_name().contains(type_name), "{why}");
-        assert!(
-            matches!(fiber.state(), FiberState::Waiting | FiberState::PutOff),
-            "{why}"
-        );
-        assert!(wait.lasts().expect(&why) >= lasts, "{why}");
-        assert_eq!(fiber.spawned_at().file(), file!());
-        assert_eq!(fiber.name(), "stuck");
-        assert!(fiber.stack_size() >= 64 * 1024);
-        let text = dump.to_string();
-        assert!(text.contains("'stuck', waiting"), "{text}");
-        assert!(text.contains(&format!("at {}", wait.at())), "{text}");
-        more(fiber);
-        stuck.cancel();
-        drop(stuck);
-    });
-}
-
 #[test]
-fn a_wait_for_any_future() {
-    says(|| pending::<()>().wait(), Some(line!()), "Pending<()>");
-}
-
-#[test]
-fn a_wait_with_a_timeout() {
-    let hour = Duration::from_secs(3600);
-    says(
-        move || drop(pending::<()>().wait_timeout(hour)),
-        Some(line!()),
-        "Pending<()>",
-    );
-}
-
-#[test]
-fn a_wait_until_a_deadline() {
-    let wait = || {
-        let end = tokio::time::Instant::now() + Duration::from_secs(3600);
-        drop(pending::<()>().wait_until(end))
-    };
-    says(wait, Some(line!()), "Pending<()>");
-}
-
-#[test]
-fn a_wait_or_cancelled() {
-    says(
-        || drop(pending::<()>().wait_or_cancelled()),
-        Some(line!()),
-        "Pending<()>",
-    );
-}
-
-#[test]
-fn a_wait_for_async_code() {
-    says(
-        || async { pending::<()>().await }.wait(),
-        Some(line!()),
-        "a_wait_for_async_code",
-    );
-}
-
-#[test]
-fn a_sleep() {
-    let nap = || sleep(Duration::from_secs(3600)).wait();
-    says_with(nap, Some(line!()), "Sleep", |fiber| {
+fn how_long_a_sleep_has_left() {
+    on_hub(Track::Places, || {
+        let hour = Duration::from_secs(3600);
+        let (_, fiber) = dump_of(move || sleep(hour).wait());
         let Some(WaitsFor::Time(left)) = fiber.wait().unwrap().waits_for() else {
             panic!("{fiber:?}");
         };
-        let hour = Duration::from_secs(3600);
-        assert!(
-            *left < hour && *left > hour - Duration::from_secs(60),
-            "{left:?}"
-        );
+        let almost = hour - Duration::from_secs(60);
+        assert!((almost..=hour).contains(left), "{left:?}");
     });
 }
 
 #[test]
-fn a_park() {
-    says(|| park(), Some(line!()), "Parked");
-}
-
-#[test]
-fn a_join() {
-    let join = || {
-        let mut other = Builder::new().name("other").spawn(park).unwrap();
-        drop(other.join().wait());
-    };
-    says_with(join, Some(line!()), "Join<", |fiber| {
-        let waits_for = fiber.wait().unwrap().waits_for();
-        assert!(matches!(waits_for, Some(WaitsFor::Fiber(_))), "{fiber:?}");
-        let text = Hub::current().dump().to_string();
+fn who_is_joined_and_the_fibers_of_a_scope() {
+    on_hub(Track::Places, || {
+        let other = || Builder::new().name("other").spawn(park).unwrap();
+        let (dump, fiber) = dump_of(move || drop(other().join().wait()));
+        let Some(WaitsFor::Fiber(other)) = fiber.wait().unwrap().waits_for() else {
+            panic!("{fiber:?}");
+        };
+        assert_eq!(dump.fiber(*other).unwrap().name(), "other");
+        let text = dump.to_string();
+        assert!(text.contains("for the end of fiber"), "{text}");
         assert!(text.contains("'other'"), "{text}");
-    });
-}
 
-#[test]
-fn a_wait_for_a_fiber() {
-    let join = || drop(spawn(park).wait());
-    says_with(join, Some(line!()), "Fiber<", |fiber| {
-        let waits_for = fiber.wait().unwrap().waits_for();
-        assert!(matches!(waits_for, Some(WaitsFor::Fiber(_))), "{fiber:?}");
-    });
-}
-
-#[test]
-fn a_join_of_a_fiber_of_another_hub() {
-    let join = || {
-        let thread = switchback::HubThread::new().unwrap();
-        let fiber = thread
-            .spawn(|| pending::<()>().wait())
-            .unwrap()
-            .cancel_on_drop();
-        drop(fiber.wait());
-    };
-    says_with(join, Some(line!()), "CancelOnDrop<", |fiber| {
-        let waits_for = fiber.wait().unwrap().waits_for();
-        assert!(matches!(waits_for, Some(WaitsFor::Fiber(_))), "{fiber:?}");
-    });
-}
-
-#[test]
-fn the_end_of_a_scope() {
-    let begin = || {
-        scope(|s| {
-            s.spawn(park);
-            s.spawn(park);
-        })
-    };
-    says_with(begin, Some(line!()), "Scope", |fiber| {
+        let two = || {
+            scope(|s| {
+                s.spawn(park);
+                s.spawn(park);
+            });
+        };
+        let (dump, fiber) = dump_of(two);
         let Some(WaitsFor::Children(children)) = fiber.wait().unwrap().waits_for() else {
             panic!("{fiber:?}");
         };
         assert_eq!(children.len(), 2);
-        let dump = Hub::current().dump();
         for child in children {
             assert_eq!(dump.fiber(*child).unwrap().parent(), Some(fiber.id()));
         }
     });
-}
-
-#[test]
-fn the_end_of_a_try_scope() {
-    let begin = || {
-        let ended = try_scope(|s| {
-            s.spawn(|| -> Result<(), ()> {
-                park();
-                Ok(())
-            });
-            Ok(())
-        });
-        let _: Result<(), ()> = ended;
-    };
-    says(begin, Some(line!()), "Scope");
-}
-
-#[test]
-fn a_switch_back() {
-    let wait = || {
-        let (back, _switcher) = {
-            let back = SwitchBack::<()>::new();
-            let s = back.switcher();
-            (back, s)
-        };
-        drop(back.wait())
-    };
-    says(wait, Some(line!()), "SwitchBack<");
-}
-
-#[test]
-fn a_fiber_set() {
-    let wait = || {
-        let mut set = FiberSet::new();
-        set.spawn(park);
-        drop(set.join_next().wait())
-    };
-    says(wait, Some(line!()), "FiberSet<");
-}
-
-#[test]
-fn a_read_through_blocking() {
-    let read = || {
-        let (ours, _theirs) = tokio::io::duplex(64);
-        drop(Blocking::new(ours).read(&mut [0; 8]))
-    };
-    says(read, None, "");
-}
-
-#[test]
-fn a_channel() {
-    let receive = || {
-        let (_sender, receiver) = oneshot::channel::<()>();
-        drop(receiver.wait())
-    };
-    says(receive, Some(line!()), "oneshot::Receiver<()>");
-}
-
-#[test]
-fn a_stream_and_a_sink() {
-    let next = || {
-        let (_sender, mut receiver) = mpsc::channel::<()>(1);
-        let _: Option<()> = receiver.next().wait();
-    };
-    says(next, Some(line!()), "Next<");
-    let send = || {
-        let (mut sender, _receiver) = mpsc::channel::<()>(0);
-        while sender.send(()).wait().is_ok() {}
-    };
-    says(send, Some(line!()), "Send<");
-    let iterate = || {
-        let (_sender, receiver) = mpsc::channel::<()>(1);
-        let _: Option<()> = receiver.wait_iter().next();
-    };
-    says(iterate, None, "");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod cycles;
 #[cfg(feature = "test-util")]
 mod dump;
 mod elsewhere;
+#[cfg(all(feature = "test-util", unix, feature = "fs"))]
+mod files;
 #[cfg(feature = "test-util")]
 mod kinds;
 #[cfg(all(
@@ -17,6 +19,11 @@ mod kinds;
 ))]
 mod native;
 mod slices;
+#[cfg(feature = "test-util")]
+#[path = "../api/sources.rs"]
+mod sources;
+#[cfg(feature = "test-util")]
+mod stuck;
 #[path = "../support/mod.rs"]
 mod support;
 mod times;

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::task::coop;
 
-use crate::current::WaitSite;
+use crate::current::{SiteKind, WaitSite};
 use crate::sync::cell::{Held, MutexCell};
 use crate::sync::waiters::Seat;
 use crate::wait::wait_at;
@@ -97,7 +97,7 @@ impl<T: ?Sized> Mutex<T> {
     #[cold]
     #[track_caller]
     fn lock_slowly(&self, site: WaitSite) -> MutexGuard<'_, T> {
-        if let WaitSite::Thread = site {
+        if let SiteKind::Thread = site.kind {
             if let Some(held) = self.cell.spin() {
                 return self.guard(held);
             }

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use tokio::task::coop;
 
 use super::WouldBlock;
-use crate::current::WaitSite;
+use crate::current::{SiteKind, WaitSite};
 use crate::sync::cell::{HeldToRead, HeldToWrite, RwCell};
 use crate::sync::waiters::Seat;
 use crate::wait::wait_at;
@@ -78,8 +78,8 @@ impl<T: ?Sized> RwLock<T> {
     #[cold]
     #[track_caller]
     fn read_slowly(&self, site: WaitSite) -> HeldToRead<'_, T> {
-        let spun = match site {
-            WaitSite::Thread => self.cell.spin_read(),
+        let spun = match site.kind {
+            SiteKind::Thread => self.cell.spin_read(),
             _ => None,
         };
         match spun {
@@ -123,8 +123,8 @@ impl<T: ?Sized> RwLock<T> {
     #[cold]
     #[track_caller]
     fn write_slowly(&self, site: WaitSite) -> HeldToWrite<'_, T> {
-        let spun = match site {
-            WaitSite::Thread => self.cell.spin_write(),
+        let spun = match site.kind {
+            SiteKind::Thread => self.cell.spin_write(),
             _ => None,
         };
         match spun {

@@ -42,6 +42,7 @@ fn a_dump_is_data() {
         assert_eq!(locks["parent"], to_value(own).unwrap());
         assert_eq!(locks["wait"]["waits_for"], json!({ "lock": own }));
         assert_eq!(locks["wait"]["at"]["file"], file!());
+        assert_eq!(locks["wait"]["call"], "Mutex::lock");
         assert!(
             locks["wait"]["lasts"]
                 .as_f64()
