@@ -112,6 +112,7 @@ impl FiberDump {
             _ if part.queued.get() => FiberState::Ready,
             LocalPhase::New if fiber.phase() == Phase::New => FiberState::NotStarted,
             LocalPhase::New => FiberState::Ready,
+            LocalPhase::Begun if fiber.is_in_mailbox() => FiberState::Ready,
             LocalPhase::Begun if core.cold_part(fiber).put_off.get() => FiberState::PutOff,
             LocalPhase::Begun => FiberState::Waiting,
         };

@@ -460,6 +460,11 @@ impl Header {
         self.queued_remotely.swap(false, Ordering::AcqRel);
     }
 
+    /// Returns whether another thread has woken the fiber, and the hub has not noticed yet.
+    pub(crate) fn is_in_mailbox(&self) -> bool {
+        self.queued_remotely.load(Ordering::Acquire)
+    }
+
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
         match self.life.load(Ordering::Acquire) {

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use switchback::sync::nonpoison::RwLock;
+use switchback::sync::nonpoison::{RwLock, RwLockWriteGuard};
 use switchback::{
-    Fiber, Hub, HubDump, WaitsFor, park, prelude::*, scope, sleep, spawn, with_timeout,
+    Fiber, FiberState, Hub, HubDump, WaitsFor, park, prelude::*, scope, sleep, spawn, with_timeout,
     yield_now,
 };
 
@@ -325,6 +325,35 @@ fn values_that_are_made_once() {
         makes.cancel();
         drop(makes.wait());
         own.wait().unwrap();
+    });
+}
+
+/// A guard is given to another thread, which lets a reader share the lock. The hub has not noticed yet.
+#[test]
+fn one_who_was_woken_waits_no_more() {
+    on_hub(|| {
+        let lock: &RwLock<()> = Box::leak(Box::default());
+        let (send, guards) = std::sync::mpsc::channel();
+        let late = Rc::new(RefCell::new(None));
+        let joins = late.clone();
+        let writer = spawn(move || {
+            send.send(lock.write()).unwrap();
+            yield_now().wait();
+            let reader: Fiber<()> = joins.take().unwrap();
+            drop(reader.wait());
+        });
+        yield_now().wait();
+        let reader = spawn(move || drop(lock.read()));
+        let id = reader.id();
+        late.replace(Some(reader));
+        assert_eq!(dump().cycles().len(), 1);
+        let guard = guards.recv().unwrap();
+        let shares = || drop(RwLockWriteGuard::downgrade(guard));
+        std::thread::scope(|s| s.spawn(shares).join().unwrap());
+        let dump = Hub::current().dump();
+        assert_eq!(dump.fiber(id).unwrap().state(), FiberState::Ready);
+        assert!(dump.cycles().is_empty(), "{dump}");
+        writer.wait().unwrap();
     });
 }
 
