@@ -145,23 +145,32 @@ impl<P> Waiters<P> {
     }
 
     #[inline]
-    fn alive_from(&mut self, mut key: usize) -> Option<Key> {
-        while key != NONE {
-            let entry = &self.entries[key];
-            let is_dead = match &entry.waiter {
-                Some(Waiter::Fiber(fiber)) => fiber.phase() == Phase::Abandoned,
-                _ => false,
-            };
-            if !is_dead {
-                return Some(Key(key));
-            }
-            let after = entry.after;
+    fn alive_from(&mut self, key: usize) -> Option<Key> {
+        if key != NONE && self.is_dead(key) {
+            return self.alive_after_dead(key);
+        }
+        (key != NONE).then_some(Key(key))
+    }
+
+    /// Returns whether this is a fiber whose stack was left for ever.
+    #[inline]
+    fn is_dead(&self, key: usize) -> bool {
+        match &self.entries[key].waiter {
+            Some(Waiter::Fiber(fiber)) => fiber.phase() == Phase::Abandoned,
+            _ => false,
+        }
+    }
+
+    #[cold]
+    fn alive_after_dead(&mut self, mut key: usize) -> Option<Key> {
+        while key != NONE && self.is_dead(key) {
+            let after = self.entries[key].after;
             self.unlink(Key(key));
             // What such a waiter brings runs no code when it is dropped.
             drop(self.entries.remove(key));
             key = after;
         }
-        None
+        (key != NONE).then_some(Key(key))
     }
 
     /// Returns the one in the line that comes after this one.
