@@ -354,10 +354,8 @@ impl RawLock {
             let mut line = lock(&self.line);
             match seat.key {
                 None => {
-                    // Nobody may come to serve the line for the one who was first.
-                    let first = line.first();
-                    let is_first_dead = line.first_alive() != first;
-                    if is_first_dead {
+                    let dropped_dead = line.drop_dead();
+                    if dropped_dead {
                         self.unqueue_if_empty(&line);
                     }
                     if self.take_or_queue(mode) {
@@ -372,7 +370,7 @@ impl RawLock {
                         };
                         seat.key = Some(line.add(request, Some(waiter)));
                         self.show_holder();
-                        if is_first_dead {
+                        if dropped_dead {
                             woken = self.serve(&mut line, 0);
                         }
                         (Poll::Pending, None)

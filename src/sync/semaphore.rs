@@ -60,12 +60,11 @@ impl State {
         woken
     }
 
-    /// Serves the line if nobody may come to do that for the one who was first, and was left for ever.
-    fn serve_if_first_is_dead(&mut self) -> Vec<Wake> {
-        let first = self.waiters.first();
-        match self.waiters.first_alive() == first {
-            true => Vec::new(),
-            false => self.serve(),
+    /// Serves the line for those in front who were left for ever.
+    fn serve_for_dead(&mut self) -> Vec<Wake> {
+        match self.waiters.drop_dead() {
+            true => self.serve(),
+            false => Vec::new(),
         }
     }
 }
@@ -151,7 +150,7 @@ impl Semaphore {
     pub fn try_acquire_many(&self, permits: usize) -> Option<SemaphoreGuard<'_>> {
         let (woken, left) = {
             let mut state = lock(&self.0);
-            let woken = state.serve_if_first_is_dead();
+            let woken = state.serve_for_dead();
             let left = match state.waiters.is_empty() {
                 true => state.permits.checked_sub(permits),
                 false => None,
@@ -256,7 +255,7 @@ impl<'a> Future for Acquire<'a> {
         let mut woken = Vec::new();
         let (has, unused) = match this.seat.key {
             None => {
-                woken = state.serve_if_first_is_dead();
+                woken = state.serve_for_dead();
                 let left = match state.waiters.is_empty() {
                     true => state.permits.checked_sub(this.permits),
                     false => None,

@@ -138,6 +138,13 @@ impl<P> Waiters<P> {
         self.alive_from(self.first)
     }
 
+    /// Lets those leave the line whose stacks were left for ever, up to the first that is alive. Returns
+    /// whether there were any: somebody else has to serve the line for them.
+    pub(super) fn drop_dead(&mut self) -> bool {
+        let first = self.first();
+        self.first_alive() != first
+    }
+
     /// Like [`first_alive`](Waiters::first_alive), for those that come after this one.
     #[inline]
     pub(super) fn next_alive(&mut self, key: Key) -> Option<Key> {

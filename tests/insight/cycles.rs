@@ -303,7 +303,7 @@ fn values_that_are_made_once() {
         let once = Arc::new(Once::new());
         let own = spawn(move || {
             let run = || switchback::catch_cancel(|| once.call_once(|| ())).is_ok();
-            // In a shield, which it has to leave by itself.
+            // The closure is shielded, so only a time limit of its own ends the wait.
             once.call_once(|| assert!(with_timeout(Duration::from_secs(60), run).is_err()));
         });
         let dump = dump();

@@ -117,9 +117,10 @@ impl fmt::Debug for Stack {
 ///
 /// If all stacks began at the same offset in their page, the lines that their fibers use would compete
 /// for few sets of the processor's caches: a thousand stacks for 512 lines of a cache of 2 MiB. So the
-/// first of them begin at different lines, in turn. Later ones do not: with so many stacks, no line is
-/// in the cache when it is needed, and what counts are the page tables. (Measured with fibers that give
-/// way: a thousand are twice as fast; three thousand would be a third slower if all were coloured.)
+/// first stacks begin at different lines, in turn. The others all begin at the base, since with so many
+/// stacks no line is in the cache when it is needed, and the page tables matter more. (Measured with
+/// fibers that give way: a thousand are twice as fast; three thousand would be a third slower if all were
+/// coloured.)
 fn colour(n: usize) -> usize {
     const COLOURED: usize = 1024;
     const COLOURS: usize = 32;
